@@ -1,0 +1,2 @@
+//! The `nanomq` command.
+fn main() {}
