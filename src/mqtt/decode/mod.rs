@@ -1,0 +1,148 @@
+//! From the bytes of one packet to the model. Nothing is allocated; everything borrows from the body.
+
+mod ack;
+mod connack;
+mod connect;
+mod disconnect;
+mod publish;
+mod suback;
+mod subscribe;
+
+use super::error::{DecodeError, DecodeErrorKind, Field};
+use super::frame::check_first_byte;
+use super::packet::{Packet, Publish};
+use super::property::{Properties, PropertyLocation};
+use super::reader::Reader;
+use super::reason::ReasonCode;
+use super::types::{PacketType, ProtocolVersion, Sender};
+
+/// Decodes one packet a client sent. `body` is exactly what follows the fixed header. CONNECT names its own
+/// version and ignores the argument.
+///
+/// # Errors
+/// The packet is malformed or violates the protocol; [`DecodeError::reason`] is the code to answer with.
+/// A packet that only servers send is an error as well.
+pub fn decode<'a>(
+    version: ProtocolVersion,
+    first_byte: u8,
+    body: &'a [u8],
+) -> Result<Packet<'a>, DecodeError> {
+    decode_as(Sender::Client, version, first_byte, body)
+}
+
+/// Decodes a PUBLISH a client sent: the hot path, which [`decode`] takes too.
+///
+/// The topic is well-formed text; whether it is a topic name is checked by
+/// [`TopicName::parse`](super::TopicName::parse). An empty topic is legal in v5 together with an alias.
+///
+/// # Errors
+/// As [`decode`]. The packet type in `first_byte` is not looked at.
+#[inline]
+pub fn decode_publish<'a>(
+    version: ProtocolVersion,
+    first_byte: u8,
+    body: &'a [u8],
+) -> Result<Publish<'a>, DecodeError> {
+    publish::decode(
+        PropertyLocation::PublishFromClient,
+        version,
+        first_byte,
+        body,
+    )
+}
+
+/// Decodes one packet `sender` sent; bridges and client tools decode what a server sends.
+///
+/// # Errors
+/// As [`decode`], with the sides exchanged if the sender is a server.
+pub fn decode_as<'a>(
+    sender: Sender,
+    version: ProtocolVersion,
+    first_byte: u8,
+    body: &'a [u8],
+) -> Result<Packet<'a>, DecodeError> {
+    use PacketType as T;
+    let packet = check_first_byte(first_byte)?;
+    let client = sender == Sender::Client;
+    let reader = Reader::new(body, packet);
+    // DUP on PUBREL, SUBSCRIBE and UNSUBSCRIBE exists in MQTT 3.1 only.
+    let fixed_flags = packet == T::Publish || first_byte == packet.first_byte();
+    if !fixed_flags && version != ProtocolVersion::V31 {
+        return Err(reader.error(DecodeErrorKind::ReservedFlags, Field::FixedHeader));
+    }
+    Ok(match packet {
+        T::Publish if client => Packet::Publish(decode_publish(version, first_byte, body)?),
+        T::Publish => {
+            let location = PropertyLocation::PublishFromServer;
+            Packet::Publish(publish::decode(location, version, first_byte, body)?)
+        }
+        T::PubAck => Packet::PubAck(ack::decode(reader, PropertyLocation::PubAck, version)?),
+        T::PubRec => Packet::PubRec(ack::decode(reader, PropertyLocation::PubRec, version)?),
+        T::PubRel => Packet::PubRel(ack::decode(reader, PropertyLocation::PubRel, version)?),
+        T::PubComp => Packet::PubComp(ack::decode(reader, PropertyLocation::PubComp, version)?),
+        T::Connect if client => Packet::Connect(connect::decode(reader)?),
+        T::Subscribe if client => Packet::Subscribe(subscribe::decode(reader, version)?),
+        T::Unsubscribe if client => {
+            Packet::Unsubscribe(subscribe::decode_unsubscribe(reader, version)?)
+        }
+        T::PingReq if client => {
+            reader.finish()?;
+            Packet::PingReq
+        }
+        T::ConnAck if !client => Packet::ConnAck(connack::decode(reader, version)?),
+        T::SubAck if !client => Packet::SubAck(suback::decode(reader, version)?),
+        T::UnsubAck if !client => Packet::UnsubAck(suback::decode_unsuback(reader, version)?),
+        T::PingResp if !client => {
+            reader.finish()?;
+            Packet::PingResp
+        }
+        T::Disconnect if client || version.is_v5() => {
+            Packet::Disconnect(disconnect::decode(reader, sender, version)?)
+        }
+        T::Auth if version.is_v5() => Packet::Auth(disconnect::decode_auth(reader, sender)?),
+        // Type 15 is reserved before v5.
+        T::Auth => {
+            return Err(reader.error(DecodeErrorKind::ReservedPacketType, Field::FixedHeader));
+        }
+        T::Connect
+        | T::ConnAck
+        | T::Subscribe
+        | T::SubAck
+        | T::Unsubscribe
+        | T::UnsubAck
+        | T::PingReq
+        | T::PingResp
+        | T::Disconnect => {
+            return Err(reader.error(DecodeErrorKind::UnexpectedPacket, Field::FixedHeader));
+        }
+    })
+}
+
+/// Reads a property length and the properties; v3 has neither.
+#[inline]
+fn properties<'a>(
+    reader: &mut Reader<'a>,
+    location: PropertyLocation,
+    version: ProtocolVersion,
+) -> Result<Properties<'a>, DecodeError> {
+    if !version.is_v5() {
+        return Ok(Properties::EMPTY);
+    }
+    let len = reader.varint(Field::PropertyLength)?;
+    if len == 0 {
+        return Ok(Properties::EMPTY);
+    }
+    Properties::parse(reader.bytes(len as usize, Field::PropertyLength)?, location)
+}
+
+/// Reads a v5 reason code that may stand in this packet.
+fn reason_code(
+    reader: &mut Reader<'_>,
+    packet: PacketType,
+    sender: Sender,
+) -> Result<ReasonCode, DecodeError> {
+    let byte = reader.u8(Field::ReasonCode)?;
+    ReasonCode::from_u8(byte)
+        .filter(|code| code.is_allowed(packet, sender))
+        .ok_or_else(|| reader.error(DecodeErrorKind::InvalidReasonCode, Field::ReasonCode))
+}
