@@ -1,0 +1,241 @@
+//! The model: every key the broker understands, with its unit and default. Both file forms are read into it.
+//!
+//! The field names are the HOCON keys. The reader's table (`keys.rs`) has one row a field; a test keeps the two equal.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use super::model_mqtt::Mqtt;
+pub use super::values::{
+    BadAddress, BindAddr, HttpAuth, LogLevel, LogTarget, MqueuePolicy, Secret,
+};
+
+/// The name of the listener that has none in the file (`listeners.tcp { bind = .. }`).
+pub const DEFAULT_LISTENER: &str = "default";
+
+/// The whole configuration of a broker.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Threads and process.
+    pub system: System,
+    /// Limits and rules of the protocol.
+    pub mqtt: Mqtt,
+    /// Where clients connect.
+    pub listeners: Listeners,
+    /// The HTTP API.
+    pub http_server: HttpServer,
+    /// What is logged.
+    pub log: Log,
+    /// Who may connect.
+    pub auth: Auth,
+}
+
+/// Threads and process (`system`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct System {
+    /// Worker threads, 1 to 255; 0 = the number of cores. Default 0.
+    pub num_taskq_thread: usize,
+    /// Most worker threads, 1 to 255; 0 = no bound. Default 0.
+    pub max_taskq_thread: usize,
+    /// Run in the background, detached from the terminal. Default false.
+    pub daemon: bool,
+    /// The file with the process id; empty = `nanomq/nanomq.pid` in the temporary folder. Default empty.
+    pub pid_file: PathBuf,
+}
+
+impl System {
+    /// The number of worker threads on a machine with `cores` cores: at least 1 and at most 255.
+    pub fn workers(&self, cores: usize) -> usize {
+        let wanted = if self.num_taskq_thread == 0 {
+            cores
+        } else {
+            self.num_taskq_thread
+        };
+        let most = if self.max_taskq_thread == 0 {
+            255
+        } else {
+            self.max_taskq_thread
+        };
+        wanted.min(most).clamp(1, 255)
+    }
+}
+
+/// Where clients connect (`listeners`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listeners {
+    /// Plain TCP listeners by name. The one without a name in the file is called [`DEFAULT_LISTENER`].
+    ///
+    /// Default: that one alone. A file that describes any listener describes them all.
+    pub tcp: BTreeMap<String, TcpListener>,
+}
+
+impl Default for Listeners {
+    fn default() -> Self {
+        Self {
+            tcp: BTreeMap::from([(DEFAULT_LISTENER.to_owned(), TcpListener::default())]),
+        }
+    }
+}
+
+/// One TCP listener (`listeners.tcp` or `listeners.tcp.NAME`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TcpListener {
+    /// Whether it is opened at all. Default true.
+    pub enable: bool,
+    /// Address to listen on. Default `0.0.0.0:1883`.
+    pub bind: BindAddr,
+    /// Most connections open at once; the limit of open files bounds it too. Default 1000000.
+    pub max_connections: usize,
+    /// Most connections accepted in a second, the others wait; 0 = unlimited. Default 0.
+    pub max_connection_rate: u32,
+    /// Time a client has to send a complete CONNECT. Default 10s.
+    #[serde(with = "super::units::duration")]
+    pub connect_timeout: Duration,
+    /// Connections that may wait in the kernel to be accepted. Default 1024.
+    pub backlog: u32,
+}
+
+impl Default for TcpListener {
+    fn default() -> Self {
+        Self {
+            enable: true,
+            bind: BindAddr::any(1883),
+            max_connections: 1_000_000,
+            max_connection_rate: 0,
+            connect_timeout: Duration::from_secs(10),
+            backlog: 1024,
+        }
+    }
+}
+
+/// The HTTP API (`http_server`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpServer {
+    /// Whether the API is served. Default true.
+    pub enable: bool,
+    /// TCP port; 0 lets the system choose. Default 8081.
+    pub port: u16,
+    /// IP address or host name to listen on, without port. Default `0.0.0.0`.
+    pub ip_addr: String,
+    /// Most connections open at once. Default 256.
+    pub limit_conn: usize,
+    /// Largest request body in bytes. Default 1MB.
+    #[serde(with = "super::units::size")]
+    pub max_body: usize,
+    /// User name of the API. Default `admin`.
+    pub username: String,
+    /// Password of the API. Default `public`.
+    pub password: Secret,
+    /// How the API knows its user. Default `basic`.
+    pub auth_type: HttpAuth,
+}
+
+impl Default for HttpServer {
+    fn default() -> Self {
+        Self {
+            enable: true,
+            port: 8081,
+            ip_addr: "0.0.0.0".to_owned(),
+            limit_conn: 256,
+            max_body: 1 << 20,
+            username: "admin".to_owned(),
+            password: Secret::new("public"),
+            auth_type: HttpAuth::Basic,
+        }
+    }
+}
+
+impl HttpServer {
+    /// `ip_addr` and `port` as one address.
+    ///
+    /// # Errors
+    /// [`BadAddress`] when `ip_addr` is neither an IP address nor a host name; loading a file has checked that.
+    pub fn bind(&self) -> Result<BindAddr, BadAddress> {
+        BindAddr::new(&self.ip_addr, self.port)
+    }
+}
+
+/// What is logged (`log`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least severe messages that are logged. Default `info`.
+    pub level: LogLevel,
+    /// Where they go. Default `[console]`.
+    pub to: Vec<LogTarget>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: LogLevel::Info,
+            to: vec![LogTarget::Console],
+        }
+    }
+}
+
+/// Who may connect (`auth`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Whether a client without a user name may connect. Default true.
+    pub allow_anonymous: bool,
+    /// User names and passwords, a map in the file, in its order. Default empty: any user name and password is accepted.
+    #[serde(with = "user_map")]
+    pub password: Vec<(String, Secret)>,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            allow_anonymous: true,
+            password: Vec::new(),
+        }
+    }
+}
+
+/// serde of the list of users as the map it is in the file.
+mod user_map {
+    use std::fmt;
+
+    use serde::{Deserializer, Serializer, de};
+
+    use super::Secret;
+
+    pub(super) fn serialize<S: Serializer>(
+        users: &[(String, Secret)],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_map(users.iter().map(|(user, password)| (user, password)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<(String, Secret)>, D::Error> {
+        struct Users;
+        impl<'de> de::Visitor<'de> for Users {
+            type Value = Vec<(String, Secret)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of user names to passwords")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut users = Vec::new();
+                while let Some(user) = map.next_entry()? {
+                    users.push(user);
+                }
+                Ok(users)
+            }
+        }
+        from.deserialize_map(Users)
+    }
+}
