@@ -4,3 +4,6 @@
 
 pub mod config;
 pub mod mqtt;
+pub mod routing;
+pub mod session;
+pub mod stats;

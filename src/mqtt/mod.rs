@@ -17,6 +17,7 @@
 //! | `topic` | [`TopicName`], [`TopicFilter`] and [`matches`] |
 //! | `frame` | where a packet starts and ends |
 //! | `decode/`, `encode/` | one file per packet kind or family |
+//! | `message` | application messages beyond their packet, and batches of them |
 //! | `error` | what is wrong with a packet, with its clause and reason code |
 //!
 //! The codec checks what can be told from one packet alone. What needs a session (a topic alias that was
@@ -27,6 +28,7 @@ mod encode;
 mod error;
 mod filters;
 mod frame;
+mod message;
 mod packet;
 mod property;
 mod reader;
@@ -41,6 +43,7 @@ pub use filters::{
     SubscribeFilters, SubscribeFiltersBuf, UnsubscribeFilters, UnsubscribeFiltersBuf,
 };
 pub use frame::{FrameHeader, MAX_REMAINING_LENGTH, frame_header, peek_header};
+pub use message::{Batch, BatchBuilder, Message, MessageRef};
 pub use packet::{
     Ack, Auth, ConnAck, Connect, Disconnect, Packet, Publish, SubAck, Subscribe, Unsubscribe, Will,
 };

@@ -1,0 +1,12 @@
+//! Who gets what: the subscription tree, shared groups, the immutable routes that publishers read, and retained
+//! messages. Plain data: the actors above own and share it.
+
+mod persistent_map;
+mod retained;
+mod routes;
+mod subscription_tree;
+
+pub use persistent_map::PersistentMap;
+pub use retained::{RetainedCursor, RetainedLimits, RetainedStore, StoreOutcome};
+pub use routes::{Delivery, Group, Route, Routes, Target};
+pub use subscription_tree::SubscriptionTree;

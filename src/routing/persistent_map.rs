@@ -1,0 +1,330 @@
+//! A hash map whose clones share everything but what was changed since.
+//!
+//! One writer keeps a map, clones it (one reference count) for its readers and goes on writing: only the path
+//! from the root to a changed leaf is copied, and only if a reader may still hold it. Leaves are small arrays
+//! instead of single entries, which keeps the cost per entry near that of a plain hash map.
+
+use std::{
+    borrow::Borrow,
+    hash::{BuildHasher, Hash},
+    sync::{Arc, LazyLock},
+};
+
+use foldhash::fast::RandomState;
+
+/// Entries of a leaf before it is split.
+const LEAF_MAX: usize = 16;
+/// Hash bits used per level.
+const BITS: u32 = 4;
+const FANOUT: usize = 1 << BITS;
+/// Hash bits in all; keys that agree in all of them share a leaf of any size.
+const HASH_BITS: u32 = 32;
+
+/// One seed a process, so that a key's hash is the same in every map.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
+/// See the module's description.
+#[derive(Clone, Debug)]
+pub struct PersistentMap<K, V> {
+    root: Option<Arc<Node<K, V>>>,
+}
+
+#[derive(Clone, Debug)]
+enum Node<K, V> {
+    Leaf(Vec<Entry<K, V>>),
+    Branch(Box<[Option<Arc<Node<K, V>>>; FANOUT]>),
+}
+
+#[derive(Clone, Debug)]
+struct Entry<K, V> {
+    hash: u32,
+    key: K,
+    value: V,
+}
+
+impl<K, V> Default for PersistentMap<K, V> {
+    fn default() -> Self {
+        Self { root: None }
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
+    /// True when there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.root.is_none()
+    }
+
+    /// The value of `key`.
+    pub fn get<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let mut node = self.root.as_ref()?;
+        let hash = hash_of(key);
+        let mut shift = 0;
+        loop {
+            match node.as_ref() {
+                Node::Leaf(entries) => {
+                    return entries
+                        .iter()
+                        .find(|entry| entry.hash == hash && entry.key.borrow() == key)
+                        .map(|entry| &entry.value);
+                }
+                Node::Branch(children) => {
+                    node = children[slot(hash, shift)].as_ref()?;
+                    shift += BITS;
+                }
+            }
+        }
+    }
+
+    /// The value of `key`, to change it; `default` is entered where there is none.
+    pub fn get_or_insert_with(&mut self, key: K, default: impl FnOnce() -> V) -> &mut V {
+        let hash = hash_of(&key);
+        let root = self
+            .root
+            .get_or_insert_with(|| Arc::new(Node::Leaf(Vec::new())));
+        entry_in(root, hash, 0, key, default)
+    }
+
+    /// The value of `key`, to change it.
+    pub fn get_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        // Looking first keeps a miss from copying the path.
+        self.get(key)?;
+        let hash = hash_of(key);
+        let mut node = self.root.as_mut()?;
+        let mut shift = 0;
+        loop {
+            match Arc::make_mut(node) {
+                Node::Leaf(entries) => {
+                    return entries
+                        .iter_mut()
+                        .find(|entry| entry.hash == hash && entry.key.borrow() == key)
+                        .map(|entry| &mut entry.value);
+                }
+                Node::Branch(children) => {
+                    node = children[slot(hash, shift)].as_mut()?;
+                    shift += BITS;
+                }
+            }
+        }
+    }
+
+    /// Takes `key` out.
+    pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.get(key)?;
+        let root = self.root.as_mut()?;
+        let (value, empty) = remove_from(root, hash_of(key), 0, key);
+        if empty {
+            self.root = None;
+        }
+        value
+    }
+
+    /// True when there is exactly one entry.
+    pub fn is_single(&self) -> bool {
+        // Branches hold no empty leaves, so two entries are found within a few steps.
+        fn count_two<K, V>(node: &Node<K, V>) -> usize {
+            match node {
+                Node::Leaf(entries) => entries.len().min(2),
+                Node::Branch(children) => {
+                    let mut found = 0;
+                    for child in children.iter().flatten() {
+                        found += count_two(child);
+                        if found >= 2 {
+                            break;
+                        }
+                    }
+                    found
+                }
+            }
+        }
+        self.root.as_ref().is_some_and(|root| count_two(root) == 1)
+    }
+
+    /// Every entry, in an order of its own.
+    pub fn for_each<'a>(&'a self, visit: &mut impl FnMut(&'a K, &'a V)) {
+        fn walk<'a, K, V>(node: &'a Node<K, V>, visit: &mut impl FnMut(&'a K, &'a V)) {
+            match node {
+                Node::Leaf(entries) => entries
+                    .iter()
+                    .for_each(|entry| visit(&entry.key, &entry.value)),
+                // At most HASH_BITS / BITS levels deep.
+                Node::Branch(children) => children
+                    .iter()
+                    .flatten()
+                    .for_each(|child| walk(child, visit)),
+            }
+        }
+        if let Some(root) = &self.root {
+            walk(root, visit);
+        }
+    }
+}
+
+fn hash_of<Q: Hash + ?Sized>(key: &Q) -> u32 {
+    let hash = HASHER.hash_one(key);
+    (hash ^ (hash >> 32)) as u32
+}
+
+fn slot(hash: u32, shift: u32) -> usize {
+    (hash >> shift) as usize % FANOUT
+}
+
+fn entry_in<K: Hash + Eq + Clone, V: Clone>(
+    node: &mut Arc<Node<K, V>>,
+    hash: u32,
+    shift: u32,
+    key: K,
+    default: impl FnOnce() -> V,
+) -> &mut V {
+    if let Node::Leaf(entries) = node.as_ref()
+        && entries.len() >= LEAF_MAX
+        && shift < HASH_BITS
+        && !entries.iter().any(|entry| entry.hash == hash && entry.key == key)
+    {
+        *node = Arc::new(split(entries, shift));
+    }
+    match Arc::make_mut(node) {
+        Node::Leaf(entries) => {
+            let found = entries
+                .iter()
+                .position(|entry| entry.hash == hash && entry.key == key);
+            let index = found.unwrap_or_else(|| {
+                // Leaves are many and seldom grow: room for exactly one more.
+                entries.reserve_exact(1);
+                entries.push(Entry {
+                    hash,
+                    key,
+                    value: default(),
+                });
+                entries.len() - 1
+            });
+            &mut entries[index].value
+        }
+        Node::Branch(children) => {
+            let child = children[slot(hash, shift)]
+                .get_or_insert_with(|| Arc::new(Node::Leaf(Vec::new())));
+            entry_in(child, hash, shift + BITS, key, default)
+        }
+    }
+}
+
+fn split<K: Clone, V: Clone>(entries: &[Entry<K, V>], shift: u32) -> Node<K, V> {
+    let mut leaves: [Vec<Entry<K, V>>; FANOUT] = Default::default();
+    for entry in entries {
+        leaves[slot(entry.hash, shift)].push(entry.clone());
+    }
+    Node::Branch(Box::new(leaves.map(|mut leaf| {
+        leaf.shrink_to_fit();
+        (!leaf.is_empty()).then(|| Arc::new(Node::Leaf(leaf)))
+    })))
+}
+
+/// Removes `key`; the flag tells that the node has become empty.
+fn remove_from<K, V, Q>(
+    node: &mut Arc<Node<K, V>>,
+    hash: u32,
+    shift: u32,
+    key: &Q,
+) -> (Option<V>, bool)
+where
+    K: Hash + Eq + Clone + Borrow<Q>,
+    V: Clone,
+    Q: Hash + Eq + ?Sized,
+{
+    match Arc::make_mut(node) {
+        Node::Leaf(entries) => {
+            let found = entries
+                .iter()
+                .position(|entry| entry.hash == hash && entry.key.borrow() == key);
+            let value = found.map(|index| entries.swap_remove(index).value);
+            (value, entries.is_empty())
+        }
+        Node::Branch(children) => {
+            let child = &mut children[slot(hash, shift)];
+            let Some(inner) = child.as_mut() else {
+                return (None, false);
+            };
+            let (value, empty) = remove_from(inner, hash, shift + BITS, key);
+            if empty {
+                *child = None;
+            }
+            (value, children.iter().all(Option::is_none))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_hash_map_and_leaves_snapshots_alone(
+            steps in proptest::collection::vec((any::<bool>(), 0u32..400, any::<u16>()), 0..1200),
+        ) {
+            let mut map = PersistentMap::default();
+            let mut model = HashMap::new();
+            let half = steps.len() / 2;
+            let mut snapshot = (map.clone(), model.clone());
+            for (index, (insert, key, value)) in steps.into_iter().enumerate() {
+                if insert {
+                    *map.get_or_insert_with(key, || 0) = value;
+                    model.insert(key, value);
+                } else {
+                    prop_assert_eq!(map.remove(&key), model.remove(&key));
+                }
+                if index == half {
+                    snapshot = (map.clone(), model.clone());
+                }
+            }
+            for (map, model) in [(map, model), snapshot] {
+                let mut seen = HashMap::new();
+                map.for_each(&mut |key, value| { seen.insert(*key, *value); });
+                prop_assert_eq!(&seen, &model);
+                prop_assert_eq!(map.is_empty(), model.is_empty());
+                prop_assert_eq!(map.is_single(), model.len() == 1);
+                for key in 0..400 {
+                    prop_assert_eq!(map.get(&key), model.get(&key));
+                }
+            }
+        }
+    }
+
+    /// A key whose hash is always the same.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    struct Colliding(u32);
+
+    impl Hash for Colliding {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            0u8.hash(state);
+        }
+    }
+
+    #[test]
+    fn keys_with_one_hash_are_all_kept() {
+        let mut map = PersistentMap::default();
+        for key in 0..100 {
+            *map.get_or_insert_with(Colliding(key), || 0) = key;
+        }
+        for key in 0..100 {
+            assert_eq!(map.get(&Colliding(key)), Some(&key));
+            assert_eq!(map.remove(&Colliding(key)), Some(key));
+        }
+        assert!(map.is_empty());
+    }
+}

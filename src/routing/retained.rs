@@ -1,0 +1,378 @@
+//! Retained messages: the last message of each topic `[MQTT-3.3.1-5]`.
+//!
+//! They lie in one ordered map whose key is the topic with `/` replaced by NUL, which no topic contains: so the
+//! topics below a level are neighbours, and a look-up with wildcards jumps from one branch that can match to the
+//! next instead of visiting every topic. A look-up is paged; its cursor is the last key seen and so survives
+//! changes in between.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::mqtt::Message;
+
+/// Bounds of the store; a message that would exceed them is not retained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetainedLimits {
+    /// Number of messages.
+    pub messages: usize,
+    /// Bytes of topics, properties and payloads.
+    pub bytes: usize,
+}
+
+/// What became of a message given to [`RetainedStore::store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreOutcome {
+    /// It is retained, in place of an earlier one or not.
+    Stored,
+    /// Its payload was empty: what was retained is gone `[MQTT-3.3.1-6]`.
+    Cleared,
+    /// A limit is reached; what was retained for the topic stays.
+    Full,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct RetainedStore {
+    messages: BTreeMap<Arc<[u8]>, Arc<Message>>,
+    expiries: BTreeSet<(Instant, Arc<[u8]>)>,
+    bytes: usize,
+    limits: RetainedLimits,
+}
+
+/// Where a paged look-up goes on.
+#[derive(Clone, Debug)]
+pub struct RetainedCursor {
+    filter: Box<str>,
+    /// The first key not yet looked at.
+    from: Bound<Vec<u8>>,
+}
+
+impl RetainedCursor {
+    /// A look-up of the messages that match `filter`, a filter without its `$share/group/`.
+    pub fn new(filter: &str) -> Self {
+        let first_wildcard = filter.split('/').position(|part| part == "+" || part == "#");
+        let prefix: Vec<&str> = filter
+            .split('/')
+            .take(first_wildcard.unwrap_or(usize::MAX))
+            .collect();
+        Self {
+            filter: filter.into(),
+            from: Bound::Included(key_of(&prefix.join("/"))),
+        }
+    }
+}
+
+impl RetainedStore {
+    /// An empty store.
+    pub fn new(limits: RetainedLimits) -> Self {
+        Self {
+            messages: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            bytes: 0,
+            limits,
+        }
+    }
+
+    /// Number of messages.
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// True when nothing is retained.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Changes the bounds; what is already retained stays.
+    pub fn set_limits(&mut self, limits: RetainedLimits) {
+        self.limits = limits;
+    }
+
+    /// Retains a message `[MQTT-3.3.1-5]`, or clears its topic when the payload is empty `[MQTT-3.3.1-6]`,
+    /// `[MQTT-3.3.1-7]`.
+    pub fn store(&mut self, message: Arc<Message>) -> StoreOutcome {
+        let key: Arc<[u8]> = key_of(message.topic()).into();
+        if message.view().payload.is_empty() {
+            self.remove(&key);
+            return StoreOutcome::Cleared;
+        }
+        let old = self.messages.get(&key).map_or(0, |old| old.size());
+        let over_count = old == 0 && self.messages.len() >= self.limits.messages;
+        if over_count || self.bytes - old + message.size() > self.limits.bytes {
+            return StoreOutcome::Full;
+        }
+        self.remove(&key);
+        self.bytes += message.size();
+        if let Some(at) = message.expires_at() {
+            self.expiries.insert((at, key.clone()));
+        }
+        self.messages.insert(key, message);
+        StoreOutcome::Stored
+    }
+
+    fn remove(&mut self, key: &Arc<[u8]>) {
+        if let Some(old) = self.messages.remove(key) {
+            self.bytes -= old.size();
+            if let Some(at) = old.expires_at() {
+                self.expiries.remove(&(at, key.clone()));
+            }
+        }
+    }
+
+    /// Drops what has expired `[MQTT-3.3.2-5]`; how many.
+    pub fn expire(&mut self, now: Instant) -> usize {
+        let mut dropped = 0;
+        while self.next_expiry().is_some_and(|at| at <= now) {
+            if let Some((_, key)) = self.expiries.pop_first() {
+                if let Some(old) = self.messages.remove(&key) {
+                    self.bytes -= old.size();
+                }
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+
+    /// When the next message expires.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+
+    /// Up to `limit` messages that match the cursor's filter, in the order of their topics; true when there may be
+    /// more. At most `limit * 8` topics are looked at in one call, so that a page that matches little stays short.
+    pub fn page(
+        &self,
+        cursor: &mut RetainedCursor,
+        limit: usize,
+        now: Instant,
+    ) -> (Vec<Arc<Message>>, bool) {
+        let mut found = Vec::new();
+        let parts: Vec<&str> = cursor.filter.split('/').collect();
+        for _ in 0..limit.saturating_mul(8) {
+            let range = (as_slice(&cursor.from), Bound::Unbounded);
+            let Some((key, message)) = self.messages.range::<[u8], _>(range).next() else {
+                return (found, false);
+            };
+            match step(&parts, key) {
+                Step::Match => {
+                    cursor.from = Bound::Excluded(key.to_vec());
+                    if !message.is_expired(now) {
+                        found.push(message.clone());
+                    }
+                    if found.len() >= limit {
+                        return (found, true);
+                    }
+                }
+                Step::Seek(next) => cursor.from = Bound::Included(next),
+                Step::End => return (found, false),
+            }
+        }
+        (found, true)
+    }
+}
+
+fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    match bound {
+        Bound::Included(key) => Bound::Included(key),
+        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
+fn key_of(topic: &str) -> Vec<u8> {
+    let mut key = topic.as_bytes().to_vec();
+    for byte in &mut key {
+        if *byte == b'/' {
+            *byte = 0;
+        }
+    }
+    key
+}
+
+enum Step {
+    /// The topic matches.
+    Match,
+    /// It does not; the next that can is at or after this key, which is greater than the topic's.
+    Seek(Vec<u8>),
+    /// Neither this topic nor any after it can match.
+    End,
+}
+
+/// Holds one topic's key against a filter's levels.
+fn step(filter: &[&str], key: &[u8]) -> Step {
+    let mut levels = key.split(|byte| *byte == 0);
+    // Bytes of the key before the level at hand, and behind the last level that a '+' took.
+    let mut offset = 0;
+    let mut after_plus: Option<usize> = None;
+    for (depth, part) in filter.iter().enumerate() {
+        let level = levels.next();
+        let wildcard = matches!(*part, "+" | "#");
+        if depth == 0 && wildcard && key.first() == Some(&b'$') {
+            // Every topic that starts with '$' is passed over [MQTT-4.7.2-1].
+            return Step::Seek(vec![b'$' + 1]);
+        }
+        let Some(level) = level else {
+            if *part == "#" {
+                return Step::Match;
+            }
+            // The topic ends above the filter's depth: what lies below it comes next.
+            let mut next = key.to_vec();
+            next.push(0);
+            if !wildcard {
+                next.extend_from_slice(part.as_bytes());
+            }
+            return Step::Seek(next);
+        };
+        let end = offset + level.len();
+        match *part {
+            "#" => return Step::Match,
+            "+" => after_plus = Some(end),
+            name => match level.cmp(name.as_bytes()) {
+                std::cmp::Ordering::Equal => {}
+                std::cmp::Ordering::Less => {
+                    let mut next = key.get(..offset).unwrap_or_default().to_vec();
+                    next.extend_from_slice(name.as_bytes());
+                    return Step::Seek(next);
+                }
+                std::cmp::Ordering::Greater => return behind(key, after_plus),
+            },
+        }
+        offset = end + 1;
+    }
+    match levels.next() {
+        None => Step::Match,
+        // Deeper than the filter: behind everything below the filter's last level.
+        Some(_) => behind(key, Some(offset.saturating_sub(1))),
+    }
+}
+
+/// Behind everything that lies below the first `end` bytes of `key`.
+fn behind(key: &[u8], end: Option<usize>) -> Step {
+    match end.and_then(|end| key.get(..end)) {
+        None => Step::End,
+        Some(prefix) => {
+            let mut next = prefix.to_vec();
+            next.push(1);
+            Step::Seek(next)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mqtt::{Properties, Property, PropertiesBuf, QoS, matches};
+
+    const WIDE: RetainedLimits = RetainedLimits {
+        messages: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    fn message(topic: &str, payload: &str, expiry: Option<u32>, now: Instant) -> Arc<Message> {
+        let mut buffer = PropertiesBuf::default();
+        if let Some(interval) = expiry {
+            buffer.push(Property::MessageExpiryInterval(interval));
+        }
+        let properties = match expiry {
+            Some(_) => buffer.as_properties(),
+            None => Properties::EMPTY,
+        };
+        Arc::new(Message::new(topic, payload.as_bytes(), QoS::AtMostOnce, true, properties, now))
+    }
+
+    fn all(store: &RetainedStore, filter: &str, page: usize, now: Instant) -> Vec<String> {
+        let mut cursor = RetainedCursor::new(filter);
+        let mut topics = Vec::new();
+        loop {
+            let (found, more) = store.page(&mut cursor, page, now);
+            topics.extend(found.iter().map(|message| message.topic().to_owned()));
+            if !more {
+                return topics;
+            }
+        }
+    }
+
+    fn level() -> impl Strategy<Value = &'static str> {
+        prop_oneof![
+            Just("a"), Just("a-"), Just("b"), Just(""), Just("$s"), Just("a\u{1}"), Just("\u{10ffff}")
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_look_up_finds_what_matches_and_nothing_else(
+            topics in proptest::collection::vec(proptest::collection::vec(level(), 1..5), 0..60),
+            filters in proptest::collection::vec(
+                (proptest::collection::vec(prop_oneof![2 => level(), 2 => Just("+")], 1..5), any::<bool>()), 10),
+            page in 1usize..7,
+        ) {
+            let now = Instant::now();
+            let mut store = RetainedStore::new(WIDE);
+            let topics: BTreeSet<String> = topics.iter().map(|levels| levels.join("/")).filter(|t| !t.is_empty()).collect();
+            for topic in &topics {
+                store.store(message(topic, "x", None, now));
+            }
+            for (mut levels, multi) in filters {
+                if multi {
+                    levels.push("#");
+                }
+                let filter = levels.join("/");
+                let found = all(&store, &filter, page, now);
+                let expected: BTreeSet<String> = topics.iter().filter(|topic| matches(&filter, topic)).cloned().collect();
+                prop_assert_eq!(found.len(), expected.len(), "{}", &filter);
+                prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected, "{}", &filter);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_payload_clears_and_a_new_message_replaces() {
+        let now = Instant::now();
+        let mut store = RetainedStore::new(WIDE);
+        assert_eq!(store.store(message("a", "1", None, now)), StoreOutcome::Stored);
+        assert_eq!(store.store(message("a", "22", None, now)), StoreOutcome::Stored);
+        assert_eq!(store.len(), 1);
+        assert_eq!(store.store(message("a", "", None, now)), StoreOutcome::Cleared);
+        assert_eq!((store.len(), store.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn limits_refuse_new_topics_and_spare_old_ones() {
+        let now = Instant::now();
+        let mut store = RetainedStore::new(RetainedLimits { messages: 1, bytes: 4096 });
+        assert_eq!(store.store(message("a", "1", None, now)), StoreOutcome::Stored);
+        assert_eq!(store.store(message("b", "1", None, now)), StoreOutcome::Full);
+        assert_eq!(store.store(message("a", "2", None, now)), StoreOutcome::Stored);
+        let big = "x".repeat(5000);
+        assert_eq!(store.store(message("a", &big, None, now)), StoreOutcome::Full);
+        assert_eq!(all(&store, "#", 10, now), ["a"]);
+    }
+
+    #[test]
+    fn expired_messages_are_neither_found_nor_kept() {
+        let now = Instant::now();
+        let mut store = RetainedStore::new(WIDE);
+        store.store(message("short", "1", Some(5), now));
+        store.store(message("long", "1", Some(500), now));
+        store.store(message("short", "2", Some(6), now));
+        let later = now + Duration::from_secs(6);
+        assert_eq!(all(&store, "+", 10, now), ["long", "short"]);
+        assert_eq!(all(&store, "+", 10, later), ["long"]);
+        assert_eq!(store.expire(now + Duration::from_secs(5)), 0);
+        assert_eq!(store.expire(later), 1);
+        assert_eq!(store.len(), 1);
+    }
+}

@@ -1,0 +1,497 @@
+//! The protocol of one connected client: every packet after CONNECT, and every message to it.
+
+use std::{
+    num::NonZeroU16,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+
+use super::{
+    Admission, CloseReason, Delivery, Session, SubscribeJob, UnsubscribeJob, Violation, Will,
+    Writer,
+    alias::{IncomingAliases, OutgoingAliases},
+    keep_alive::KeepAlive,
+    outbound::write_ack,
+    subscribe::{Granted, SubscribeRequest},
+};
+use crate::{
+    config::Mqtt,
+    mqtt::{
+        Ack, Batch, Disconnect, Message, MessageRef, Packet, PacketId, Properties, PropertiesBuf,
+        Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, TopicName, Unsubscribe,
+        encode, packet_len,
+    },
+    stats::{Counters, Metric},
+};
+
+/// Takes application messages on to their subscribers. Both methods tell whether anybody is subscribed.
+pub trait Publishing {
+    /// A message as it was read: `publish` borrows from `packet`, the bytes of the whole packet.
+    fn publish(&mut self, publish: &Publish<'_>, packet: &[u8], version: ProtocolVersion) -> bool;
+    /// A message whose parts lie elsewhere.
+    fn publish_detached(&mut self, message: &MessageRef<'_>) -> bool;
+}
+
+/// What is to be done after a packet.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing: go on with the next packet.
+    Done,
+    /// Enter subscriptions; [`Channel::subscribed`] takes the answer. Packets behind this one wait for it.
+    Subscribe(SubscribeJob),
+    /// Remove subscriptions; [`Channel::unsubscribed`] takes the answer.
+    Unsubscribe(UnsubscribeJob),
+    /// The client has said goodbye.
+    Close(CloseReason),
+}
+
+/// Everything about a connected client that its socket does not know.
+#[derive(Debug)]
+pub struct Channel {
+    client_id: Arc<str>,
+    version: ProtocolVersion,
+    session: Session,
+    will: Option<Box<Will>>,
+    keep_alive: KeepAlive,
+    window: u16,
+    max_packet_size: u32,
+    /// The last topic that was found valid: publishers repeat themselves.
+    valid_topic: String,
+    incoming_aliases: Option<Box<IncomingAliases>>,
+    outgoing_aliases: Option<Box<OutgoingAliases>>,
+    problem_information: bool,
+}
+
+impl Channel {
+    /// A client that is accepted, with its session: a new one, or the one kept for it.
+    pub fn open(admission: Admission, mut session: Session, limits: &Mqtt, now: Instant) -> Self {
+        session.expiry_interval = admission.expiry_interval;
+        Self {
+            client_id: admission.client_id,
+            version: admission.version,
+            session,
+            will: admission.will,
+            keep_alive: KeepAlive::new(admission.keep_alive, limits.keepalive_multiplier, now),
+            window: admission.receive_maximum.min(limits.max_inflight_window),
+            max_packet_size: admission.max_packet_size,
+            valid_topic: String::new(),
+            incoming_aliases: None,
+            outgoing_aliases: (admission.topic_aliases > 0)
+                .then(|| Box::new(OutgoingAliases::new(admission.topic_aliases))),
+            problem_information: admission.problem_information,
+        }
+    }
+
+    /// Client id.
+    pub fn client_id(&self) -> &Arc<str> {
+        &self.client_id
+    }
+
+    /// Protocol version.
+    pub fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
+    /// The session's state.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// When the client is silent for too long.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.keep_alive.deadline()
+    }
+
+    /// Bytes have come; any packet counts `[MQTT-3.1.2-22]`.
+    pub fn seen(&mut self, now: Instant) {
+        self.keep_alive.seen(now);
+    }
+
+    /// A PUBLISH, apart from the other packets since it is the one that counts.
+    ///
+    /// # Errors
+    /// The breach for which the connection is to be closed.
+    #[expect(clippy::too_many_arguments, reason = "all of it is context of one step")]
+    pub fn on_publish<P: Publishing>(
+        &mut self,
+        publish: &Publish<'_>,
+        packet: &[u8],
+        limits: &Mqtt,
+        now: Instant,
+        wire: &mut BytesMut,
+        publishing: &mut P,
+        counters: &Counters,
+    ) -> Result<(), Violation> {
+        if publish.qos as u8 > limits.max_qos {
+            return Err(Violation::QoSNotSupported);
+        }
+        if publish.retain && !limits.retain_available {
+            return Err(Violation::RetainNotSupported);
+        }
+        if limits.max_payload_size > 0 && publish.payload.len() > limits.max_payload_size as usize {
+            return Err(Violation::PayloadTooLarge);
+        }
+        if publish.qos == QoS::ExactlyOnce
+            && let Some(id) = publish.packet_id
+        {
+            if self.session.awaiting_release.contains(id) {
+                // Sent again: it was taken the first time [MQTT-4.3.3-10].
+                self.answer(Packet::PubRec, id, ReasonCode::Success, wire);
+                return Ok(());
+            }
+            if self.session.awaiting_release.len() >= usize::from(limits.receive_maximum) {
+                return Err(Violation::ReceiveMaximumExceeded);
+            }
+        }
+        let reason = match self.alias(publish, limits)? {
+            None => match self.check_topic(publish.topic, limits, counters)? {
+                ReasonCode::Success => {
+                    matched(publishing.publish(publish, packet, self.version))
+                }
+                refused => refused,
+            },
+            Some(alias) => self.publish_aliased(alias, publish, limits, now, publishing, counters)?,
+        };
+        let Some(id) = publish.packet_id else {
+            return Ok(());
+        };
+        match publish.qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => self.answer(Packet::PubAck, id, reason, wire),
+            QoS::ExactlyOnce => {
+                if !reason.is_error() {
+                    self.session.awaiting_release.insert(id);
+                }
+                self.answer(Packet::PubRec, id, reason, wire);
+            }
+        }
+        Ok(())
+    }
+
+    fn alias(&self, publish: &Publish<'_>, limits: &Mqtt) -> Result<Option<NonZeroU16>, Violation> {
+        if publish.properties.is_empty() {
+            return match publish.topic.is_empty() {
+                true => Err(Violation::TopicNameInvalid),
+                false => Ok(None),
+            };
+        }
+        if publish.properties.iter().count() > limits.max_properties {
+            return Err(Violation::TooManyProperties);
+        }
+        match publish.properties.topic_alias() {
+            None if publish.topic.is_empty() => Err(Violation::TopicNameInvalid),
+            None => Ok(None),
+            Some(alias) => match NonZeroU16::new(alias) {
+                Some(valid) if alias <= limits.max_topic_alias => Ok(Some(valid)),
+                _ => Err(Violation::TopicAliasInvalid),
+            },
+        }
+    }
+
+    /// A message whose topic may be in the alias table instead of the packet.
+    fn publish_aliased<P: Publishing>(
+        &mut self,
+        alias: NonZeroU16,
+        publish: &Publish<'_>,
+        limits: &Mqtt,
+        now: Instant,
+        publishing: &mut P,
+        counters: &Counters,
+    ) -> Result<ReasonCode, Violation> {
+        if !publish.topic.is_empty() {
+            let checked = self.check_topic(publish.topic, limits, counters)?;
+            if checked.is_error() {
+                return Ok(checked);
+            }
+        }
+        let topic = self
+            .incoming_aliases
+            .get_or_insert_default()
+            .resolve(alias, publish.topic)
+            .ok_or(Violation::TopicAliasInvalid)?;
+        let expires_at = publish
+            .properties
+            .message_expiry_interval()
+            .and_then(|seconds| now.checked_add(Duration::from_secs(u64::from(seconds))));
+        Ok(matched(publishing.publish_detached(&MessageRef {
+            topic,
+            properties: publish.properties,
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            expires_at,
+        })))
+    }
+
+    /// Success, or why a message to this topic is not taken.
+    fn check_topic(
+        &mut self,
+        topic: &str,
+        limits: &Mqtt,
+        counters: &Counters,
+    ) -> Result<ReasonCode, Violation> {
+        if self.valid_topic == topic {
+            return Ok(ReasonCode::Success);
+        }
+        let name = TopicName::parse(topic).map_err(|_| Violation::TopicNameInvalid)?;
+        if name.is_system() && (topic == "$SYS" || topic.starts_with("$SYS/")) {
+            counters.add(Metric::DroppedNotPermitted, 1);
+            return Ok(ReasonCode::NotAuthorized);
+        }
+        if topic.len() > usize::from(limits.max_topic_length)
+            || name.levels().count() > limits.max_topic_levels
+        {
+            counters.add(Metric::DroppedTopicLimit, 1);
+            return Ok(ReasonCode::TopicNameInvalid);
+        }
+        self.valid_topic.clear();
+        self.valid_topic.push_str(topic);
+        Ok(ReasonCode::Success)
+    }
+
+    /// Any packet but PUBLISH.
+    ///
+    /// # Errors
+    /// The breach for which the connection is to be closed.
+    pub fn on_packet(
+        &mut self,
+        packet: &Packet<'_>,
+        limits: &Mqtt,
+        now: Instant,
+        wire: &mut BytesMut,
+        counters: &Counters,
+    ) -> Result<Step, Violation> {
+        match packet {
+            Packet::PubAck(ack) => {
+                self.session.outbound.on_puback(ack.packet_id);
+            }
+            Packet::PubRec(ack) => self.on_pubrec(ack, wire),
+            Packet::PubComp(ack) => {
+                self.session.outbound.on_pubcomp(ack.packet_id);
+            }
+            Packet::PubRel(ack) => {
+                let known = self.session.awaiting_release.remove(ack.packet_id);
+                let reason = match known {
+                    true => ReasonCode::Success,
+                    false => ReasonCode::PacketIdentifierNotFound,
+                };
+                self.answer(Packet::PubComp, ack.packet_id, reason, wire);
+                return Ok(Step::Done);
+            }
+            Packet::Subscribe(subscribe) => {
+                if subscribe.properties.iter().count() > limits.max_properties {
+                    return Err(Violation::TooManyProperties);
+                }
+                return Ok(Step::Subscribe(SubscribeJob::new(
+                    subscribe,
+                    self.version,
+                    limits,
+                )));
+            }
+            Packet::Unsubscribe(unsubscribe) => return self.on_unsubscribe(unsubscribe, limits),
+            Packet::PingReq => {
+                // Two bytes.
+                let _ = encode(&Packet::PingResp, self.version, wire);
+                return Ok(Step::Done);
+            }
+            Packet::Disconnect(disconnect) => return self.on_disconnect(disconnect, limits),
+            Packet::Connect(_) => return Err(Violation::SecondConnect),
+            Packet::Auth(_) => return Err(Violation::AuthWithoutMethod),
+            Packet::Publish(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => return Err(Violation::ServerPacket),
+        }
+        self.pump(wire, limits, now, counters);
+        Ok(Step::Done)
+    }
+
+    fn on_pubrec(&mut self, ack: &Ack<'_>, wire: &mut BytesMut) {
+        let (outbound, mut writer) = self.outbound(wire);
+        outbound.on_pubrec(ack.packet_id, ack.reason, &mut writer);
+    }
+
+    fn on_unsubscribe(
+        &mut self,
+        unsubscribe: &Unsubscribe<'_>,
+        limits: &Mqtt,
+    ) -> Result<Step, Violation> {
+        match unsubscribe.properties.iter().count() > limits.max_properties {
+            true => Err(Violation::TooManyProperties),
+            false => Ok(Step::Unsubscribe(UnsubscribeJob::new(unsubscribe))),
+        }
+    }
+
+    fn on_disconnect(
+        &mut self,
+        disconnect: &Disconnect<'_>,
+        limits: &Mqtt,
+    ) -> Result<Step, Violation> {
+        if let Some(asked) = disconnect.properties.session_expiry_interval() {
+            if self.session.expiry_interval == 0 && asked > 0 {
+                return Err(Violation::SessionExpiryRaised);
+            }
+            self.session.expiry_interval = asked.min(limits.max_session_expiry_interval);
+        }
+        Ok(Step::Close(CloseReason::Client(disconnect.reason)))
+    }
+
+    /// Writes SUBACK; returns the subscriptions whose retained messages are to be sent now.
+    pub fn subscribed(
+        &mut self,
+        mut job: SubscribeJob,
+        answers: &[Granted],
+        wire: &mut BytesMut,
+    ) -> Vec<SubscribeRequest> {
+        let wanting_retained = job.granted(answers);
+        self.write_codes(Packet::SubAck, job.packet_id, &bytes_of(&job.codes), wire);
+        wanting_retained
+    }
+
+    /// Writes UNSUBACK; `existed` says of each filter whether it was subscribed to.
+    pub fn unsubscribed(&mut self, job: &UnsubscribeJob, existed: &[bool], wire: &mut BytesMut) {
+        let codes: Vec<_> = existed
+            .iter()
+            .map(|existed| match existed {
+                true => ReasonCode::Success,
+                false => ReasonCode::NoSubscriptionExisted,
+            })
+            .collect();
+        self.write_codes(Packet::UnsubAck, job.packet_id, &bytes_of(&codes), wire);
+    }
+
+    fn write_codes<'r>(
+        &self,
+        kind: fn(SubAck<'r>) -> Packet<'r>,
+        packet_id: PacketId,
+        reasons: &'r [u8],
+        wire: &mut BytesMut,
+    ) {
+        // Shorter than the packet that it answers.
+        let _ = encode(
+            &kind(SubAck {
+                packet_id,
+                properties: Properties::EMPTY,
+                reasons,
+            }),
+            self.version,
+            wire,
+        );
+    }
+
+    /// Messages for the client.
+    #[expect(clippy::too_many_arguments, reason = "all of it is context of one step")]
+    pub fn deliver(
+        &mut self,
+        batch: &Batch,
+        range: Range<usize>,
+        delivery: &Delivery,
+        limits: &Mqtt,
+        now: Instant,
+        wire: &mut BytesMut,
+        counters: &Counters,
+    ) {
+        let (outbound, mut writer) = self.outbound(wire);
+        outbound.deliver(batch, range, delivery, Some(&mut writer), limits, now, counters);
+    }
+
+    /// A retained message for a new subscription.
+    pub fn deliver_retained(
+        &mut self,
+        message: &Arc<Message>,
+        delivery: &Delivery,
+        limits: &Mqtt,
+        now: Instant,
+        wire: &mut BytesMut,
+        counters: &Counters,
+    ) {
+        let (outbound, mut writer) = self.outbound(wire);
+        outbound.deliver_retained(message, delivery, &mut writer, limits, now, counters);
+    }
+
+    /// Writes what waits, as far as the window and the output buffer have room: after an acknowledgement, after
+    /// the output was written, and on a resumed session.
+    pub fn pump(
+        &mut self,
+        wire: &mut BytesMut,
+        limits: &Mqtt,
+        now: Instant,
+        counters: &Counters,
+    ) {
+        let (outbound, mut writer) = self.outbound(wire);
+        outbound.pump(&mut writer, limits, now, counters);
+    }
+
+    fn outbound<'a>(
+        &'a mut self,
+        wire: &'a mut BytesMut,
+    ) -> (&'a mut super::outbound::Outbound, Writer<'a>) {
+        let writer = Writer {
+            wire,
+            version: self.version,
+            max_packet_size: self.max_packet_size,
+            window: self.window,
+            aliases: self.outgoing_aliases.as_deref_mut(),
+        };
+        (&mut self.session.outbound, writer)
+    }
+
+    fn answer(
+        &mut self,
+        kind: fn(Ack<'static>) -> Packet<'static>,
+        id: PacketId,
+        reason: ReasonCode,
+        wire: &mut BytesMut,
+    ) {
+        let (_, mut writer) = self.outbound(wire);
+        write_ack(kind, id, reason, &mut writer);
+    }
+
+    /// Writes the DISCONNECT that tells a version 5 client why the connection ends `[MQTT-4.13.1-1]`; earlier
+    /// versions have none from the server.
+    pub fn write_disconnect(&self, reason: &CloseReason, wire: &mut BytesMut) {
+        let Some(code) = reason.disconnect() else {
+            return;
+        };
+        if !self.version.is_v5() {
+            return;
+        }
+        let mut reason_string = PropertiesBuf::default();
+        if self.problem_information && matches!(reason, CloseReason::Violation(_)) {
+            reason_string.push(Property::ReasonString(&reason.to_string()));
+        }
+        let mut disconnect = Disconnect {
+            reason: code,
+            properties: reason_string.as_properties(),
+        };
+        if packet_len(&Packet::Disconnect(disconnect), self.version) > self.max_packet_size as usize
+        {
+            // [MQTT-3.14.2-3]
+            disconnect.properties = Properties::EMPTY;
+        }
+        // Violations describe themselves in far less than 65,535 bytes.
+        let _ = encode(&Packet::Disconnect(disconnect), self.version, wire);
+    }
+
+    /// The connection has ended: what is left of the client, and its will unless the way it ended discards that.
+    pub fn close(mut self, reason: &CloseReason) -> (Session, Option<Box<Will>>) {
+        self.session.outbound.detach();
+        let will = self.will.filter(|_| !reason.discards_will());
+        (self.session, will)
+    }
+}
+
+fn bytes_of(codes: &[ReasonCode]) -> Vec<u8> {
+    codes.iter().map(|code| code.as_u8()).collect()
+}
+
+fn matched(any: bool) -> ReasonCode {
+    match any {
+        true => ReasonCode::Success,
+        false => ReasonCode::NoMatchingSubscribers,
+    }
+}

@@ -1,0 +1,49 @@
+//! Keep alive `[MQTT-3.1.2-22]`.
+
+use std::time::{Duration, Instant};
+
+/// Watches that a client is not silent for longer than its keep alive, times the broker's multiplier.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepAlive {
+    /// None: the client asked not to be watched `[MQTT-3.1.2-21]`.
+    allowance: Option<Duration>,
+    last_packet: Instant,
+}
+
+impl KeepAlive {
+    /// `seconds` 0 switches it off.
+    pub fn new(seconds: u16, multiplier: f64, now: Instant) -> Self {
+        let allowance = Duration::from_secs(u64::from(seconds)).mul_f64(multiplier.clamp(1.0, 100.0));
+        Self {
+            allowance: (seconds > 0).then_some(allowance),
+            last_packet: now,
+        }
+    }
+
+    /// A packet has come.
+    pub fn seen(&mut self, now: Instant) {
+        self.last_packet = now;
+    }
+
+    /// When the client is silent for too long, unless a packet comes before.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.last_packet.checked_add(self.allowance?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deadline_follows_the_last_packet() {
+        let start = Instant::now();
+        let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
+        let mut watch = KeepAlive::new(10, 1.5, start);
+        assert_eq!(watch.deadline(), Some(at(15.0)));
+        watch.seen(at(7.0));
+        assert_eq!(watch.deadline(), Some(at(22.0)));
+        assert_eq!(KeepAlive::new(0, 1.5, start).deadline(), None);
+        assert_eq!(KeepAlive::new(65_535, 1.5, start).deadline(), Some(at(98_302.5)));
+    }
+}

@@ -1,0 +1,28 @@
+//! The protocol state of one client. Nothing here reads a clock, a socket or a mailbox: given a packet and `now`,
+//! a [`Channel`] writes its answers into a buffer and says what else is to be done.
+//!
+//! ```text
+//!  CONNECT --admit--> Admission --Channel::open--> Channel = link (version, limits, aliases, keep alive, will)
+//!                                                          + Session (what outlives the connection)
+//!  packets --handle--> Step (subscribe, unsubscribe, close, ...) and bytes to write
+//!  batches --deliver-> bytes to write, or entries of the session's queue
+//! ```
+
+mod alias;
+mod awaiting_release;
+mod channel;
+mod close;
+mod connect;
+mod keep_alive;
+mod kept;
+mod outbound;
+mod subscribe;
+mod will;
+
+pub use channel::{Channel, Publishing, Step};
+pub use close::{CloseReason, Violation};
+pub use connect::{Admission, Refusal, admit, refuse};
+pub use kept::Session;
+pub use outbound::{Delivery, Orphan, Outbound, Writer};
+pub use subscribe::{Granted, SubscribeJob, SubscribeRequest, UnsubscribeJob};
+pub use will::Will;

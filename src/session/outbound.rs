@@ -1,0 +1,604 @@
+//! Messages towards a client: the window of unacknowledged ones, the queue behind it, and what is written at once.
+//!
+//! ```text
+//!             deliver                      window (packet ids first_id, first_id+1, ...)
+//!  QoS 0 ----------------------> wire      +------+------+------+ - - - +
+//!  QoS 1/2 -> [ queue ] --pump-> wire ---> | sent | done | sent | unsent|   resent after a reconnect
+//!                                          +------+------+------+ - - - +
+//!                                            PUBACK / PUBREC+PUBCOMP turn "sent" into "done";
+//!                                            "done" ones leave at the left end
+//! ```
+//!
+//! Identifiers are given in sequence, so an acknowledgement finds its message by subtraction.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Instant};
+
+use bytes::BytesMut;
+
+use super::alias::{OutgoingAliases, TopicAs};
+use crate::{
+    config::{Mqtt, MqueuePolicy},
+    mqtt::{
+        Ack, Batch, Message, MessageRef, Packet, PacketId, Properties, PropertiesBuf, Property,
+        ProtocolVersion, Publish, QoS, ReasonCode, encode, encode_publish, publish_len,
+    },
+    stats::{Counters, DropReason, Metric},
+};
+
+/// Packet identifiers: 1 to 65,535 `[MQTT-2.2.1]`.
+const IDENTIFIERS: usize = 65_535;
+
+/// How a session wants the messages of a batch, as its subscriptions say.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Maximum QoS.
+    pub qos: QoS,
+    /// Whether the RETAIN flag is passed on `[MQTT-3.3.1-12]`, `[MQTT-3.3.1-13]`.
+    pub retain_as_published: bool,
+    /// Identifiers of the matching subscriptions.
+    pub subscription_ids: Option<Arc<[u32]>>,
+    /// The shared subscription that the messages come from, with its whole `$share/group/filter`.
+    pub group: Option<Arc<str>>,
+}
+
+/// Where and how PUBLISH packets are written while a client is connected.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    /// The connection's output.
+    pub wire: &'a mut BytesMut,
+    /// The client's.
+    pub version: ProtocolVersion,
+    /// Largest packet that the client takes, in bytes `[MQTT-3.1.2-24]`.
+    pub max_packet_size: u32,
+    /// Most unacknowledged QoS 1 and 2 messages `[MQTT-3.3.4-9]`.
+    pub window: u16,
+    /// Aliases that the client allows, if any.
+    pub aliases: Option<&'a mut OutgoingAliases>,
+}
+
+/// A message of a shared subscription that its member did not get to acknowledge.
+#[derive(Clone, Debug)]
+pub struct Orphan {
+    /// The whole `$share/group/filter`.
+    pub group: Arc<str>,
+    /// The message.
+    pub message: Arc<Message>,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Outbound {
+    window: VecDeque<Slot>,
+    /// Identifier of the first slot, or of the next message when the window is empty.
+    first_id: PacketId,
+    /// Slots before this one were sent on the present connection.
+    sent: usize,
+    /// Of those, the ones that are not done.
+    on_wire: usize,
+    /// Bytes of the messages in the window.
+    window_bytes: usize,
+    queue: VecDeque<Queued>,
+    queue_bytes: usize,
+    dropped: u64,
+}
+
+#[derive(Debug)]
+enum Slot {
+    /// PUBLISH is sent, or waits to be sent again.
+    Publish(Queued),
+    /// PUBREC has come, PUBREL is sent; PUBCOMP is awaited.
+    Release,
+    /// Acknowledged.
+    Done,
+}
+
+#[derive(Clone, Debug)]
+struct Queued {
+    message: Arc<Message>,
+    subscription_ids: Option<Arc<[u32]>>,
+    group: Option<Arc<str>>,
+    qos: QoS,
+    retain: bool,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self {
+            window: VecDeque::new(),
+            first_id: PacketId::MIN,
+            sent: 0,
+            on_wire: 0,
+            window_bytes: 0,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            dropped: 0,
+        }
+    }
+}
+
+impl Outbound {
+    /// Messages waiting behind the window.
+    pub fn queue_len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Bytes of the messages waiting behind the window.
+    pub fn queue_bytes(&self) -> usize {
+        self.queue_bytes
+    }
+
+    /// Messages sent, or to be sent again, and not acknowledged.
+    pub fn inflight(&self) -> usize {
+        self.window
+            .iter()
+            .filter(|slot| !matches!(slot, Slot::Done))
+            .count()
+    }
+
+    /// Messages dropped for this session since it began.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Delivers the messages of `batch` in `range`. Without a `writer` nobody is connected: QoS 0 is dropped, the
+    /// rest queued.
+    #[expect(clippy::too_many_arguments, reason = "all of it is context of one step")]
+    pub fn deliver(
+        &mut self,
+        batch: &Batch,
+        range: Range<usize>,
+        delivery: &Delivery,
+        mut writer: Option<&mut Writer<'_>>,
+        limits: &Mqtt,
+        now: Instant,
+        counters: &Counters,
+    ) {
+        if let Some(writer) = writer.as_deref_mut()
+            && delivery.subscription_ids.is_none()
+            && writer.aliases.is_none()
+            && writer.wire.len() < limits.max_output_buffer
+            && let Some(bytes) = batch.verbatim(&range, writer.version, writer.max_packet_size)
+        {
+            writer.wire.extend_from_slice(bytes);
+            counters.add(Metric::MessagesSentQoS0, range.len() as u64);
+            return;
+        }
+        let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
+        let mut sent = 0;
+        for index in range {
+            let Some(message) = batch.get(index) else {
+                return;
+            };
+            let qos = message.qos.min(delivery.qos);
+            let retain = message.retain && delivery.retain_as_published;
+            if qos == QoS::AtMostOnce {
+                match self.send_qos0(&message, retain, ids, writer.as_deref_mut(), limits, now) {
+                    Ok(()) => sent += 1,
+                    Err(reason) => self.drop_one(reason, counters),
+                }
+                continue;
+            }
+            let Some(kept) = batch.keep(index) else {
+                return;
+            };
+            let queued = Queued {
+                message: kept,
+                subscription_ids: delivery.subscription_ids.clone(),
+                group: delivery.group.clone(),
+                qos,
+                retain,
+            };
+            self.send_or_queue(queued, writer.as_deref_mut(), limits, now, counters);
+        }
+        counters.add(Metric::MessagesSentQoS0, sent);
+    }
+
+    /// Delivers a retained message to a new subscription, with RETAIN set `[MQTT-3.3.1-8]`.
+    pub fn deliver_retained(
+        &mut self,
+        message: &Arc<Message>,
+        delivery: &Delivery,
+        writer: &mut Writer<'_>,
+        limits: &Mqtt,
+        now: Instant,
+        counters: &Counters,
+    ) {
+        let view = message.view();
+        let qos = view.qos.min(delivery.qos);
+        if qos == QoS::AtMostOnce {
+            let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
+            match self.send_qos0(&view, true, ids, Some(writer), limits, now) {
+                Ok(()) => counters.add(Metric::MessagesSentQoS0, 1),
+                Err(reason) => self.drop_one(reason, counters),
+            }
+            return;
+        }
+        let queued = Queued {
+            message: message.clone(),
+            subscription_ids: delivery.subscription_ids.clone(),
+            group: None,
+            qos,
+            retain: true,
+        };
+        self.send_or_queue(queued, Some(writer), limits, now, counters);
+    }
+
+    fn send_qos0(
+        &mut self,
+        message: &MessageRef<'_>,
+        retain: bool,
+        subscription_ids: &[u32],
+        writer: Option<&mut Writer<'_>>,
+        limits: &Mqtt,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let Some(writer) = writer else {
+            return Err(DropReason::Offline);
+        };
+        if writer.wire.len() >= limits.max_output_buffer {
+            return Err(DropReason::OutputFull);
+        }
+        let head = Head {
+            qos: QoS::AtMostOnce,
+            retain,
+            dup: false,
+            packet_id: None,
+        };
+        writer.write(message, head, subscription_ids, now)
+    }
+
+    fn send_or_queue(
+        &mut self,
+        queued: Queued,
+        writer: Option<&mut Writer<'_>>,
+        limits: &Mqtt,
+        now: Instant,
+        counters: &Counters,
+    ) {
+        match writer {
+            Some(writer) if self.queue.is_empty() && self.may_send_new(writer, limits) => {
+                self.send_new(queued, writer, now, counters);
+            }
+            _ => self.enqueue(queued, limits, counters),
+        }
+    }
+
+    fn enqueue(&mut self, queued: Queued, limits: &Mqtt, counters: &Counters) {
+        let size = queued.message.size();
+        let over = |of: &Self| {
+            of.queue.len() >= limits.max_mqueue_len
+                || of.queue_bytes.saturating_add(size) > limits.max_mqueue_bytes
+        };
+        while over(self) {
+            let oldest = match limits.mqueue_policy {
+                MqueuePolicy::DropOldest => self.queue.pop_front(),
+                MqueuePolicy::Reject => None,
+            };
+            self.drop_one(DropReason::QueueFull, counters);
+            match oldest {
+                Some(oldest) => self.queue_bytes -= oldest.message.size(),
+                // The message itself is the one that is dropped.
+                None => return,
+            }
+        }
+        self.queue_bytes += size;
+        self.queue.push_back(queued);
+    }
+
+    fn drop_one(&mut self, reason: DropReason, counters: &Counters) {
+        self.dropped += 1;
+        counters.add(reason.metric(), 1);
+    }
+
+    /// True when another message may enter the window now.
+    fn may_send_new(&self, writer: &Writer<'_>, limits: &Mqtt) -> bool {
+        self.sent == self.window.len()
+            && self.on_wire < usize::from(writer.window)
+            && self.window.len() < IDENTIFIERS
+            && (self.window_bytes < limits.max_inflight_bytes || self.on_wire == 0)
+            && writer.wire.len() < limits.max_output_buffer
+    }
+
+    fn send_new(
+        &mut self,
+        queued: Queued,
+        writer: &mut Writer<'_>,
+        now: Instant,
+        counters: &Counters,
+    ) {
+        let view = queued.message.view();
+        if view.is_expired(now) {
+            return self.drop_one(DropReason::Expired, counters);
+        }
+        let id = self.id_at(self.window.len());
+        if let Err(reason) = queued.write(writer, id, false, now) {
+            return self.drop_one(reason, counters);
+        }
+        counters.add(Metric::sent(queued.qos), 1);
+        self.window_bytes += queued.message.size();
+        self.window.push_back(Slot::Publish(queued));
+        self.sent += 1;
+        self.on_wire += 1;
+    }
+
+    /// Writes what the window has room for: first what was not acknowledged on an earlier connection
+    /// `[MQTT-4.4.0-1]`, in the order in which it was sent `[MQTT-4.6.0-1]`, then the queue.
+    pub fn pump(
+        &mut self,
+        writer: &mut Writer<'_>,
+        limits: &Mqtt,
+        now: Instant,
+        counters: &Counters,
+    ) {
+        while self.sent < self.window.len()
+            && self.on_wire < usize::from(writer.window)
+            && writer.wire.len() < limits.max_output_buffer
+        {
+            let id = self.id_at(self.sent);
+            let index = self.sent;
+            self.sent += 1;
+            let written = match self.window.get(index) {
+                Some(Slot::Publish(queued)) => queued.write(writer, id, true, now),
+                Some(Slot::Release) => {
+                    write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
+                    Ok(())
+                }
+                Some(Slot::Done) | None => continue,
+            };
+            match written {
+                Ok(()) => self.on_wire += 1,
+                Err(reason) => {
+                    self.drop_one(reason, counters);
+                    self.finish(index);
+                }
+            }
+        }
+        while !self.queue.is_empty() && self.may_send_new(writer, limits) {
+            let Some(queued) = self.queue.pop_front() else {
+                break;
+            };
+            self.queue_bytes -= queued.message.size();
+            self.send_new(queued, writer, now, counters);
+        }
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        self.pop_done();
+    }
+
+    /// PUBACK `[MQTT-4.3.2-5]`; false when nothing waits for it.
+    pub fn on_puback(&mut self, id: PacketId) -> bool {
+        self.complete(id, |slot| {
+            matches!(slot, Slot::Publish(queued) if queued.qos == QoS::AtLeastOnce)
+        })
+    }
+
+    /// PUBCOMP `[MQTT-4.3.3]`; false when nothing waits for it.
+    pub fn on_pubcomp(&mut self, id: PacketId) -> bool {
+        self.complete(id, |slot| matches!(slot, Slot::Release))
+    }
+
+    /// PUBREC: answered by PUBREL, or by nothing where it reports an error `[MQTT-4.3.3-4]`.
+    pub fn on_pubrec(&mut self, id: PacketId, reason: ReasonCode, writer: &mut Writer<'_>) {
+        let index = self.index_of(id);
+        let answer = match index.and_then(|index| self.window.get_mut(index)) {
+            Some(Slot::Publish(queued)) if queued.qos == QoS::ExactlyOnce => {
+                if reason.is_error() {
+                    self.complete(id, |_| true);
+                    return;
+                }
+                self.window_bytes -= queued.message.size();
+                if let Some(slot) = index.and_then(|index| self.window.get_mut(index)) {
+                    *slot = Slot::Release;
+                }
+                ReasonCode::Success
+            }
+            Some(Slot::Release) => ReasonCode::Success,
+            _ if reason.is_error() => return,
+            _ => ReasonCode::PacketIdentifierNotFound,
+        };
+        write_ack(Packet::PubRel, id, answer, writer);
+    }
+
+    fn complete(&mut self, id: PacketId, expected: impl FnOnce(&Slot) -> bool) -> bool {
+        let Some(index) = self.index_of(id) else {
+            return false;
+        };
+        if !self.window.get(index).is_some_and(expected) {
+            return false;
+        }
+        if index < self.sent {
+            self.on_wire -= 1;
+        }
+        self.finish(index);
+        self.pop_done();
+        true
+    }
+
+    fn finish(&mut self, index: usize) {
+        if let Some(slot) = self.window.get_mut(index) {
+            if let Slot::Publish(queued) = slot {
+                self.window_bytes -= queued.message.size();
+            }
+            *slot = Slot::Done;
+        }
+    }
+
+    fn pop_done(&mut self) {
+        while matches!(self.window.front(), Some(Slot::Done)) {
+            self.window.pop_front();
+            self.first_id = self.first_id.checked_add(1).unwrap_or(PacketId::MIN);
+            self.sent = self.sent.saturating_sub(1);
+        }
+        if self.window.is_empty() {
+            self.window = VecDeque::new();
+        }
+    }
+
+    fn id_at(&self, index: usize) -> PacketId {
+        let id = (usize::from(self.first_id.get()) - 1 + index) % IDENTIFIERS + 1;
+        u16::try_from(id)
+            .ok()
+            .and_then(PacketId::new)
+            .unwrap_or(PacketId::MIN)
+    }
+
+    fn index_of(&self, id: PacketId) -> Option<usize> {
+        let (id, first) = (usize::from(id.get()), usize::from(self.first_id.get()));
+        let index = (id + IDENTIFIERS - first) % IDENTIFIERS;
+        (index < self.window.len()).then_some(index)
+    }
+
+    /// The connection is gone: what is in the window is sent again on the next one.
+    pub fn detach(&mut self) {
+        self.sent = 0;
+        self.on_wire = 0;
+    }
+
+    /// Shared subscriptions with messages here that another member could take.
+    pub fn groups(&self) -> Vec<Arc<str>> {
+        let mut groups: Vec<Arc<str>> = Vec::new();
+        let in_window = self.window.iter().filter_map(|slot| match slot {
+            Slot::Publish(queued) => Some(queued),
+            Slot::Release | Slot::Done => None,
+        });
+        for queued in in_window.chain(&self.queue) {
+            if let Some(group) = &queued.group
+                && !groups.contains(group)
+            {
+                groups.push(group.clone());
+            }
+        }
+        groups
+    }
+
+    /// Takes the messages of a shared subscription out, in order: those queued and those with QoS 1 that are not
+    /// acknowledged. QoS 2 messages that were sent stay `[MQTT-4.8.2-4]`.
+    pub fn take_orphans(&mut self, group: &str) -> Vec<Orphan> {
+        let mut orphans = Vec::new();
+        for slot in &mut self.window {
+            if let Slot::Publish(queued) = slot
+                && queued.qos == QoS::AtLeastOnce
+                && queued.group.as_deref() == Some(group)
+            {
+                self.window_bytes -= queued.message.size();
+                orphans.push(Orphan {
+                    group: group.into(),
+                    message: queued.message.clone(),
+                });
+                *slot = Slot::Done;
+            }
+        }
+        let mut bytes = 0;
+        self.queue.retain(|queued| {
+            let taken = queued.group.as_deref() == Some(group);
+            if taken {
+                bytes += queued.message.size();
+                orphans.push(Orphan {
+                    group: group.into(),
+                    message: queued.message.clone(),
+                });
+            }
+            !taken
+        });
+        self.queue_bytes -= bytes;
+        orphans
+    }
+
+    /// The session ends: counts what is lost with it.
+    pub fn discard(&mut self, counters: &Counters) {
+        let waiting = self.queue.len()
+            + self
+                .window
+                .iter()
+                .filter(|slot| matches!(slot, Slot::Publish(_)))
+                .count();
+        counters.add(Metric::DroppedSessionEnded, waiting as u64);
+        *self = Self::default();
+    }
+}
+
+impl Queued {
+    fn write(
+        &self,
+        writer: &mut Writer<'_>,
+        id: PacketId,
+        dup: bool,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let head = Head {
+            qos: self.qos,
+            retain: self.retain,
+            dup,
+            packet_id: Some(id),
+        };
+        let ids = self.subscription_ids.as_deref().unwrap_or_default();
+        writer.write(&self.message.view(), head, ids, now)
+    }
+}
+
+/// What a PUBLISH to a client has beside the message.
+#[derive(Clone, Copy)]
+struct Head {
+    qos: QoS,
+    retain: bool,
+    dup: bool,
+    packet_id: Option<PacketId>,
+}
+
+impl Writer<'_> {
+    fn write(
+        &mut self,
+        message: &MessageRef<'_>,
+        head: Head,
+        subscription_ids: &[u32],
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let mut buffer = PropertiesBuf::default();
+        let properties = match self.version.is_v5() {
+            true => message.forwarded_properties(subscription_ids, now, &mut buffer),
+            false => Properties::EMPTY,
+        };
+        let mut publish = Publish {
+            dup: head.dup,
+            qos: head.qos,
+            retain: head.retain,
+            topic: message.topic,
+            packet_id: head.packet_id,
+            properties,
+            payload: message.payload,
+        };
+        // A topic alias adds three bytes where it is set.
+        let room = self.max_packet_size.saturating_sub(3) as usize;
+        let length = publish_len(&publish, self.version);
+        if length > self.max_packet_size as usize {
+            return Err(DropReason::TooLarge);
+        }
+        let mut aliased = PropertiesBuf::default();
+        if let Some(aliases) = self.aliases.as_deref_mut()
+            && length <= room
+        {
+            let named = aliases.name(message.topic);
+            if let TopicAs::NameAndAlias(alias) | TopicAs::Alias(alias) = named {
+                aliased.extend(publish.properties);
+                aliased.push(Property::TopicAlias(alias));
+                publish.properties = aliased.as_properties();
+            }
+            if let TopicAs::Alias(_) = named {
+                publish.topic = "";
+            }
+        }
+        encode_publish(&publish, self.version, self.wire).map_err(|_| DropReason::TooLarge)
+    }
+}
+
+/// Writes an acknowledgement; nothing about it can be too large.
+pub(super) fn write_ack(
+    kind: fn(Ack<'static>) -> Packet<'static>,
+    id: PacketId,
+    reason: ReasonCode,
+    writer: &mut Writer<'_>,
+) {
+    // An acknowledgement without properties always fits.
+    let _ = encode(&kind(Ack::new(id, reason)), writer.version, writer.wire);
+}

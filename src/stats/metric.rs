@@ -1,0 +1,125 @@
+//! The table of metrics.
+
+use crate::mqtt::QoS;
+
+macro_rules! metrics {
+    ($($metric:ident, $name:literal, $help:literal;)+) => {
+        /// Something that is counted. All only grow.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Metric {
+            $(#[doc = $help] $metric,)+
+        }
+
+        impl Metric {
+            /// All metrics.
+            pub const ALL: &'static [Self] = &[$(Self::$metric),+];
+
+            /// Stable name: `snake_case`, parts separated by `.`.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$metric => $name,)+ }
+            }
+
+            /// What it counts.
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$metric => $help,)+ }
+            }
+        }
+    };
+}
+
+metrics! {
+    BytesReceived, "bytes.received", "bytes read from clients";
+    BytesSent, "bytes.sent", "bytes written to clients";
+    PacketsReceived, "packets.received", "packets read from clients";
+    MessagesReceivedQoS0, "messages.qos0.received", "PUBLISH packets with QoS 0 read from clients";
+    MessagesReceivedQoS1, "messages.qos1.received", "PUBLISH packets with QoS 1 read from clients";
+    MessagesReceivedQoS2, "messages.qos2.received", "PUBLISH packets with QoS 2 read from clients";
+    MessagesSentQoS0, "messages.qos0.sent", "PUBLISH packets with QoS 0 written to clients";
+    MessagesSentQoS1, "messages.qos1.sent", "PUBLISH packets with QoS 1 written to clients";
+    MessagesSentQoS2, "messages.qos2.sent", "PUBLISH packets with QoS 2 written to clients";
+    MessagesWithoutSubscriber, "messages.no_subscriber", "messages that matched no subscription";
+    DroppedOutputFull, "messages.dropped.output_full", "QoS 0 messages dropped because the connection's output buffer was full";
+    DroppedOffline, "messages.dropped.offline", "QoS 0 messages for a session without a connection";
+    DroppedQueueFull, "messages.dropped.queue_full", "messages dropped because a session's queue was full";
+    DroppedExpired, "messages.dropped.expired", "messages that expired before they were delivered";
+    DroppedTooLarge, "messages.dropped.too_large", "messages larger than the client's maximum packet size";
+    DroppedRetainedFull, "messages.dropped.retained_full", "messages not retained because a limit of the store was reached";
+    DroppedNotPermitted, "messages.dropped.not_permitted", "messages to topics that clients may not publish to";
+    DroppedTopicLimit, "messages.dropped.topic_limit", "messages whose topic exceeds the length or depth limit";
+    DroppedSessionEnded, "messages.dropped.session_ended", "messages that waited in a session when it ended";
+    ConnectionsAccepted, "connections.accepted", "sockets accepted";
+    ConnectionsRefused, "connections.refused", "sockets closed at once because a connection limit was reached";
+    ConnectsAccepted, "connects.accepted", "CONNECT packets answered with success";
+    ConnectsRefused, "connects.refused", "CONNECT packets answered with an error";
+    Disconnects, "disconnects", "connections closed after a successful CONNECT";
+    Takeovers, "takeovers", "sessions taken over by a new connection of the same client id";
+    KeepAliveTimeouts, "disconnects.keep_alive", "connections closed because the client was silent";
+    ProtocolErrors, "protocol_errors", "connections closed because of a malformed packet or a protocol error";
+    Subscribes, "subscribes", "topic filters subscribed to";
+    Unsubscribes, "unsubscribes", "topic filters unsubscribed from";
+    WillsPublished, "wills.published", "will messages published";
+}
+
+/// Why a message did not reach a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// The connection's output buffer is full and the message has QoS 0.
+    OutputFull,
+    /// Nobody is connected and the message has QoS 0.
+    Offline,
+    /// The session's queue is full.
+    QueueFull,
+    /// It expired while it waited.
+    Expired,
+    /// It is larger than the client takes.
+    TooLarge,
+    /// The session it waited in has ended.
+    SessionEnded,
+}
+
+impl DropReason {
+    /// The metric that counts it.
+    pub fn metric(self) -> Metric {
+        match self {
+            Self::OutputFull => Metric::DroppedOutputFull,
+            Self::Offline => Metric::DroppedOffline,
+            Self::QueueFull => Metric::DroppedQueueFull,
+            Self::Expired => Metric::DroppedExpired,
+            Self::TooLarge => Metric::DroppedTooLarge,
+            Self::SessionEnded => Metric::DroppedSessionEnded,
+        }
+    }
+}
+
+impl Metric {
+    /// Every reason for which a message is dropped.
+    pub const DROPPED: &'static [Self] = &[
+        Self::DroppedOutputFull,
+        Self::DroppedOffline,
+        Self::DroppedQueueFull,
+        Self::DroppedExpired,
+        Self::DroppedTooLarge,
+        Self::DroppedRetainedFull,
+        Self::DroppedNotPermitted,
+        Self::DroppedTopicLimit,
+        Self::DroppedSessionEnded,
+    ];
+
+    /// PUBLISH packets read, by QoS.
+    pub fn received(qos: QoS) -> Self {
+        match qos {
+            QoS::AtMostOnce => Self::MessagesReceivedQoS0,
+            QoS::AtLeastOnce => Self::MessagesReceivedQoS1,
+            QoS::ExactlyOnce => Self::MessagesReceivedQoS2,
+        }
+    }
+
+    /// PUBLISH packets written, by QoS.
+    pub fn sent(qos: QoS) -> Self {
+        match qos {
+            QoS::AtMostOnce => Self::MessagesSentQoS0,
+            QoS::AtLeastOnce => Self::MessagesSentQoS1,
+            QoS::ExactlyOnce => Self::MessagesSentQoS2,
+        }
+    }
+}
