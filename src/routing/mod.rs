@@ -1,12 +1,19 @@
 //! Who gets what: the subscription tree, shared groups, the immutable routes that publishers read, and retained
 //! messages. Plain data: the actors above own and share it.
 
+mod client_directory;
 mod persistent_map;
 mod retained;
+mod route_table;
 mod routes;
 mod subscription_tree;
 
+pub use client_directory::{
+    ClientDirectory, ClientEntry, ClientInfo, DirectoryFull, Opened, Previous, StoredSubscription,
+    SubscribeError,
+};
 pub use persistent_map::PersistentMap;
 pub use retained::{RetainedCursor, RetainedLimits, RetainedStore, StoreOutcome};
+pub use route_table::{RouteTable, Snapshot};
 pub use routes::{Delivery, Group, Route, Routes, Target};
 pub use subscription_tree::SubscriptionTree;

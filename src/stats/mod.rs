@@ -4,7 +4,9 @@
 //! collector adds them up when somebody asks.
 
 mod counters;
+mod gauges;
 mod metric;
 
 pub use counters::{Counters, Totals};
+pub use gauges::{Gauge, Gauges};
 pub use metric::{DropReason, Metric};

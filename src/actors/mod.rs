@@ -1,0 +1,30 @@
+//! The actors. Each is a shell: it takes a message, calls the plain logic of the floors below, and sends on what
+//! that returns.
+//!
+//! | actor | how many | where it runs | messages | at its bound |
+//! |---|---|---|---|---|
+//! | [`ClientConnection`] | one a socket | a worker | `SessionCommand` | publishers pause while its worker has too much waiting, see [`WorkerLoad`](crate::messages::WorkerLoad) |
+//! | [`SubscriptionRegistry`] | 1 | control arbiter | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
+//! | [`RetainedMessages`] | 1 | control arbiter | `StoreRetained`, `RetainedPageRequest` | askers wait; stores are bounded by the publishers' batches |
+//! | [`SessionStore`] | 1 | control arbiter | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
+//! | [`StatsCollector`] | 1 | main arbiter | `GetStats` | askers wait |
+//! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig` | askers wait |
+
+mod client_connection;
+mod config_manager;
+mod events;
+mod retained_messages;
+mod router;
+mod session_store;
+mod stats_collector;
+mod subscription_registry;
+mod worker;
+
+pub use client_connection::ClientConnection;
+pub use config_manager::ConfigManager;
+pub use retained_messages::RetainedMessages;
+pub use router::Router;
+pub use session_store::SessionStore;
+pub use stats_collector::StatsCollector;
+pub use subscription_registry::SubscriptionRegistry;
+pub use worker::{Shared, Worker};

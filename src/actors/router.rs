@@ -1,0 +1,287 @@
+//! The way of application messages from a publisher to the inboxes of their subscribers.
+
+use std::{collections::HashMap, ptr, sync::Arc, time::Instant};
+
+use actix::Recipient;
+use bytes::Bytes;
+
+use super::Shared;
+use crate::{
+    messages::{Inbox, InboxItem, StoreRetained, WorkerLoad},
+    mqtt::{Batch, BatchBuilder, Message, MessageRef, ProtocolVersion, Publish},
+    routing::{RouteTable, Routes, Snapshot},
+    session::{Delivery, Publishing},
+    stats::{Counters, Metric},
+};
+
+/// Topics whose routes are remembered; at the bound all are forgotten and looked up anew.
+const REMEMBERED_TOPICS: usize = 8192;
+
+/// Finds the subscribers of messages, groups consecutive messages with the same subscribers, and puts each group
+/// into the subscribers' inboxes. One a thread, so that publishers of the same topics share what it remembers.
+pub struct Router {
+    table: Arc<RouteTable<Inbox>>,
+    store_retained: Recipient<StoreRetained>,
+    counters: Arc<Counters>,
+    snapshot: Arc<Snapshot<Inbox>>,
+    remembered: HashMap<Box<str>, Arc<Routes<Inbox>>, foldhash::fast::RandomState>,
+    last_topic: String,
+    last_routes: Arc<Routes<Inbox>>,
+    batch: BatchBuilder,
+    batch_routes: Arc<Routes<Inbox>>,
+    unmatched: u64,
+    /// The last worker found over its limit.
+    overloaded: Option<Arc<WorkerLoad>>,
+}
+
+impl Router {
+    /// A router that reads the broker's routes.
+    pub fn new(shared: &Shared, counters: Arc<Counters>) -> Self {
+        let nobody = Arc::new(Routes::default());
+        Self {
+            table: shared.routes.clone(),
+            store_retained: shared.store_retained.clone(),
+            counters,
+            snapshot: Arc::clone(&shared.routes.load()),
+            remembered: HashMap::default(),
+            last_topic: String::new(),
+            last_routes: nobody.clone(),
+            batch: BatchBuilder::default(),
+            batch_routes: nobody,
+            unmatched: 0,
+            overloaded: None,
+        }
+    }
+
+    /// Begins with the messages of one chunk.
+    pub fn start<'a>(&'a mut self, publisher: &'a Arc<Inbox>, chunk: &'a Bytes, now: Instant) -> Pass<'a> {
+        self.refresh();
+        Pass {
+            router: self,
+            publisher: Some(publisher),
+            chunk,
+            now,
+        }
+    }
+
+    /// Publishes a message of the broker itself, or a will.
+    pub fn publish_own(&mut self, message: &Arc<Message>, now: Instant) {
+        static EMPTY: Bytes = Bytes::new();
+        self.refresh();
+        let mut pass = Pass {
+            router: self,
+            publisher: None,
+            chunk: &EMPTY,
+            now,
+        };
+        pass.publish_detached(&message.view());
+        pass.finish();
+    }
+
+    /// True when somebody is subscribed to `topic`.
+    pub fn has_subscribers(&mut self, topic: &str) -> bool {
+        self.refresh();
+        !self.routes(topic).is_empty()
+    }
+
+    /// Gives a message of a shared subscription to another member than `leaving`; false when none is connected.
+    pub fn hand_over(
+        &mut self,
+        group: &str,
+        leaving: &Arc<Inbox>,
+        messages: impl FnOnce() -> Vec<crate::session::Orphan>,
+        now: Instant,
+    ) -> bool {
+        use crate::routing::Target;
+        self.refresh();
+        let Some(members) = self.snapshot.tree.group(group) else {
+            return false;
+        };
+        let live = members
+            .members
+            .iter()
+            .any(|member| member.target.is_online() && !Arc::ptr_eq(&member.target, leaving));
+        if live {
+            for orphan in messages() {
+                let batch = Arc::new(Batch::of_message(&orphan.message, now));
+                members.share_out(1, |member, range| {
+                    member.target.push(InboxItem {
+                        batch: batch.clone(),
+                        range,
+                        delivery: Delivery {
+                            qos: member.qos,
+                            retain_as_published: member.retain_as_published,
+                            subscription_ids: (member.subscription_id != 0)
+                                .then(|| [member.subscription_id].into()),
+                            group: Some(members.full_filter.clone()),
+                        },
+                    });
+                });
+            }
+        }
+        live
+    }
+
+    /// The worker that publishers are to wait for, if one was found over its limit since the last call.
+    pub fn take_overloaded(&mut self) -> Option<Arc<WorkerLoad>> {
+        self.overloaded.take()
+    }
+
+    /// Looks at the newest routes from here on.
+    fn refresh(&mut self) {
+        let newest = self.table.load();
+        if newest.version != self.snapshot.version {
+            self.snapshot = Arc::clone(&newest);
+            self.remembered.clear();
+            self.last_topic.clear();
+        }
+    }
+
+    fn routes(&mut self, topic: &str) -> &Arc<Routes<Inbox>> {
+        if self.last_topic != topic {
+            self.last_topic.clear();
+            self.last_topic.push_str(topic);
+            self.last_routes = match self.remembered.get(topic) {
+                Some(routes) => routes.clone(),
+                None => {
+                    let routes = Arc::new(self.snapshot.tree.routes(topic));
+                    if self.remembered.len() >= REMEMBERED_TOPICS {
+                        self.remembered.clear();
+                    }
+                    self.remembered.insert(topic.into(), routes.clone());
+                    routes
+                }
+            };
+        }
+        &self.last_routes
+    }
+}
+
+/// The messages of one publisher's chunk on their way.
+pub struct Pass<'a> {
+    router: &'a mut Router,
+    publisher: Option<&'a Arc<Inbox>>,
+    chunk: &'a Bytes,
+    now: Instant,
+}
+
+impl Pass<'_> {
+    /// Delivers what was collected.
+    pub fn finish(self) {
+        let Self {
+            router,
+            publisher,
+            now,
+            ..
+        } = self;
+        deliver(router, publisher, now);
+        let unmatched = std::mem::take(&mut router.unmatched);
+        router
+            .counters
+            .add(Metric::MessagesWithoutSubscriber, unmatched);
+    }
+
+    /// Makes room in the batch for a message to `topic`; false when nobody is subscribed.
+    fn prepare(&mut self, topic: &str, fits: impl FnOnce(&BatchBuilder, &Bytes) -> bool) -> bool {
+        let routes = self.router.routes(topic);
+        if routes.is_empty() {
+            self.router.unmatched += 1;
+            return false;
+        }
+        let same = ptr::eq(Arc::as_ptr(routes), Arc::as_ptr(&self.router.batch_routes));
+        if !same || !fits(&self.router.batch, self.chunk) {
+            deliver(self.router, self.publisher, self.now);
+            self.router.batch_routes = self.router.last_routes.clone();
+        }
+        true
+    }
+
+    /// Retains a message before the routes are read for it.
+    fn retain(&mut self, message: &MessageRef<'_>) {
+        self.router
+            .store_retained
+            .do_send(StoreRetained(Arc::new(message.to_message())));
+        self.router.refresh();
+    }
+}
+
+impl Publishing for Pass<'_> {
+    fn publish(&mut self, publish: &Publish<'_>, packet: &[u8], version: ProtocolVersion) -> bool {
+        if publish.retain {
+            let interval = publish.properties.message_expiry_interval();
+            self.retain(&MessageRef {
+                topic: publish.topic,
+                properties: publish.properties,
+                payload: publish.payload,
+                qos: publish.qos,
+                retain: true,
+                expires_at: interval.and_then(|seconds| {
+                    self.now
+                        .checked_add(std::time::Duration::from_secs(u64::from(seconds)))
+                }),
+            });
+        }
+        let matched = self.prepare(publish.topic, BatchBuilder::takes_from);
+        if matched {
+            self.router.batch.push(self.chunk, packet, publish, version);
+        }
+        matched
+    }
+
+    fn publish_detached(&mut self, message: &MessageRef<'_>) -> bool {
+        if message.retain {
+            self.retain(message);
+        }
+        let matched = self.prepare(message.topic, |batch, _| batch.takes_detached());
+        if matched {
+            self.router.batch.push_detached(message, self.now);
+        }
+        matched
+    }
+}
+
+/// Puts the collected batch into the inboxes of its subscribers.
+fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
+    if router.batch.is_empty() {
+        return;
+    }
+    let batch = Arc::new(router.batch.finish(now));
+    let all = 0..batch.len();
+    let publisher = publisher.map(Arc::as_ptr);
+    for to in &router.batch_routes.deliveries {
+        if !to.serves(publisher) {
+            continue;
+        }
+        let over = to.target.push(InboxItem {
+            batch: batch.clone(),
+            range: all.clone(),
+            delivery: Delivery {
+                qos: to.qos,
+                retain_as_published: to.retain_as_published,
+                subscription_ids: to.subscription_ids.clone(),
+                group: None,
+            },
+        });
+        if over.is_some() {
+            router.overloaded = over;
+        }
+    }
+    for group in &router.batch_routes.groups {
+        group.share_out(batch.len(), |member, range| {
+            let over = member.target.push(InboxItem {
+                batch: batch.clone(),
+                range,
+                delivery: Delivery {
+                    qos: member.qos,
+                    retain_as_published: member.retain_as_published,
+                    subscription_ids: (member.subscription_id != 0)
+                        .then(|| [member.subscription_id].into()),
+                    group: Some(group.full_filter.clone()),
+                },
+            });
+            if over.is_some() {
+                router.overloaded = over;
+            }
+        });
+    }
+}

@@ -1,0 +1,264 @@
+//! The subscription registry: owns the directory of clients and is the only writer of the subscription tree.
+
+use std::{cell::Cell, sync::Arc};
+
+use actix::{Actor, Context, Handler, MessageResult};
+use tokio::sync::oneshot;
+
+use super::Shared;
+use crate::{
+    messages::{
+        ClientRow, CloseClients, EndSession, GetClient, HandOver, Inbox, KeepSession, ListClients,
+        ListSubscriptions, OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand,
+        Subscribe, SubscriptionRow, Unsubscribe,
+    },
+    mqtt::ReasonCode,
+    routing::{ClientDirectory, ClientEntry, Previous, StoredSubscription, SubscribeError},
+    session::Granted,
+    stats::{Counters, Metric},
+};
+
+/// Answers of the registry that wait in its mailbox before askers have to.
+const MAILBOX: usize = 4096;
+
+/// See the module's description. It awaits nobody, so asking it cannot deadlock.
+pub struct SubscriptionRegistry {
+    directory: ClientDirectory<Inbox>,
+    shared: Shared,
+    counters: Arc<Counters>,
+}
+
+impl SubscriptionRegistry {
+    /// A registry without clients.
+    pub fn new(shared: Shared, counters: Arc<Counters>) -> Self {
+        Self {
+            directory: ClientDirectory::default(),
+            shared,
+            counters,
+        }
+    }
+
+    /// Lets publishers see the subscriptions as they are now.
+    fn publish_routes(&self) {
+        self.shared.routes.publish(self.directory.tree().clone());
+        self.update_gauges();
+    }
+
+    fn update_gauges(&self) {
+        let gauges = &self.shared.gauges;
+        gauges.connections.set(self.directory.connected());
+        gauges.sessions.set(self.directory.len());
+        gauges.subscriptions.set(self.directory.subscriptions());
+    }
+}
+
+impl Actor for SubscriptionRegistry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<OpenSession> for SubscriptionRegistry {
+    type Result = Result<OpenedSession, OpenRefused>;
+
+    fn handle(&mut self, ask: OpenSession, _: &mut Self::Context) -> Self::Result {
+        let max_sessions = self.shared.config.load().mqtt.max_sessions;
+        let owner = Owner::Connection(ask.owner, ask.load);
+        let owner = Cell::new(Some(owner));
+        let opened = self
+            .directory
+            .open(ask.client_id.clone(), ask.info, max_sessions, || {
+                let owner = owner.take().unwrap_or(Owner::Nobody);
+                Arc::new(Inbox::new(ask.client_id.clone(), owner))
+            })?;
+        let mut resumed = None;
+        match opened.previous {
+            Previous::None => self.update_gauges(),
+            Previous::Resumed { connected } => {
+                let (reply, state) = oneshot::channel();
+                opened
+                    .target
+                    .command(SessionCommand::HandOver(HandOver { reply }));
+                opened
+                    .target
+                    .set_owner(owner.take().unwrap_or(Owner::Nobody));
+                resumed = Some(state);
+                self.counters.add(Metric::Takeovers, connected.into());
+                self.update_gauges();
+            }
+            Previous::Ended { target, connected } => {
+                target.command(SessionCommand::Discard);
+                target.set_owner(Owner::Nobody);
+                self.counters.add(Metric::Takeovers, connected.into());
+                self.publish_routes();
+            }
+        }
+        Ok(OpenedSession {
+            inbox: opened.target,
+            generation: opened.generation,
+            resumed,
+        })
+    }
+}
+
+impl Handler<KeepSession> for SubscriptionRegistry {
+    type Result = ();
+
+    fn handle(&mut self, told: KeepSession, _: &mut Self::Context) {
+        self.directory
+            .keep(&told.client_id, told.generation, told.expiry_interval);
+        self.update_gauges();
+    }
+}
+
+impl Handler<EndSession> for SubscriptionRegistry {
+    type Result = ();
+
+    fn handle(&mut self, told: EndSession, _: &mut Self::Context) {
+        match self.directory.end(&told.client_id, told.generation) {
+            true => self.publish_routes(),
+            false => self.update_gauges(),
+        }
+    }
+}
+
+impl Handler<Subscribe> for SubscriptionRegistry {
+    type Result = MessageResult<Subscribe>;
+
+    fn handle(&mut self, ask: Subscribe, _: &mut Self::Context) -> Self::Result {
+        let max = self.shared.config.load().mqtt.max_subscriptions;
+        let answers: Vec<Granted> = ask
+            .requests
+            .iter()
+            .map(|request| {
+                let subscription = StoredSubscription {
+                    options: request.options,
+                    subscription_id: request.subscription_id,
+                };
+                let entered = self.directory.subscribe(
+                    &ask.client_id,
+                    ask.generation,
+                    &request.filter,
+                    subscription,
+                    max,
+                );
+                let (code, is_new) = match entered {
+                    Ok(is_new) => (ReasonCode::granted(request.options.qos), is_new),
+                    Err(SubscribeError::TooMany) => (ReasonCode::QuotaExceeded, false),
+                    Err(SubscribeError::Invalid) => (ReasonCode::TopicFilterInvalid, false),
+                    Err(SubscribeError::NotOwner) => (ReasonCode::UnspecifiedError, false),
+                };
+                Granted { code, is_new }
+            })
+            .collect();
+        let entered = answers.iter().filter(|answer| !answer.code.is_error());
+        self.counters
+            .add(Metric::Subscribes, entered.count() as u64);
+        self.publish_routes();
+        MessageResult(answers)
+    }
+}
+
+impl Handler<Unsubscribe> for SubscriptionRegistry {
+    type Result = Vec<bool>;
+
+    fn handle(&mut self, ask: Unsubscribe, _: &mut Self::Context) -> Self::Result {
+        let existed: Vec<bool> = ask
+            .filters
+            .iter()
+            .map(|filter| {
+                self.directory
+                    .unsubscribe(&ask.client_id, ask.generation, filter)
+            })
+            .collect();
+        let removed = existed.iter().filter(|existed| **existed).count();
+        self.counters.add(Metric::Unsubscribes, removed as u64);
+        self.publish_routes();
+        existed
+    }
+}
+
+impl Handler<CloseClients> for SubscriptionRegistry {
+    type Result = ();
+
+    fn handle(&mut self, told: CloseClients, _: &mut Self::Context) {
+        for (_, entry) in self.directory.iter_after(None) {
+            if entry.connected {
+                entry.target.command(SessionCommand::Close(told.0.clone()));
+            }
+        }
+    }
+}
+
+impl Handler<ListClients> for SubscriptionRegistry {
+    type Result = Vec<ClientRow>;
+
+    fn handle(&mut self, ask: ListClients, _: &mut Self::Context) -> Self::Result {
+        self.directory
+            .iter_after(None)
+            .filter(|(_, entry)| match &ask.username {
+                None => true,
+                wanted => entry.info.username.as_deref() == wanted.as_deref(),
+            })
+            .map(|(id, entry)| row(id, entry))
+            .collect()
+    }
+}
+
+impl Handler<GetClient> for SubscriptionRegistry {
+    type Result = Option<ClientRow>;
+
+    fn handle(&mut self, ask: GetClient, _: &mut Self::Context) -> Self::Result {
+        let entry = self.directory.get(&ask.client_id)?;
+        Some(row(entry.target.client_id(), entry))
+    }
+}
+
+impl Handler<ListSubscriptions> for SubscriptionRegistry {
+    type Result = Option<Vec<SubscriptionRow>>;
+
+    fn handle(&mut self, ask: ListSubscriptions, _: &mut Self::Context) -> Self::Result {
+        let rows = |id: &Arc<str>, entry: &ClientEntry<Inbox>| -> Vec<SubscriptionRow> {
+            entry
+                .subscriptions
+                .iter()
+                .map(|(topic, subscription)| SubscriptionRow {
+                    client_id: id.clone(),
+                    topic: topic.clone(),
+                    qos: subscription.options.qos,
+                })
+                .collect()
+        };
+        match ask.client_id {
+            Some(id) => {
+                let entry = self.directory.get(&id)?;
+                Some(rows(entry.target.client_id(), entry))
+            }
+            None => Some(
+                self.directory
+                    .iter_after(None)
+                    .flat_map(|(id, entry)| rows(id, entry))
+                    .collect(),
+            ),
+        }
+    }
+}
+
+fn row(client_id: &Arc<str>, entry: &ClientEntry<Inbox>) -> ClientRow {
+    use std::sync::atomic::Ordering::Relaxed;
+    let counters = &entry.target.counters;
+    ClientRow {
+        client_id: client_id.clone(),
+        connected: entry.connected,
+        info: entry.info.clone(),
+        received_messages: counters.received_messages.load(Relaxed),
+        sent_messages: counters.sent_messages.load(Relaxed),
+        received_bytes: counters.received_bytes.load(Relaxed),
+        sent_bytes: counters.sent_bytes.load(Relaxed),
+        queued: counters.queued.load(Relaxed),
+        inflight: counters.inflight.load(Relaxed),
+        dropped: counters.dropped.load(Relaxed),
+    }
+}

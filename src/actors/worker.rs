@@ -1,0 +1,96 @@
+//! What the connections of one worker thread share.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Instant,
+};
+
+use actix::Recipient;
+use arc_swap::ArcSwap;
+use bytes::BytesMut;
+
+use super::Router;
+use crate::{
+    config::Config,
+    messages::{
+        EndSession, Inbox, KeepSession, KeptSession, OpenSession, RetainedPageRequest,
+        StoreRetained, Subscribe, Unsubscribe, WorkerLoad,
+    },
+    routing::RouteTable,
+    stats::{Counters, Gauges},
+};
+
+/// What every thread of the broker holds: handles of the actors and of what they publish for all to read.
+#[derive(Clone)]
+pub struct Shared {
+    /// The running configuration, which the config manager publishes.
+    pub config: Arc<ArcSwap<Config>>,
+    /// The subscriptions, which the registry publishes.
+    pub routes: Arc<RouteTable<Inbox>>,
+    /// Sizes.
+    pub gauges: Arc<Gauges>,
+    /// To the registry.
+    pub registry: RegistryHandles,
+    /// To the retained messages.
+    pub store_retained: Recipient<StoreRetained>,
+    /// To the retained messages.
+    pub retained_pages: Recipient<RetainedPageRequest>,
+}
+
+/// How connections reach the registry and the session store.
+#[derive(Clone)]
+pub struct RegistryHandles {
+    /// Opens a session.
+    pub open: Recipient<OpenSession>,
+    /// Tells that a session is kept.
+    pub keep: Recipient<KeepSession>,
+    /// Tells that a session has ended.
+    pub end: Recipient<EndSession>,
+    /// Subscribes.
+    pub subscribe: Recipient<Subscribe>,
+    /// Unsubscribes.
+    pub unsubscribe: Recipient<Unsubscribe>,
+    /// Keeps a session.
+    pub store: Recipient<KeptSession>,
+    /// Commands to kept sessions.
+    pub kept: Recipient<crate::messages::AddressedCommand>,
+    /// Load of the session store.
+    pub store_load: Arc<WorkerLoad>,
+}
+
+/// The state of one worker thread.
+pub struct Worker {
+    /// Handles.
+    pub shared: Shared,
+    /// This worker's counters.
+    pub counters: Arc<Counters>,
+    /// What waits for this worker.
+    pub load: Arc<WorkerLoad>,
+    /// Publishes for the connections of this worker.
+    pub router: RefCell<Router>,
+    /// Bytes are read into this buffer, one for all connections.
+    pub scratch: RefCell<BytesMut>,
+    /// Connections that run on this worker.
+    pub connections: Cell<usize>,
+}
+
+impl Worker {
+    /// A worker's state, made on its thread.
+    pub fn new(shared: Shared, counters: Arc<Counters>, load: Arc<WorkerLoad>) -> Rc<Self> {
+        Rc::new(Self {
+            router: RefCell::new(Router::new(&shared, counters.clone())),
+            shared,
+            counters,
+            load,
+            scratch: RefCell::default(),
+            connections: Cell::new(0),
+        })
+    }
+
+    /// Publishes a message that does not come from a PUBLISH of a client.
+    pub fn publish(&self, message: &Arc<crate::mqtt::Message>, now: Instant) {
+        self.router.borrow_mut().publish_own(message, now);
+    }
+}

@@ -1,0 +1,190 @@
+//! Where messages for a session wait until the actor that owns the session takes them.
+//!
+//! The inbox belongs to the session, not to an actor: it stays the same through disconnects and takeovers, so a
+//! publisher need not know who owns the session, and messages keep their order when the owner changes. Its owner
+//! gets one [`SessionCommand::Drain`] when the first batch arrives, and takes all that is there.
+//!
+//! Bound: the sum over all inboxes of a worker is bounded by its [`WorkerLoad`], for which publishers pause.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use actix::Recipient;
+
+use super::{AddressedCommand, SessionCommand, WorkerLoad};
+use crate::{mqtt::Batch, routing::Target, session::Delivery};
+
+/// A run of messages for one session.
+#[derive(Debug)]
+pub struct InboxItem {
+    /// The messages, shared by all subscribers.
+    pub batch: Arc<Batch>,
+    /// Which of them.
+    pub range: Range<usize>,
+    /// How the session wants them.
+    pub delivery: Delivery,
+}
+
+/// Who drains an inbox.
+#[derive(Debug)]
+pub enum Owner {
+    /// The actor of a connection.
+    Connection(Recipient<SessionCommand>, Arc<WorkerLoad>),
+    /// The session store, for a session without a connection.
+    Store(Recipient<AddressedCommand>, Arc<WorkerLoad>),
+    /// The session has ended.
+    Nobody,
+}
+
+impl Owner {
+    fn load(&self) -> Option<&Arc<WorkerLoad>> {
+        match self {
+            Self::Connection(_, load) | Self::Store(_, load) => Some(load),
+            Self::Nobody => None,
+        }
+    }
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct Inbox {
+    client_id: Arc<str>,
+    state: Mutex<State>,
+    online: AtomicBool,
+    /// What the owner counts for this client.
+    pub counters: ClientCounters,
+}
+
+#[derive(Debug)]
+struct State {
+    items: Vec<InboxItem>,
+    bytes: usize,
+    owner: Owner,
+}
+
+/// Figures of one client, written by the owner of its session and read for lists.
+#[derive(Debug, Default)]
+pub struct ClientCounters {
+    /// PUBLISH packets received.
+    pub received_messages: AtomicU64,
+    /// PUBLISH packets sent.
+    pub sent_messages: AtomicU64,
+    /// Bytes received.
+    pub received_bytes: AtomicU64,
+    /// Bytes sent.
+    pub sent_bytes: AtomicU64,
+    /// Messages in the queue.
+    pub queued: AtomicU32,
+    /// Messages sent and not acknowledged.
+    pub inflight: AtomicU32,
+    /// Messages dropped.
+    pub dropped: AtomicU64,
+}
+
+impl Inbox {
+    /// An empty inbox.
+    pub fn new(client_id: Arc<str>, owner: Owner) -> Self {
+        Self {
+            client_id,
+            online: AtomicBool::new(matches!(owner, Owner::Connection(..))),
+            state: Mutex::new(State {
+                items: Vec::new(),
+                bytes: 0,
+                owner,
+            }),
+            counters: ClientCounters::default(),
+        }
+    }
+
+    /// The session's client id.
+    pub fn client_id(&self) -> &Arc<str> {
+        &self.client_id
+    }
+
+    /// Adds messages. Returns the load of the owner's worker when it is over its limit. Messages for a session
+    /// that has ended are dropped.
+    pub fn push(&self, item: InboxItem) -> Option<Arc<WorkerLoad>> {
+        let bytes = item.batch.size(&item.range);
+        let mut state = self.lock();
+        let State {
+            items,
+            bytes: waiting,
+            owner,
+        } = &mut *state;
+        let load = owner.load()?;
+        let first = items.is_empty();
+        items.push(item);
+        *waiting += bytes;
+        load.add(bytes);
+        if first {
+            self.send(owner, SessionCommand::Drain);
+        }
+        load.is_over().then(|| load.clone())
+    }
+
+    /// Takes everything that waits.
+    pub fn take(&self) -> Vec<InboxItem> {
+        let mut state = self.lock();
+        let bytes = std::mem::take(&mut state.bytes);
+        let items = std::mem::take(&mut state.items);
+        let load = state.owner.load().cloned();
+        drop(state);
+        if let Some(load) = load {
+            load.remove(bytes);
+        }
+        items
+    }
+
+    /// Sends a command to the owner; one for a session that has ended is dropped.
+    pub fn command(&self, command: SessionCommand) {
+        self.send(&self.lock().owner, command);
+    }
+
+    /// Gives the inbox to a new owner, who is told at once if anything waits. From here on nothing reaches the
+    /// old one.
+    pub fn set_owner(&self, owner: Owner) {
+        let mut state = self.lock();
+        if let Some(load) = state.owner.load() {
+            load.remove(state.bytes);
+        }
+        match owner.load() {
+            Some(load) => load.add(state.bytes),
+            None => {
+                state.bytes = 0;
+                state.items = Vec::new();
+            }
+        }
+        self.online
+            .store(matches!(owner, Owner::Connection(..)), Ordering::Release);
+        state.owner = owner;
+        if !state.items.is_empty() {
+            self.send(&state.owner, SessionCommand::Drain);
+        }
+    }
+
+    fn send(&self, owner: &Owner, command: SessionCommand) {
+        match owner {
+            Owner::Connection(connection, _) => connection.do_send(command),
+            Owner::Store(store, _) => store.do_send(AddressedCommand {
+                client_id: self.client_id.clone(),
+                command,
+            }),
+            Owner::Nobody => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Target for Inbox {
+    fn is_online(&self) -> bool {
+        self.online.load(Ordering::Acquire)
+    }
+}

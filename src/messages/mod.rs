@@ -1,0 +1,21 @@
+//! Every actor message, and what actors share by handle. Actors hold recipients of these, never each other's
+//! addresses.
+
+mod config;
+mod inbox;
+mod registry;
+mod retained;
+mod session;
+mod stats;
+mod worker_load;
+
+pub use config::{GetConfig, ReloadConfig, ReloadReport};
+pub use inbox::{ClientCounters, Inbox, InboxItem, Owner};
+pub use registry::{
+    ClientRow, CloseClients, EndSession, GetClient, KeepSession, ListClients, ListSubscriptions,
+    OpenRefused, OpenSession, OpenedSession, Subscribe, SubscriptionRow, Unsubscribe,
+};
+pub use retained::{RetainedPage, RetainedPageRequest, StoreRetained};
+pub use session::{AddressedCommand, HandOver, KeptSession, SessionCommand};
+pub use stats::{GetStats, StatsSnapshot};
+pub use worker_load::WorkerLoad;

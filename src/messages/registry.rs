@@ -1,0 +1,172 @@
+//! Messages to the subscription registry.
+
+use std::{sync::Arc, time::SystemTime};
+
+use actix::{Message, Recipient};
+use tokio::sync::oneshot;
+
+use super::{Inbox, SessionCommand, WorkerLoad};
+use crate::{
+    mqtt::{ProtocolVersion, QoS},
+    routing::{ClientInfo, DirectoryFull},
+    session::{CloseReason, Granted, Session, SubscribeRequest},
+};
+
+/// A client was accepted: opens its session, or goes on with the one there is `[MQTT-3.1.2-4]` to
+/// `[MQTT-3.1.2-6]`. An older connection of the client is told to leave `[MQTT-3.1.4-3]`.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<OpenedSession, OpenRefused>")]
+pub struct OpenSession {
+    /// Client id.
+    pub client_id: Arc<str>,
+    /// What is known of the client.
+    pub info: ClientInfo,
+    /// The new connection's actor.
+    pub owner: Recipient<SessionCommand>,
+    /// The load of its worker.
+    pub load: Arc<WorkerLoad>,
+}
+
+/// A session that belongs to the asking connection now.
+#[derive(Debug)]
+pub struct OpenedSession {
+    /// Where its messages wait.
+    pub inbox: Arc<Inbox>,
+    /// The connection's number.
+    pub generation: u64,
+    /// Brings the state of the session that is resumed. Where it fails, the state is lost.
+    pub resumed: Option<oneshot::Receiver<Session>>,
+}
+
+/// There are `mqtt.max_sessions` sessions already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenRefused;
+
+impl From<DirectoryFull> for OpenRefused {
+    fn from(_: DirectoryFull) -> Self {
+        Self
+    }
+}
+
+/// A connection has ended and its session is kept.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct KeepSession {
+    /// Client id.
+    pub client_id: Arc<str>,
+    /// The connection's number.
+    pub generation: u64,
+    /// For how many seconds; `u32::MAX`: for ever.
+    pub expiry_interval: u32,
+}
+
+/// A session has ended, with its connection or after it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct EndSession {
+    /// Client id.
+    pub client_id: Arc<str>,
+    /// Number of the connection that owned it last.
+    pub generation: u64,
+}
+
+/// Enters subscriptions. The answer, one for each, comes after publishers can see them.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Granted>")]
+pub struct Subscribe {
+    /// Client id.
+    pub client_id: Arc<str>,
+    /// The connection's number.
+    pub generation: u64,
+    /// The subscriptions.
+    pub requests: Vec<SubscribeRequest>,
+}
+
+/// Removes subscriptions; the answer says of each whether it was there.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<bool>")]
+pub struct Unsubscribe {
+    /// Client id.
+    pub client_id: Arc<str>,
+    /// The connection's number.
+    pub generation: u64,
+    /// The whole filters.
+    pub filters: Vec<Arc<str>>,
+}
+
+/// Closes every connection of a client that has a session.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CloseClients(pub CloseReason);
+
+/// All clients, connected or with a kept session, in the order of their ids.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Vec<ClientRow>")]
+pub struct ListClients {
+    /// Only those with this user name.
+    pub username: Option<String>,
+}
+
+/// One client.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Option<ClientRow>")]
+pub struct GetClient {
+    /// Client id.
+    pub client_id: String,
+}
+
+/// A client as lists show it.
+#[derive(Clone, Debug)]
+pub struct ClientRow {
+    /// Client id.
+    pub client_id: Arc<str>,
+    /// A connection lasts.
+    pub connected: bool,
+    /// Of the latest connection.
+    pub info: ClientInfo,
+    /// PUBLISH packets received.
+    pub received_messages: u64,
+    /// PUBLISH packets sent.
+    pub sent_messages: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Messages that wait.
+    pub queued: u32,
+    /// Messages not acknowledged.
+    pub inflight: u32,
+    /// Messages dropped.
+    pub dropped: u64,
+}
+
+impl ClientRow {
+    /// Protocol version.
+    pub fn version(&self) -> ProtocolVersion {
+        self.info.version
+    }
+
+    /// When the latest connection began.
+    pub fn connected_at(&self) -> SystemTime {
+        self.info.connected_at
+    }
+}
+
+/// All subscriptions, in the order of client ids and filters.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Option<Vec<SubscriptionRow>>")]
+pub struct ListSubscriptions {
+    /// Only those of this client; the answer is none when it is not known.
+    pub client_id: Option<String>,
+}
+
+/// A subscription as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionRow {
+    /// Client id.
+    pub client_id: Arc<str>,
+    /// The whole filter.
+    pub topic: Arc<str>,
+    /// Granted QoS.
+    pub qos: QoS,
+}

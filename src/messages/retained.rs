@@ -1,0 +1,32 @@
+//! Messages to the actor that keeps the retained messages.
+
+use std::sync::Arc;
+
+use actix::Message;
+
+use crate::routing::RetainedCursor;
+
+/// Retains messages, or clears their topics. Sent *before* the publisher reads the routes: so a message that races
+/// with a new subscription reaches it at least one way.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StoreRetained(pub Arc<crate::mqtt::Message>);
+
+/// Asks for retained messages, page by page, for a subscription that publishers can see already.
+#[derive(Debug, Message)]
+#[rtype(result = "RetainedPage")]
+pub struct RetainedPageRequest {
+    /// Where to go on.
+    pub cursor: RetainedCursor,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A page of retained messages.
+#[derive(Debug, actix::MessageResponse)]
+pub struct RetainedPage {
+    /// The messages, in the order of their topics.
+    pub messages: Vec<Arc<crate::mqtt::Message>>,
+    /// Where to go on, if there may be more.
+    pub next: Option<RetainedCursor>,
+}

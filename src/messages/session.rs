@@ -1,0 +1,56 @@
+//! Messages to the owner of a session: the actor of a connection, or the session store.
+
+use std::{sync::Arc, time::Instant};
+
+use actix::Message;
+use tokio::sync::oneshot;
+
+use super::Inbox;
+use crate::session::{CloseReason, Session, Will};
+
+/// What the owner of a session is told.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum SessionCommand {
+    /// Messages wait in the session's inbox.
+    Drain,
+    /// Another connection goes on with the session.
+    HandOver(HandOver),
+    /// The session has ended, since a new connection of the same client id starts anew.
+    Discard,
+    /// Close the connection; nothing to a session without one.
+    Close(CloseReason),
+}
+
+/// Asks for a session's state. Dropping it without an answer says that there is none.
+#[derive(Debug)]
+pub struct HandOver {
+    /// Takes the state.
+    pub reply: oneshot::Sender<Session>,
+}
+
+/// A [`SessionCommand`] for one of the sessions in the store.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AddressedCommand {
+    /// Which session.
+    pub client_id: Arc<str>,
+    /// What it is told.
+    pub command: SessionCommand,
+}
+
+/// Gives a session whose connection has ended to the session store.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct KeptSession {
+    /// Where its messages wait.
+    pub inbox: Arc<Inbox>,
+    /// Number of the connection that has ended.
+    pub generation: u64,
+    /// Its state.
+    pub session: Session,
+    /// When it ends; none: never.
+    pub expires_at: Option<Instant>,
+    /// A will to be published at this time, or when the session ends `[MQTT-3.1.3-9]`.
+    pub will: Option<(Instant, Box<Will>)>,
+}

@@ -1,0 +1,46 @@
+//! What goes up and down: the sizes of things, as their owners last stated them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Sizes that the actors who own the things keep up to date.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Clients connected.
+    pub connections: Gauge,
+    /// Sessions, connected or kept.
+    pub sessions: Gauge,
+    /// Subscriptions.
+    pub subscriptions: Gauge,
+    /// Retained messages.
+    pub retained: Gauge,
+    /// Bytes of the retained messages.
+    pub retained_bytes: Gauge,
+    /// Sockets open, CONNECT received or not.
+    pub sockets: Gauge,
+}
+
+/// One size.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// States the size.
+    pub fn set(&self, value: usize) {
+        self.0.store(value as u64, Ordering::Relaxed);
+    }
+
+    /// One more; returns how many there are now.
+    pub fn increment(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// One less.
+    pub fn decrement(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The size.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
