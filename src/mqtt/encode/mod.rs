@@ -153,10 +153,16 @@ const fn properties_len(properties: Properties<'_>, version: ProtocolVersion) ->
 /// Writes the property length and the properties, if the version has them.
 #[inline]
 fn put_properties(properties: Properties<'_>, version: ProtocolVersion, out: &mut BytesMut) {
-    if version.is_v5() {
-        put_varint(properties.raw().len(), out);
-        out.extend_from_slice(properties.raw());
+    if !version.is_v5() {
+        return;
     }
+    // Most packets have none: one byte and no empty copy.
+    if properties.is_empty() {
+        out.extend_from_slice(&[0]);
+        return;
+    }
+    put_varint(properties.raw().len(), out);
+    out.extend_from_slice(properties.raw());
 }
 
 /// Length of a text or binary field with its prefix; fails if the prefix cannot hold it.
