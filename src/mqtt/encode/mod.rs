@@ -179,3 +179,31 @@ fn put_prefixed(bytes: &[u8], out: &mut BytesMut) {
     out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
     out.extend_from_slice(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_length_is_what_is_written() {
+        let cases: [(usize, &[u8]); 8] = [
+            (0, &[0]),
+            (0x7f, &[0x7f]),
+            (0x80, &[0x80, 1]),
+            (0x3fff, &[0xff, 0x7f]),
+            (0x4000, &[0x80, 0x80, 1]),
+            (0x1f_ffff, &[0xff, 0xff, 0x7f]),
+            (0x20_0000, &[0x80, 0x80, 0x80, 1]),
+            (MAX_REMAINING_LENGTH, &[0xff, 0xff, 0xff, 0x7f]),
+        ];
+        for (value, bytes) in cases {
+            let mut out = BytesMut::new();
+            put_varint(value, &mut out);
+            assert_eq!(
+                (varint_len(value), &out[..]),
+                (bytes.len(), bytes),
+                "{value:#x}"
+            );
+        }
+    }
+}
