@@ -14,7 +14,7 @@
 //! | `reason` | v5 reason codes, their v3 return codes and the packets they may stand in |
 //! | `property/` | the table of properties, validation, iteration, building |
 //! | `packet`, `filters` | the model of each packet kind |
-//! | `topic` | [`TopicName`], [`TopicFilter`] and [`matches`] |
+//! | `topic` | [`TopicName`], [`TopicFilter`] and [`matches()`] |
 //! | `frame` | where a packet starts and ends |
 //! | `decode/`, `encode/` | one file per packet kind or family |
 //! | `message` | application messages beyond their packet, and batches of them |
@@ -33,10 +33,12 @@ mod packet;
 mod property;
 mod reader;
 mod reason;
+#[cfg(test)]
+mod tests;
 mod topic;
 mod types;
 
-pub use decode::{decode, decode_as, decode_publish};
+pub use decode::{connect_version, decode, decode_as, decode_publish};
 pub use encode::{encode, encode_publish, packet_len, publish_len};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, Field};
 pub use filters::{

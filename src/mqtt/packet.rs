@@ -1,5 +1,7 @@
 //! The model of every packet: the same for all versions, borrowing from the bytes it was read from.
 
+use std::fmt;
+
 use super::filters::{SubscribeFilters, UnsubscribeFilters};
 use super::property::Properties;
 use super::reason::ReasonCode;
@@ -49,8 +51,8 @@ impl Packet<'_> {
     }
 }
 
-/// A client's first packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A client's first packet. Its debug form does not show the password.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Connect<'a> {
     /// The version the client speaks from now on.
     pub version: ProtocolVersion,
@@ -68,6 +70,21 @@ pub struct Connect<'a> {
     pub will: Option<Will<'a>>,
     /// Properties of the connection; empty for v3.
     pub properties: Properties<'a>,
+}
+
+impl fmt::Debug for Connect<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("version", &self.version)
+            .field("clean_start", &self.clean_start)
+            .field("keep_alive", &self.keep_alive)
+            .field("client_id", &self.client_id)
+            .field("username", &self.username)
+            .field("password", &self.password.map(|_| "..."))
+            .field("will", &self.will)
+            .field("properties", &self.properties)
+            .finish()
+    }
 }
 
 /// The message a server publishes for a client that vanished `[MQTT-3.1.2-8]`.
@@ -204,4 +221,29 @@ pub struct Auth<'a> {
     pub reason: ReasonCode,
     /// The method and its data.
     pub properties: Properties<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let connect = Connect {
+            version: ProtocolVersion::V311,
+            clean_start: true,
+            keep_alive: 0,
+            client_id: "c",
+            username: Some("user"),
+            password: Some(b"secret"),
+            will: None,
+            properties: Properties::EMPTY,
+        };
+        let text = format!("{:?}", Packet::Connect(connect));
+        assert!(
+            text.contains("user") && !text.contains(&format!("{:?}", b"secret")),
+            "{text}"
+        );
+        assert!(text.contains(r#"password: Some("...")"#), "{text}");
+    }
 }

@@ -210,3 +210,181 @@ fn check_wildcards(filter: &str) -> Result<(), TopicError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names() {
+        let cases = [
+            ("a", None),
+            ("/", None),
+            ("a//b", None),
+            ("$SYS/x", None),
+            ("$", None),
+            ("a b/é", None),
+            ("", Some(TopicError::Empty)),
+            ("a\0b", Some(TopicError::Nul)),
+            ("a/+/b", Some(TopicError::WildcardInName)),
+            ("sport#", Some(TopicError::WildcardInName)),
+        ];
+        for (text, error) in cases {
+            assert_eq!(TopicName::parse(text).err(), error, "{text:?}");
+        }
+        assert!(TopicName::parse(&"x".repeat(65_535)).is_ok());
+        assert_eq!(
+            TopicName::parse(&"x".repeat(65_536)),
+            Err(TopicError::TooLong)
+        );
+        let name = TopicName::parse("/a//").unwrap();
+        assert!(name.levels().eq(["", "a", "", ""]));
+        assert!(!name.is_system());
+        assert!(TopicName::parse("$SYS").unwrap().is_system());
+    }
+
+    #[test]
+    fn filters() {
+        // Filter, then group and pattern or what is wrong.
+        let cases = [
+            ("#", Ok((None, "#"))),
+            ("+", Ok((None, "+"))),
+            ("+/+/#", Ok((None, "+/+/#"))),
+            ("/+", Ok((None, "/+"))),
+            ("a/+/b", Ok((None, "a/+/b"))),
+            ("$SYS/#", Ok((None, "$SYS/#"))),
+            ("$share", Ok((None, "$share"))),
+            ("$shared/g/t", Ok((None, "$shared/g/t"))),
+            ("$share/g/t", Ok((Some("g"), "t"))),
+            ("$share/g//", Ok((Some("g"), "/"))),
+            ("$share/g/#", Ok((Some("g"), "#"))),
+            ("$share/g/$SYS/+", Ok((Some("g"), "$SYS/+"))),
+            ("", Err(TopicError::Empty)),
+            ("a\0", Err(TopicError::Nul)),
+            ("sport/tennis#", Err(TopicError::MisplacedHash)),
+            ("sport/#/a", Err(TopicError::MisplacedHash)),
+            ("#/a", Err(TopicError::MisplacedHash)),
+            ("#/", Err(TopicError::MisplacedHash)),
+            ("##", Err(TopicError::MisplacedHash)),
+            ("+#", Err(TopicError::MisplacedHash)),
+            ("sport+", Err(TopicError::MisplacedPlus)),
+            ("++", Err(TopicError::MisplacedPlus)),
+            ("a/+b/c", Err(TopicError::MisplacedPlus)),
+            ("$share/", Err(TopicError::NoShareName)),
+            ("$share//t", Err(TopicError::NoShareName)),
+            ("$share/g", Err(TopicError::NoSharedFilter)),
+            ("$share/g/", Err(TopicError::NoSharedFilter)),
+            ("$share/g+/t", Err(TopicError::WildcardInShareName)),
+            ("$share/#/t", Err(TopicError::WildcardInShareName)),
+            ("$share/g/t#", Err(TopicError::MisplacedHash)),
+        ];
+        for (text, expected) in cases {
+            let parsed = TopicFilter::parse(text);
+            assert_eq!(
+                parsed.map(|filter| (filter.share(), filter.filter())),
+                expected,
+                "{text:?}"
+            );
+            assert!(parsed.is_err() || parsed.is_ok_and(|filter| filter.full() == text));
+        }
+        let filter = TopicFilter::parse("$share/g/a/+").unwrap();
+        assert!(filter.levels().eq(["a", "+"]));
+        assert!(filter.is_wildcard());
+        assert!(filter.matches(TopicName::parse("a/b").unwrap()));
+        assert!(!TopicFilter::parse("$share/g/a").unwrap().is_wildcard());
+    }
+
+    #[test]
+    fn matching() {
+        let cases = [
+            ("a", "a", true),
+            ("a", "A", false),
+            ("a", "a/", false),
+            ("a/", "a", false),
+            ("/a", "a", false),
+            ("a/b", "a/b", true),
+            ("a/b", "a/b/c", false),
+            ("a/b/c", "a/b", false),
+            ("#", "a", true),
+            ("#", "/", true),
+            ("#", "a/b/c", true),
+            ("a/#", "a", true),
+            ("a/#", "a/", true),
+            ("a/#", "a/b/c", true),
+            ("a/#", "ab", false),
+            ("a/#", "b/a", false),
+            ("/#", "/a", true),
+            ("/#", "a", false),
+            ("+", "a", true),
+            ("+", "a/b", false),
+            ("+", "/a", false),
+            ("/+", "/a", true),
+            ("+/+", "/a", true),
+            ("+/+", "a", false),
+            ("a/+", "a", false),
+            ("a/+", "a/", true),
+            ("a/+", "a/b", true),
+            ("a/+", "a/b/c", false),
+            ("a/+/c", "a/b/c", true),
+            ("a/+/c", "a//c", true),
+            ("a/+/c", "a/b/d", false),
+            ("+/b/#", "a/b", true),
+            ("+/b/#", "a/b/c/d", true),
+            ("+/b/#", "a/c/b", false),
+            ("+/#", "a", true),
+            ("#", "$SYS", false),
+            ("#", "$", false),
+            ("+", "$SYS", false),
+            ("+/a", "$SYS/a", false),
+            ("+/#", "$SYS/a", false),
+            ("$SYS/#", "$SYS", true),
+            ("$SYS/#", "$SYS/a", true),
+            ("$SYS/+", "$SYS/a", true),
+            ("a/#", "a/$b", true),
+            ("a/+", "a/$b", true),
+            ("é/+", "é/ü", true),
+        ];
+        for (filter, topic, expected) in cases {
+            assert_eq!(matches(filter, topic), expected, "{filter} {topic}");
+        }
+        let deep = "/".repeat(65_000);
+        assert!(matches("#", &deep));
+        assert!(matches(&deep, &deep));
+        assert!(!matches(&format!("{deep}a"), &deep));
+    }
+
+    proptest! {
+        #[test]
+        fn a_topic_matches_itself_with_levels_replaced(
+            levels in prop::collection::vec("[a-c$]{0,2}", 1..6),
+            at: prop::sample::Index,
+        ) {
+            let topic = levels.join("/");
+            let system = topic.starts_with('$');
+            prop_assert!(matches(&topic, &topic));
+            let at = at.index(levels.len());
+            let mut plus = levels.clone();
+            plus[at] = "+".into();
+            prop_assert_eq!(matches(&plus.join("/"), &topic), at > 0 || !system);
+            let mut hash = levels[..at].to_vec();
+            hash.push("#".into());
+            prop_assert_eq!(matches(&hash.join("/"), &topic), at > 0 || !system);
+            let longer = format!("{topic}/x");
+            prop_assert!(!matches(&longer, &topic) && !matches(&topic, &longer));
+        }
+
+        #[test]
+        fn any_text_gets_an_answer(filter in "[+#/$a\0]{0,12}", topic in "[+#/$a\0]{0,12}") {
+            let _ = matches(&filter, &topic);
+            if let Ok(name) = TopicName::parse(&topic) {
+                let hash = TopicFilter::parse("#").unwrap();
+                prop_assert_eq!(hash.matches(name), !name.is_system());
+            }
+            if let Ok(parsed) = TopicFilter::parse(&filter) {
+                prop_assert!(parsed.full().ends_with(parsed.filter()));
+            }
+        }
+    }
+}

@@ -49,7 +49,7 @@ pub(super) fn decode(mut reader: Reader<'_>) -> Result<Connect<'_>, DecodeError>
 
 /// Reads protocol name and level. The name is compared before anything else is said about it, so that any
 /// other protocol is answered as an unsupported one.
-fn version(reader: &mut Reader<'_>) -> Result<ProtocolVersion, DecodeError> {
+pub(super) fn version(reader: &mut Reader<'_>) -> Result<ProtocolVersion, DecodeError> {
     let name = reader.binary(Field::ProtocolName)?;
     if name != b"MQTT" && name != b"MQIsdp" {
         let kind = DecodeErrorKind::UnsupportedProtocolName;

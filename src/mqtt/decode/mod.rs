@@ -118,6 +118,12 @@ pub fn decode_as<'a>(
     })
 }
 
+/// The version a CONNECT body names, if it is a supported one: in which form to refuse a CONNECT that could
+/// not be decoded.
+pub fn connect_version(body: &[u8]) -> Option<ProtocolVersion> {
+    connect::version(&mut Reader::new(body, PacketType::Connect)).ok()
+}
+
 /// Reads a property length and the properties; v3 has neither.
 #[inline]
 fn properties<'a>(

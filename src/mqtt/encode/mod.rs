@@ -153,10 +153,16 @@ const fn properties_len(properties: Properties<'_>, version: ProtocolVersion) ->
 /// Writes the property length and the properties, if the version has them.
 #[inline]
 fn put_properties(properties: Properties<'_>, version: ProtocolVersion, out: &mut BytesMut) {
-    if version.is_v5() {
-        put_varint(properties.raw().len(), out);
-        out.extend_from_slice(properties.raw());
+    if !version.is_v5() {
+        return;
     }
+    // Most packets have none: one byte and no empty copy.
+    if properties.is_empty() {
+        out.extend_from_slice(&[0]);
+        return;
+    }
+    put_varint(properties.raw().len(), out);
+    out.extend_from_slice(properties.raw());
 }
 
 /// Length of a text or binary field with its prefix; fails if the prefix cannot hold it.
@@ -172,4 +178,32 @@ fn prefixed_len(bytes: &[u8], field: Field) -> Result<usize, EncodeError> {
 fn put_prefixed(bytes: &[u8], out: &mut BytesMut) {
     out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
     out.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_length_is_what_is_written() {
+        let cases: [(usize, &[u8]); 8] = [
+            (0, &[0]),
+            (0x7f, &[0x7f]),
+            (0x80, &[0x80, 1]),
+            (0x3fff, &[0xff, 0x7f]),
+            (0x4000, &[0x80, 0x80, 1]),
+            (0x1f_ffff, &[0xff, 0xff, 0x7f]),
+            (0x20_0000, &[0x80, 0x80, 0x80, 1]),
+            (MAX_REMAINING_LENGTH, &[0xff, 0xff, 0xff, 0x7f]),
+        ];
+        for (value, bytes) in cases {
+            let mut out = BytesMut::new();
+            put_varint(value, &mut out);
+            assert_eq!(
+                (varint_len(value), &out[..]),
+                (bytes.len(), bytes),
+                "{value:#x}"
+            );
+        }
+    }
 }
