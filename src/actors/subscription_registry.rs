@@ -67,12 +67,16 @@ impl Handler<OpenSession> for SubscriptionRegistry {
         let max_sessions = self.shared.config.load().mqtt.max_sessions;
         let owner = Owner::Connection(ask.owner, ask.load);
         let owner = Cell::new(Some(owner));
-        let opened = self
-            .directory
-            .open(ask.client_id.clone(), ask.info, max_sessions, || {
+        let opened = self.directory.open(
+            ask.client_id.clone(),
+            ask.info,
+            ask.start_anew,
+            max_sessions,
+            || {
                 let owner = owner.take().unwrap_or(Owner::Nobody);
                 Arc::new(Inbox::new(ask.client_id.clone(), owner))
-            })?;
+            },
+        )?;
         let mut resumed = None;
         match opened.previous {
             Previous::None => self.update_gauges(),

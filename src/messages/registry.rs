@@ -21,6 +21,8 @@ pub struct OpenSession {
     pub client_id: Arc<str>,
     /// What is known of the client.
     pub info: ClientInfo,
+    /// Ends the session there is, if any, and begins a new one.
+    pub start_anew: bool,
     /// The new connection's actor.
     pub owner: Recipient<SessionCommand>,
     /// The load of its worker.

@@ -171,8 +171,8 @@ impl<T: Target> ClientDirectory<T> {
         self.clients.range::<str, _>((from, Bound::Unbounded))
     }
 
-    /// Opens a session for a connection, new or in place of the one there is. `new_target` makes the place for a
-    /// new session's messages.
+    /// Opens a session for a connection: a new one, or, unless it is to `start_anew`, the one there is.
+    /// `new_target` makes the place for a new session's messages.
     ///
     /// # Errors
     /// [`DirectoryFull`] when there are `max_sessions` already and the client is not among them.
@@ -180,6 +180,7 @@ impl<T: Target> ClientDirectory<T> {
         &mut self,
         client_id: Arc<str>,
         info: ClientInfo,
+        start_anew: bool,
         max_sessions: usize,
         new_target: impl FnOnce() -> Arc<T>,
     ) -> Result<Opened<T>, DirectoryFull> {
@@ -191,7 +192,7 @@ impl<T: Target> ClientDirectory<T> {
         self.last_generation += 1;
         let generation = self.last_generation;
         if let Some(entry) = known
-            && !info.clean_start
+            && !start_anew
             && (entry.info.expiry_interval > 0 || !entry.connected)
         {
             let connected = std::mem::replace(&mut entry.connected, true);
@@ -350,8 +351,9 @@ mod tests {
         info: ClientInfo,
         place: u32,
     ) -> Opened<Place> {
+        let anew = info.clean_start;
         directory
-            .open(id.into(), info, 10, || Arc::new(Place(place)))
+            .open(id.into(), info, anew, 10, || Arc::new(Place(place)))
             .unwrap()
     }
 
@@ -415,9 +417,9 @@ mod tests {
     #[test]
     fn limits_hold() {
         let mut directory = ClientDirectory::default();
-        let opened = directory.open("a".into(), info(true, 0), 1, || Arc::new(Place(1))).unwrap();
-        assert!(directory.open("b".into(), info(true, 0), 1, || Arc::new(Place(2))).is_err());
-        assert!(directory.open("a".into(), info(true, 0), 1, || Arc::new(Place(3))).is_ok());
+        let opened = directory.open("a".into(), info(true, 0), true, 1, || Arc::new(Place(1))).unwrap();
+        assert!(directory.open("b".into(), info(true, 0), true, 1, || Arc::new(Place(2))).is_err());
+        assert!(directory.open("a".into(), info(true, 0), true, 1, || Arc::new(Place(3))).is_ok());
         let generation = opened.generation + 1;
         assert_eq!(subscribe(&mut directory, "a", generation, "1"), Ok(true));
         assert_eq!(subscribe(&mut directory, "a", generation, "2"), Ok(true));

@@ -79,7 +79,10 @@ pub struct Outbound {
     window_bytes: usize,
     queue: VecDeque<Queued>,
     queue_bytes: usize,
+    /// Slots that are not done.
+    unacknowledged: usize,
     dropped: u64,
+    written: u64,
 }
 
 #[derive(Debug)]
@@ -111,7 +114,9 @@ impl Default for Outbound {
             window_bytes: 0,
             queue: VecDeque::new(),
             queue_bytes: 0,
+            unacknowledged: 0,
             dropped: 0,
+            written: 0,
         }
     }
 }
@@ -129,10 +134,12 @@ impl Outbound {
 
     /// Messages sent, or to be sent again, and not acknowledged.
     pub fn inflight(&self) -> usize {
-        self.window
-            .iter()
-            .filter(|slot| !matches!(slot, Slot::Done))
-            .count()
+        self.unacknowledged
+    }
+
+    /// PUBLISH packets written for this session since it began.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// Messages dropped for this session since it began.
@@ -160,6 +167,7 @@ impl Outbound {
             && let Some(bytes) = batch.verbatim(&range, writer.version, writer.max_packet_size)
         {
             writer.wire.extend_from_slice(bytes);
+            self.written += range.len() as u64;
             counters.add(Metric::MessagesSentQoS0, range.len() as u64);
             return;
         }
@@ -190,6 +198,7 @@ impl Outbound {
             };
             self.send_or_queue(queued, writer.as_deref_mut(), limits, now, counters);
         }
+        self.written += sent;
         counters.add(Metric::MessagesSentQoS0, sent);
     }
 
@@ -208,7 +217,10 @@ impl Outbound {
         if qos == QoS::AtMostOnce {
             let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
             match self.send_qos0(&view, true, ids, Some(writer), limits, now) {
-                Ok(()) => counters.add(Metric::MessagesSentQoS0, 1),
+                Ok(()) => {
+                    self.written += 1;
+                    counters.add(Metric::MessagesSentQoS0, 1);
+                }
                 Err(reason) => self.drop_one(reason, counters),
             }
             return;
@@ -315,6 +327,8 @@ impl Outbound {
             return self.drop_one(reason, counters);
         }
         counters.add(Metric::sent(queued.qos), 1);
+        self.written += 1;
+        self.unacknowledged += 1;
         self.window_bytes += queued.message.size();
         self.window.push_back(Slot::Publish(queued));
         self.sent += 1;
@@ -416,12 +430,16 @@ impl Outbound {
     }
 
     fn finish(&mut self, index: usize) {
-        if let Some(slot) = self.window.get_mut(index) {
-            if let Slot::Publish(queued) = slot {
-                self.window_bytes -= queued.message.size();
-            }
-            *slot = Slot::Done;
+        let Some(slot) = self.window.get_mut(index) else {
+            return;
+        };
+        match slot {
+            Slot::Publish(queued) => self.window_bytes -= queued.message.size(),
+            Slot::Release => {}
+            Slot::Done => return,
         }
+        *slot = Slot::Done;
+        self.unacknowledged -= 1;
     }
 
     fn pop_done(&mut self) {
@@ -482,6 +500,7 @@ impl Outbound {
                 && queued.group.as_deref() == Some(group)
             {
                 self.window_bytes -= queued.message.size();
+                self.unacknowledged -= 1;
                 orphans.push(Orphan {
                     group: group.into(),
                     message: queued.message.clone(),

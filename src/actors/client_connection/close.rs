@@ -1,0 +1,189 @@
+//! The end of a connection: what the client is told, and what becomes of its session and its will.
+
+use std::time::{Duration, Instant};
+
+use super::{ClientConnection, Connected, Phase};
+use crate::{
+    actors::{events, session_store::state_counters},
+    messages::{EndSession, HandOver, KeepSession, KeptSession, Owner},
+    session::{CloseReason, Session, Will},
+    stats::Metric,
+};
+
+/// How long a peer may take to read its last packets and to close.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What becomes of the session.
+pub(super) enum Disposal {
+    /// It ends now, or is kept for a while, as its expiry interval says.
+    ByExpiry,
+    /// Another connection goes on with it.
+    HandOver(HandOver),
+    /// It has ended: another connection of the client starts anew.
+    Discard,
+}
+
+impl ClientConnection {
+    /// Closes the connection. Its session goes where its expiry interval says.
+    pub(super) fn close(&mut self, reason: &CloseReason) {
+        self.leave(reason, Disposal::ByExpiry);
+    }
+
+    /// Closes the connection; nothing but the farewell is written from here on.
+    pub(super) fn leave(&mut self, reason: &CloseReason, disposal: Disposal) {
+        if let Phase::Closing { .. } = self.phase {
+            return;
+        }
+        let now = Instant::now();
+        let before = std::mem::replace(
+            &mut self.phase,
+            Phase::Closing {
+                deadline: now + FAREWELL_TIMEOUT,
+                inbox: None,
+                finished: false,
+            },
+        );
+        self.waiting.clear();
+        if let CloseReason::Violation(violation) = reason {
+            self.worker.counters.add_error(violation.kind_name());
+        }
+        match before {
+            Phase::Connected(connected) => self.part(*connected, reason, disposal, now),
+            Phase::AwaitingConnect { .. } | Phase::Opening { .. } | Phase::Closing { .. } => {
+                log::info!("{} closed before a session was opened: {reason}", self.peer);
+            }
+        }
+    }
+
+    fn part(
+        &mut self,
+        connected: Connected,
+        reason: &CloseReason,
+        disposal: Disposal,
+        now: Instant,
+    ) {
+        let client_id = connected.channel.client_id().clone();
+        let level = match reason {
+            CloseReason::Violation(_) | CloseReason::TakenOver | CloseReason::Kicked => {
+                log::Level::Info
+            }
+            _ => log::Level::Debug,
+        };
+        log::log!(level, "{client_id:?} disconnected from {}: {reason}", self.peer);
+        connected.channel.write_disconnect(reason, &mut self.wire);
+        self.worker.counters.add(Metric::Disconnects, 1);
+        let (session, will) = connected.channel.close(reason);
+        state_counters(&connected.inbox, session.outbound());
+        let parting = Parting {
+            session,
+            will,
+            generation: connected.generation,
+            inbox: connected.inbox.clone(),
+        };
+        match disposal {
+            Disposal::ByExpiry if parting.session.expiry_interval > 0 => {
+                self.keep(parting, now);
+            }
+            Disposal::ByExpiry => {
+                parting.inbox.set_owner(Owner::Nobody);
+                self.worker.shared.registry.end.do_send(EndSession {
+                    client_id: client_id.clone(),
+                    generation: parting.generation,
+                });
+                self.end(parting, now);
+            }
+            Disposal::Discard => self.end(parting, now),
+            Disposal::HandOver(hand_over) => {
+                // The session goes on: a will with a delay is not published [MQTT-3.1.3-9].
+                if let Some(will) = parting.will.filter(|will| will.delay == 0) {
+                    self.publish_will(&will, now);
+                }
+                // The asker may have gone: then the session ends with it.
+                let _ = hand_over.reply.send(parting.session);
+            }
+        }
+        events::disconnected(
+            &self.worker,
+            &client_id,
+            connected.username.as_deref(),
+            self.peer,
+            reason.code(),
+            now,
+        );
+        if let Phase::Closing { inbox, .. } = &mut self.phase {
+            *inbox = Some(connected.inbox);
+        }
+    }
+
+    /// The session has ended: its will is published now, its unacknowledged shared messages go to others.
+    fn end(&self, mut parting: Parting, now: Instant) {
+        self.hand_orphans_over(&mut parting, now);
+        parting.session.outbound_mut().discard(&self.worker.counters);
+        if let Some(will) = parting.will {
+            self.publish_will(&will, now);
+        }
+    }
+
+    /// Gives the session to the session store. The store learns of it before it can be asked for it: only then
+    /// does the inbox lead there.
+    fn keep(&self, mut parting: Parting, now: Instant) {
+        let handles = &self.worker.shared.registry;
+        let expiry_interval = parting.session.expiry_interval;
+        handles.keep.do_send(KeepSession {
+            client_id: parting.inbox.client_id().clone(),
+            generation: parting.generation,
+            expiry_interval,
+        });
+        let after = |seconds: u32| now.checked_add(Duration::from_secs(u64::from(seconds)));
+        let mut delayed = None;
+        match parting.will.take() {
+            // The earlier of the delay and the end of the session [MQTT-3.1.3-9].
+            Some(will) if will.delay > 0 => {
+                delayed = after(will.delay.min(expiry_interval)).map(|at| (at, will));
+            }
+            Some(will) => self.publish_will(&will, now),
+            None => {}
+        }
+        let inbox = parting.inbox.clone();
+        self.hand_orphans_over(&mut parting, now);
+        handles.store.do_send(KeptSession {
+            inbox: parting.inbox,
+            generation: parting.generation,
+            session: parting.session,
+            expires_at: (expiry_interval != u32::MAX)
+                .then(|| after(expiry_interval))
+                .flatten(),
+            will: delayed,
+        });
+        inbox.set_owner(Owner::Store(
+            handles.kept.clone(),
+            handles.store_load.clone(),
+        ));
+    }
+
+    /// Messages of shared subscriptions that were not acknowledged go to members that are connected.
+    fn hand_orphans_over(&self, parting: &mut Parting, now: Instant) {
+        for group in parting.session.outbound().groups() {
+            let outbound = parting.session.outbound_mut();
+            self.worker.router.borrow_mut().hand_over(
+                &group,
+                &parting.inbox,
+                || outbound.take_orphans(&group),
+                now,
+            );
+        }
+    }
+
+    fn publish_will(&self, will: &Will, now: Instant) {
+        self.worker.counters.add(Metric::WillsPublished, 1);
+        self.worker.publish(&will.message(now), now);
+    }
+}
+
+/// What is left of a client whose connection has ended.
+struct Parting {
+    session: Session,
+    will: Option<Box<Will>>,
+    generation: u64,
+    inbox: std::sync::Arc<crate::messages::Inbox>,
+}

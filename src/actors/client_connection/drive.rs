@@ -1,0 +1,344 @@
+//! The future that drives the socket: writes, reads, and watches the time.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::atomic::Ordering::Relaxed,
+    task::{self, Poll, ready},
+    time::Instant,
+};
+
+use actix::{Context, fut::ActorFuture};
+use bytes::{Bytes, BytesMut};
+use tokio::time::sleep_until;
+
+use super::{ClientConnection, Connected, Phase};
+use crate::{
+    actors::session_store::state_counters,
+    mqtt::peek_header,
+    session::CloseReason,
+    stats::Metric,
+};
+
+/// Bytes read at once.
+const READ_SIZE: usize = 64 * 1024;
+/// Room in the worker's buffer below which it gets a new allocation.
+const READ_ROOM_MIN: usize = 16 * 1024;
+/// Bytes to be written that make it worth a system call while there is more to deliver.
+const WRITE_EARLY: usize = 64 * 1024;
+/// Chunks that a connection handles before others get their turn.
+const CHUNKS_PER_TURN: usize = 4;
+
+/// Drives the connection as long as its actor lives. It is polled after the mailbox whenever the actor wakes.
+pub(super) struct Drive;
+
+impl ActorFuture<ClientConnection> for Drive {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        connection: &mut ClientConnection,
+        ctx: &mut Context<ClientConnection>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        connection.drive(ctx, cx);
+        Poll::Pending
+    }
+}
+
+impl ClientConnection {
+    fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
+        let now = Instant::now();
+        for _ in 0..CHUNKS_PER_TURN {
+            self.deliver(now, cx);
+            self.write(cx);
+            if let Phase::Closing { .. } = self.phase {
+                return self.drive_closing(ctx, cx);
+            }
+            self.fetch_retained(ctx);
+            if !self.waiting.is_empty() && self.may_handle() {
+                let data = std::mem::take(&mut self.waiting);
+                self.handle_bytes(data, now, ctx);
+                continue;
+            }
+            if !self.may_read(cx) {
+                return self.rest(ctx, cx);
+            }
+            match self.read(cx, now) {
+                Poll::Pending => return self.rest(ctx, cx),
+                Poll::Ready(Ok(data)) if data.is_empty() => {
+                    self.close(&CloseReason::PeerClosed);
+                }
+                Poll::Ready(Ok(data)) => self.handle_bytes(data, now, ctx),
+                Poll::Ready(Err(error)) => self.close(&CloseReason::Socket(error.kind())),
+            }
+        }
+        self.deliver(now, cx);
+        self.write(cx);
+        self.state();
+        cx.waker().wake_by_ref();
+    }
+
+    /// Nothing more can be done now.
+    fn rest(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
+        if self.partial.is_empty() {
+            self.partial = BytesMut::new();
+        }
+        if self.wire.is_empty() {
+            self.wire = BytesMut::new();
+        }
+        self.state();
+        if self.watch_time(cx) {
+            self.write(cx);
+            self.drive_closing(ctx, cx);
+        }
+    }
+
+    /// Delivers what waits in the inbox, writing whenever enough has come together: only what the socket does not
+    /// take counts against the output limit.
+    fn deliver(&mut self, now: Instant, cx: &mut task::Context<'_>) {
+        loop {
+            let Phase::Connected(connected) = &mut self.phase else {
+                return;
+            };
+            if connected.items.is_empty() {
+                if !std::mem::take(&mut connected.drain) {
+                    break;
+                }
+                connected.items = connected.inbox.take().into();
+            }
+            let Some(item) = connected.items.pop_front() else {
+                break;
+            };
+            let config = self.worker.shared.config.load();
+            connected.channel.deliver(
+                &item.batch,
+                item.range,
+                &item.delivery,
+                &config.mqtt,
+                now,
+                &mut self.wire,
+                &self.worker.counters,
+            );
+            if self.wire.len() >= WRITE_EARLY {
+                self.write(cx);
+            }
+        }
+    }
+
+    /// Writes what there is; what waits behind a full output or window moves up when there is room.
+    fn write(&mut self, cx: &mut task::Context<'_>) {
+        while !self.wire.is_empty() {
+            match self.transport.poll_write(cx, &mut self.wire) {
+                Poll::Ready(Ok(written)) => {
+                    self.worker.counters.add(Metric::BytesSent, written as u64);
+                    let Phase::Connected(connected) = &mut self.phase else {
+                        continue;
+                    };
+                    connected.sent_bytes += written as u64;
+                    if connected.channel.session().outbound().queue_len() > 0 {
+                        let config = self.worker.shared.config.load();
+                        connected.channel.pump(
+                            &mut self.wire,
+                            &config.mqtt,
+                            Instant::now(),
+                            &self.worker.counters,
+                        );
+                    }
+                }
+                Poll::Ready(Err(error)) => {
+                    self.wire = BytesMut::new();
+                    self.close(&CloseReason::Socket(error.kind()));
+                    // Nothing can be written any more, not even a farewell.
+                    self.wire = BytesMut::new();
+                }
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    /// True when packets may be handled: no answer of another actor is awaited.
+    fn may_handle(&self) -> bool {
+        match &self.phase {
+            Phase::AwaitingConnect { .. } => true,
+            Phase::Connected(connected) => !connected.asking,
+            Phase::Opening { .. } | Phase::Closing { .. } => false,
+        }
+    }
+
+    fn may_read(&mut self, cx: &mut task::Context<'_>) -> bool {
+        if let Some(load) = &self.overloaded {
+            if load.wait(cx.waker()) {
+                return false;
+            }
+            self.overloaded = None;
+        }
+        // A client that does not read its acknowledgements is not read from either.
+        let most = self.worker.shared.config.load().mqtt.max_output_buffer;
+        self.may_handle() && self.wire.len() <= most.saturating_mul(2)
+    }
+
+    /// Reads a chunk: the unfinished packet of the last one, if any, with what has come since. Empty at the end of
+    /// the stream.
+    fn read(&mut self, cx: &mut task::Context<'_>, now: Instant) -> Poll<io::Result<Bytes>> {
+        if self.partial.len() > READ_SIZE / 2 {
+            return self.read_large(cx, now);
+        }
+        let worker = self.worker.clone();
+        let mut scratch = worker.scratch.borrow_mut();
+        if scratch.capacity() - scratch.len() < READ_ROOM_MIN + self.partial.len() {
+            scratch.reserve(READ_SIZE + self.partial.len());
+        }
+        scratch.extend_from_slice(&self.partial);
+        match self.transport.poll_read(cx, &mut scratch) {
+            Poll::Ready(Ok(n)) if n > 0 => {
+                self.partial.clear();
+                self.count_read(n, now);
+                Poll::Ready(Ok(scratch.split().freeze()))
+            }
+            other => {
+                scratch.clear();
+                other.map_ok(|_| Bytes::new())
+            }
+        }
+    }
+
+    /// Collects a large packet in a buffer of its own, which grows as its bytes come.
+    fn read_large(&mut self, cx: &mut task::Context<'_>, now: Instant) -> Poll<io::Result<Bytes>> {
+        let max_packet_size = self.worker.shared.config.load().mqtt.max_packet_size;
+        let whole = match peek_header(&self.partial, max_packet_size) {
+            Ok(Some(header)) => header.packet_len(),
+            _ => 0,
+        };
+        loop {
+            let missing = whole.saturating_sub(self.partial.len());
+            if missing == 0 {
+                return Poll::Ready(Ok(std::mem::take(&mut self.partial).freeze()));
+            }
+            let step = self.partial.len().max(READ_SIZE);
+            self.partial.reserve(missing.min(step));
+            match ready!(self.transport.poll_read(cx, &mut self.partial)) {
+                Ok(0) => return Poll::Ready(Ok(Bytes::new())),
+                Ok(n) => self.count_read(n, now),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn count_read(&mut self, n: usize, now: Instant) {
+        self.worker.counters.add(Metric::BytesReceived, n as u64);
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.received_bytes += n as u64;
+            connected.channel.seen(now);
+        }
+    }
+
+    /// Writes the client's figures where lists find them.
+    fn state(&self) {
+        let Phase::Connected(connected) = &self.phase else {
+            return;
+        };
+        let Connected { inbox, channel, .. } = &**connected;
+        let counters = &inbox.counters;
+        counters
+            .received_messages
+            .store(connected.received_messages, Relaxed);
+        counters
+            .received_bytes
+            .store(connected.received_bytes, Relaxed);
+        counters.sent_bytes.store(connected.sent_bytes, Relaxed);
+        state_counters(inbox, channel.session().outbound());
+    }
+
+    /// Writes the rest, ends the stream, and waits for the peer to end its own: closing a socket with unread bytes
+    /// would take away from the peer what it has not read yet, its DISCONNECT among it.
+    fn drive_closing(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
+        if let Phase::Closing { finished: true, .. } = self.phase {
+            return;
+        }
+        let late = self.watch_time(cx);
+        let ended = late
+            || (self.wire.is_empty()
+                && self.transport.poll_shutdown(cx).is_ready()
+                && self.peer_has_ended(cx));
+        if let Phase::Closing { finished, .. } = &mut self.phase
+            && ended
+        {
+            *finished = true;
+            self.timer = None;
+            self.finish(ctx);
+        }
+    }
+
+    fn peer_has_ended(&mut self, cx: &mut task::Context<'_>) -> bool {
+        let worker = self.worker.clone();
+        let mut scratch = worker.scratch.borrow_mut();
+        for _ in 0..CHUNKS_PER_TURN {
+            scratch.reserve(READ_ROOM_MIN);
+            let read = self.transport.poll_read(cx, &mut scratch);
+            scratch.clear();
+            match read {
+                Poll::Ready(Ok(0) | Err(_)) => return true,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => return false,
+            }
+        }
+        cx.waker().wake_by_ref();
+        false
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::AwaitingConnect { deadline } | Phase::Closing { deadline, .. } => Some(*deadline),
+            Phase::Opening { .. } => None,
+            Phase::Connected(connected) => connected.channel.deadline(),
+        }
+    }
+
+    /// Arms the timer for the deadline; true when the deadline has passed and the connection is closing for it.
+    fn watch_time(&mut self, cx: &mut task::Context<'_>) -> bool {
+        loop {
+            let Some(deadline) = self.deadline() else {
+                self.timer = None;
+                return false;
+            };
+            let now = Instant::now();
+            if deadline <= now {
+                if self.on_deadline(now) {
+                    return true;
+                }
+                continue;
+            }
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+            if timer.deadline() > deadline.into() {
+                timer.as_mut().reset(deadline.into());
+            }
+            // The deadline moves with every packet, the timer only when it fires.
+            if timer.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            timer.as_mut().reset(deadline.into());
+        }
+    }
+
+    /// False when the deadline was moved.
+    fn on_deadline(&mut self, now: Instant) -> bool {
+        match &mut self.phase {
+            Phase::AwaitingConnect { .. } => self.close(&CloseReason::ConnectTimeout),
+            Phase::Connected(connected) if connected.asking || self.overloaded.is_some() => {
+                // The client may have spoken: it is the broker that does not listen.
+                connected.channel.seen(now);
+                return false;
+            }
+            Phase::Connected(_) => {
+                self.worker.counters.add(Metric::KeepAliveTimeouts, 1);
+                self.close(&CloseReason::KeepAliveTimeout);
+            }
+            Phase::Closing { .. } | Phase::Opening { .. } => {}
+        }
+        true
+    }
+}

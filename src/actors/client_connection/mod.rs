@@ -1,0 +1,196 @@
+//! The actor of one connection: a socket, and from CONNECT on the session of its client.
+//!
+//! ```text
+//!  AwaitingConnect --CONNECT--> Opening --session--> Connected --any end--> Closing --all written--> stopped
+//!        |  refused, malformed, too late                                        ^
+//!        +----------------------------------------------------------------------+
+//! ```
+//!
+//! One future drives the socket ([`drive`]); it runs after the mailbox in each turn of the actor, so everything
+//! that a turn writes leaves in one go. An idle connection owns no buffer.
+
+mod close;
+mod drive;
+mod open;
+mod packets;
+
+use std::{collections::VecDeque, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc, time::Instant};
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
+use bytes::{Bytes, BytesMut};
+use tokio::time::Sleep;
+
+use self::{close::Disposal, drive::Drive};
+use super::Worker;
+use crate::{
+    config::TcpListener,
+    messages::{Inbox, InboxItem, SessionCommand, WorkerLoad},
+    mqtt::ProtocolVersion,
+    routing::RetainedCursor,
+    session::{Channel, CloseReason, Delivery},
+    transport::Transport,
+};
+
+/// What a connection knows of the listener that accepted it.
+#[derive(Debug)]
+pub struct Door {
+    /// The listener's name.
+    pub name: Arc<str>,
+    /// Its configuration.
+    pub config: TcpListener,
+}
+
+/// See the module's description.
+pub struct ClientConnection {
+    worker: Rc<Worker>,
+    door: Arc<Door>,
+    peer: SocketAddr,
+    transport: Transport,
+    phase: Phase,
+    /// The beginning of a packet whose rest has not come.
+    partial: BytesMut,
+    /// Bytes behind a packet whose answer is awaited.
+    waiting: Bytes,
+    /// Bytes to be written.
+    wire: BytesMut,
+    /// Armed for a time not after the earliest deadline.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The worker that has too much waiting for this publisher to go on.
+    overloaded: Option<Arc<WorkerLoad>>,
+}
+
+enum Phase {
+    AwaitingConnect {
+        deadline: Instant,
+    },
+    /// CONNECT is accepted, the session is being opened. Commands for it wait.
+    Opening {
+        deferred: Vec<SessionCommand>,
+    },
+    Connected(Box<Connected>),
+    /// What is left to write is written; then the socket closes.
+    Closing {
+        deadline: Instant,
+        inbox: Option<Arc<Inbox>>,
+        /// The end of the stream is sent.
+        finished: bool,
+    },
+}
+
+/// A connection with a session.
+struct Connected {
+    channel: Channel,
+    inbox: Arc<Inbox>,
+    generation: u64,
+    username: Option<Arc<str>>,
+    /// The answer of another actor is awaited: no packet is handled before it comes.
+    asking: bool,
+    /// Messages wait in the inbox.
+    drain: bool,
+    /// Messages taken from the inbox and not yet delivered.
+    items: VecDeque<InboxItem>,
+    /// Retained messages to be sent for new subscriptions.
+    retained: VecDeque<(RetainedCursor, Delivery)>,
+    fetching: bool,
+    received_messages: u64,
+    received_bytes: u64,
+    sent_bytes: u64,
+}
+
+impl ClientConnection {
+    /// A connection that was just accepted.
+    ///
+    /// # Errors
+    /// As the operating system reports them.
+    pub fn new(
+        worker: Rc<Worker>,
+        door: Arc<Door>,
+        socket: std::net::TcpStream,
+        peer: SocketAddr,
+    ) -> std::io::Result<Self> {
+        let transport = Transport::tcp(socket)?;
+        let deadline = Instant::now() + door.config.connect_timeout;
+        worker.connections.set(worker.connections.get() + 1);
+        Ok(Self {
+            worker,
+            door,
+            peer,
+            transport,
+            phase: Phase::AwaitingConnect { deadline },
+            partial: BytesMut::new(),
+            waiting: Bytes::new(),
+            wire: BytesMut::new(),
+            timer: None,
+            overloaded: None,
+        })
+    }
+
+    fn version(&self) -> Option<ProtocolVersion> {
+        match &self.phase {
+            Phase::Connected(connected) => Some(connected.channel.version()),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for ClientConnection {
+    fn drop(&mut self) {
+        self.worker
+            .connections
+            .set(self.worker.connections.get().saturating_sub(1));
+        self.worker.shared.gauges.sockets.decrement();
+    }
+}
+
+impl Actor for ClientConnection {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(Drive);
+    }
+}
+
+impl Handler<SessionCommand> for ClientConnection {
+    type Result = ();
+
+    fn handle(&mut self, command: SessionCommand, ctx: &mut Self::Context) {
+        match &mut self.phase {
+            Phase::AwaitingConnect { .. } => {}
+            Phase::Opening { deferred } => deferred.push(command),
+            Phase::Connected(connected) => match command {
+                SessionCommand::Drain => connected.drain = true,
+                SessionCommand::HandOver(hand_over) => {
+                    self.leave(&CloseReason::TakenOver, Disposal::HandOver(hand_over));
+                }
+                SessionCommand::Discard => self.leave(&CloseReason::TakenOver, Disposal::Discard),
+                SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
+            },
+            Phase::Closing { inbox, .. } => {
+                // It was on its way when the session got its present owner.
+                if let (SessionCommand::HandOver(_), Some(inbox)) = (&command, inbox) {
+                    inbox.command(command);
+                }
+            }
+        }
+        let _ = ctx;
+    }
+}
+
+/// The last message to itself: whatever was sent before it has been handled.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Finish;
+
+impl Handler<Finish> for ClientConnection {
+    type Result = ();
+
+    fn handle(&mut self, _: Finish, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl ClientConnection {
+    fn finish(&mut self, ctx: &mut Context<Self>) {
+        ctx.address().do_send(Finish);
+    }
+}

@@ -1,0 +1,213 @@
+//! From the first packet to an open session.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::{ClientConnection, Connected, Phase};
+use crate::{
+    actors::events,
+    auth::check_credentials,
+    messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
+    mqtt::{
+        Connect, Packet, PacketType, ProtocolVersion, ReasonCode, connect_version, decode,
+        peek_header, frame_header,
+    },
+    routing::ClientInfo,
+    session::{Admission, Channel, CloseReason, Refusal, Session, Violation, admit, refuse},
+    stats::Metric,
+};
+
+/// How long the present owner of a session may take to hand it over. Workers never block, so only a fault takes
+/// this long; the state is lost then.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl ClientConnection {
+    /// Handles the first packet, which must be CONNECT `[MQTT-3.1.0-1]`.
+    pub(super) fn handle_first(&mut self, data: Bytes, ctx: &mut Context<Self>) {
+        let config = self.worker.shared.config.load_full();
+        // What is not CONNECT is refused at its first byte, whatever length it claims.
+        if data.first().copied().map(|byte| byte >> 4) != Some(PacketType::Connect as u8) {
+            return self.close(&CloseReason::Violation(Violation::ConnectExpected));
+        }
+        let header = match frame_header(&data, config.mqtt.max_packet_size) {
+            Ok(Some(header)) => header,
+            Ok(None) => {
+                self.keep_partial(data);
+                return;
+            }
+            Err(error) => return self.close(&CloseReason::Violation(error.into())),
+        };
+        let packet_len = header.packet_len();
+        let body = data.get(header.header_len..packet_len).unwrap_or_default();
+        match decode(ProtocolVersion::V5, header.first_byte, body) {
+            Ok(Packet::Connect(connect)) => {
+                self.worker.counters.add(Metric::PacketsReceived, 1);
+                match self.admit(&connect) {
+                    Ok((admission, info)) => self.open(admission, info, ctx),
+                    Err(refusal) => self.refuse(refusal, Some(connect.version)),
+                }
+                self.waiting = data.slice(packet_len..);
+            }
+            Ok(_) => self.close(&CloseReason::Violation(Violation::ConnectExpected)),
+            Err(error) => {
+                let version = connect_version(body);
+                let unsupported = error.reason() == ReasonCode::UnsupportedProtocolVersion;
+                if unsupported || version.is_some_and(ProtocolVersion::is_v5) {
+                    refuse(
+                        &Refusal::new(error.reason(), error.to_string()),
+                        version,
+                        &mut self.wire,
+                    );
+                }
+                self.worker.counters.add(Metric::ConnectsRefused, 1);
+                self.close(&CloseReason::Violation(error.into()));
+            }
+        }
+    }
+
+    fn admit(&self, connect: &Connect<'_>) -> Result<(Admission, ClientInfo), Refusal> {
+        let config = self.worker.shared.config.load();
+        check_credentials(&config.auth, connect.username, connect.password)
+            .map_err(|(reason, why)| Refusal::new(reason, why))?;
+        let admission = admit(connect, &config.mqtt, || {
+            format!("nanomq-{:08x}", fastrand::u32(..))
+        })?;
+        let info = ClientInfo {
+            username: admission.username.clone(),
+            keep_alive: admission.keep_alive,
+            version: admission.version,
+            clean_start: admission.clean_start,
+            expiry_interval: admission.expiry_interval,
+            will_topic: admission.will.as_ref().map(|will| will.topic().into()),
+            peer: self.peer,
+            listener: self.door.name.clone(),
+            connected_at: SystemTime::now(),
+        };
+        Ok((admission, info))
+    }
+
+    fn refuse(&mut self, refusal: Refusal, version: Option<ProtocolVersion>) {
+        refuse(&refusal, version, &mut self.wire);
+        self.worker.counters.add(Metric::ConnectsRefused, 1);
+        self.close(&CloseReason::Refused(refusal.reason, refusal.why));
+    }
+
+    fn open(&mut self, admission: Admission, info: ClientInfo, ctx: &mut Context<Self>) {
+        self.phase = Phase::Opening {
+            deferred: Vec::new(),
+        };
+        let ask = OpenSession {
+            client_id: admission.client_id.clone(),
+            info: info.clone(),
+            start_anew: admission.clean_start,
+            owner: ctx.address().recipient(),
+            load: self.worker.load.clone(),
+        };
+        let registry = self.worker.shared.registry.open.clone();
+        let opening = open_session(registry, ask)
+            .into_actor(self)
+            .map(move |opened, connection, ctx| match opened {
+                Ok((opened, session)) => connection.opened(opened, session, admission, info, ctx),
+                Err(refusal) => connection.refuse(refusal, Some(admission.version)),
+            });
+        ctx.spawn(opening);
+    }
+
+    fn opened(
+        &mut self,
+        opened: OpenedSession,
+        session: Option<Session>,
+        admission: Admission,
+        info: ClientInfo,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = Instant::now();
+        let config = self.worker.shared.config.load_full();
+        admission.accept(session.is_some(), &config.mqtt, &mut self.wire);
+        log::debug!(
+            "{:?} connected from {} with {} {}, keep alive {} s{}",
+            admission.client_id,
+            self.peer,
+            info.version.name(),
+            info.version.level(),
+            info.keep_alive,
+            match session {
+                Some(_) => ", session resumed",
+                None => "",
+            }
+        );
+        let client_id = admission.client_id.clone();
+        let mut channel =
+            Channel::open(admission, session.unwrap_or_default(), &config.mqtt, now);
+        channel.pump(&mut self.wire, &config.mqtt, now, &self.worker.counters);
+        let before = std::mem::replace(
+            &mut self.phase,
+            Phase::Connected(Box::new(Connected {
+                channel,
+                inbox: opened.inbox,
+                generation: opened.generation,
+                username: info.username.clone(),
+                asking: false,
+                drain: true,
+                items: Default::default(),
+                retained: Default::default(),
+                fetching: false,
+                received_messages: 0,
+                received_bytes: 0,
+                sent_bytes: 0,
+            })),
+        );
+        self.worker.counters.add(Metric::ConnectsAccepted, 1);
+        events::connected(&self.worker, &client_id, &info, now);
+        if let Phase::Opening { deferred } = before {
+            for command in deferred {
+                actix::Handler::<SessionCommand>::handle(self, command, ctx);
+            }
+        }
+    }
+}
+
+/// Opens the session, with the state that its present owner hands over. A session whose state is lost starts anew.
+async fn open_session(
+    registry: actix::Recipient<OpenSession>,
+    ask: OpenSession,
+) -> Result<(OpenedSession, Option<Session>), Refusal> {
+    let again = OpenSession {
+        client_id: ask.client_id.clone(),
+        info: ask.info.clone(),
+        start_anew: true,
+        owner: ask.owner.clone(),
+        load: ask.load.clone(),
+    };
+    let mut opened = answer(registry.send(ask).await)?;
+    let Some(resumed) = opened.resumed.take() else {
+        return Ok((opened, None));
+    };
+    match timeout(HAND_OVER_TIMEOUT, resumed).await {
+        Ok(Ok(session)) => Ok((opened, Some(session))),
+        Ok(Err(_)) | Err(_) => {
+            // So that the end of the lost session is not taken for the end of this connection.
+            opened.inbox.set_owner(Owner::Nobody);
+            Ok((answer(registry.send(again).await)?, None))
+        }
+    }
+}
+
+fn answer(
+    result: Result<Result<OpenedSession, OpenRefused>, actix::MailboxError>,
+) -> Result<OpenedSession, Refusal> {
+    match result {
+        Ok(Ok(opened)) => Ok(opened),
+        Ok(Err(OpenRefused)) => Err(Refusal::new(
+            ReasonCode::QuotaExceeded,
+            "mqtt.max_sessions is reached",
+        )),
+        Err(_) => Err(Refusal::new(
+            ReasonCode::ServerShuttingDown,
+            "the broker is stopping",
+        )),
+    }
+}

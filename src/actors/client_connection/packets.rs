@@ -1,0 +1,248 @@
+//! The packets of a connected client, and the answers of other actors that they wait for.
+
+use std::{sync::Arc, time::Instant};
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use bytes::Bytes;
+
+use super::{ClientConnection, Connected, Phase};
+use crate::{
+    messages::{RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
+    mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
+    routing::RetainedCursor,
+    session::{
+        CloseReason, Delivery, Granted, Step, SubscribeJob, SubscribeRequest, UnsubscribeJob,
+        Violation,
+    },
+    stats::Metric,
+};
+
+/// Retained messages asked for at once.
+const RETAINED_PAGE: usize = 256;
+/// Bytes to be written above which no more retained messages are asked for.
+const RETAINED_WIRE_MAX: usize = 256 * 1024;
+
+/// How the packets of a chunk ended.
+enum End {
+    /// All handled; what is left is the beginning of a packet.
+    Partial,
+    /// The rest waits until this is done.
+    Step(Step),
+    Violation(Violation),
+}
+
+impl ClientConnection {
+    /// Handles bytes that were read, or waited.
+    pub(super) fn handle_bytes(&mut self, data: Bytes, now: Instant, ctx: &mut Context<Self>) {
+        match &self.phase {
+            Phase::AwaitingConnect { .. } => self.handle_first(data, ctx),
+            Phase::Connected(_) => self.handle_packets(data, now, ctx),
+            Phase::Opening { .. } | Phase::Closing { .. } => {}
+        }
+    }
+
+    fn handle_packets(&mut self, data: Bytes, now: Instant, ctx: &mut Context<Self>) {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        let Connected {
+            channel,
+            inbox,
+            received_messages,
+            ..
+        } = &mut **connected;
+        let worker = &*self.worker;
+        let counters = &worker.counters;
+        let config = worker.shared.config.load();
+        let limits = &config.mqtt;
+        let version = channel.version();
+        let mut router = worker.router.borrow_mut();
+        let mut pass = router.start(inbox, &data, now);
+        let mut rest: &[u8] = &data;
+        let mut packets = 0;
+        let mut published = [0u64; 3];
+        let end = loop {
+            let header = match frame_header(rest, limits.max_packet_size) {
+                Ok(Some(header)) => header,
+                Ok(None) => break End::Partial,
+                Err(error) => break End::Violation(error.into()),
+            };
+            let Some((packet, behind)) = rest.split_at_checked(header.packet_len()) else {
+                break End::Partial;
+            };
+            let body = packet.get(header.header_len..).unwrap_or_default();
+            packets += 1;
+            let step = if header.first_byte >> 4 == PacketType::Publish as u8 {
+                decode_publish(version, header.first_byte, body)
+                    .map_err(Violation::from)
+                    .and_then(|publish| {
+                        if let Some(count) = published.get_mut(publish.qos as usize) {
+                            *count += 1;
+                        }
+                        channel.on_publish(
+                            &publish,
+                            packet,
+                            limits,
+                            now,
+                            &mut self.wire,
+                            &mut pass,
+                            counters,
+                        )
+                    })
+                    .map(|()| Step::Done)
+            } else {
+                decode(version, header.first_byte, body)
+                    .map_err(Violation::from)
+                    .and_then(|packet| {
+                        channel.on_packet(&packet, limits, now, &mut self.wire, counters)
+                    })
+            };
+            rest = behind;
+            match step {
+                Ok(Step::Done) => {}
+                Ok(step) => break End::Step(step),
+                Err(violation) => break End::Violation(violation),
+            }
+        };
+        pass.finish();
+        self.overloaded = router.take_overloaded();
+        drop(router);
+        counters.add(Metric::PacketsReceived, packets);
+        for (qos, n) in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce]
+            .into_iter()
+            .zip(published)
+        {
+            counters.add(Metric::received(qos), n);
+            *received_messages += n;
+        }
+        let rest = data.slice(data.len() - rest.len()..);
+        match end {
+            End::Partial => self.keep_partial(rest),
+            End::Violation(violation) => self.close(&CloseReason::Violation(violation)),
+            End::Step(step) => {
+                self.waiting = rest;
+                match step {
+                    Step::Done => {}
+                    Step::Subscribe(job) => self.subscribe(job, ctx),
+                    Step::Unsubscribe(job) => self.unsubscribe(job, ctx),
+                    Step::Close(reason) => self.close(&reason),
+                }
+            }
+        }
+    }
+
+    fn subscribe(&mut self, job: SubscribeJob, ctx: &mut Context<Self>) {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        let requests: Vec<SubscribeRequest> = job.requests().cloned().collect();
+        if requests.is_empty() {
+            connected.channel.subscribed(job, &[], &mut self.wire);
+            return;
+        }
+        connected.asking = true;
+        let ask = self.worker.shared.registry.subscribe.send(Subscribe {
+            client_id: connected.channel.client_id().clone(),
+            generation: connected.generation,
+            requests,
+        });
+        ctx.spawn(ask.into_actor(self).map(|answers, connection, _| {
+            match answers {
+                Ok(answers) => connection.subscribed(job, &answers),
+                Err(_) => connection.close(&CloseReason::ShuttingDown),
+            }
+        }));
+    }
+
+    fn subscribed(&mut self, job: SubscribeJob, answers: &[Granted]) {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        connected.asking = false;
+        let wanting = connected.channel.subscribed(job, answers, &mut self.wire);
+        for request in wanting {
+            let delivery = Delivery {
+                qos: request.options.qos,
+                retain_as_published: true,
+                subscription_ids: request.subscription_id.map(|id| Arc::from([id])),
+                group: None,
+            };
+            connected
+                .retained
+                .push_back((RetainedCursor::new(&request.filter), delivery));
+        }
+    }
+
+    fn unsubscribe(&mut self, job: UnsubscribeJob, ctx: &mut Context<Self>) {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        connected.asking = true;
+        let ask = self.worker.shared.registry.unsubscribe.send(Unsubscribe {
+            client_id: connected.channel.client_id().clone(),
+            generation: connected.generation,
+            filters: job.filters.clone(),
+        });
+        ctx.spawn(ask.into_actor(self).map(move |existed, connection, _| {
+            let Ok(existed) = existed else {
+                return connection.close(&CloseReason::ShuttingDown);
+            };
+            if let Phase::Connected(connected) = &mut connection.phase {
+                connected.asking = false;
+                connected
+                    .channel
+                    .unsubscribed(&job, &existed, &mut connection.wire);
+            }
+        }));
+    }
+
+    /// Asks for the next retained messages of new subscriptions, when the client has taken the last ones.
+    pub(super) fn fetch_retained(&mut self, ctx: &mut Context<Self>) {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        if connected.retained.is_empty()
+            || connected.fetching
+            || self.wire.len() > RETAINED_WIRE_MAX
+            || connected.channel.session().outbound().queue_len() > 0
+        {
+            return;
+        }
+        let Some((cursor, delivery)) = connected.retained.pop_front() else {
+            return;
+        };
+        connected.fetching = true;
+        let room = self.worker.shared.config.load().mqtt.max_mqueue_len;
+        let ask = self.worker.shared.retained_pages.send(RetainedPageRequest {
+            cursor,
+            limit: RETAINED_PAGE.min(room).max(1),
+        });
+        ctx.spawn(ask.into_actor(self).map(move |page, connection, _| {
+            if let Ok(page) = page {
+                connection.deliver_retained(page, delivery);
+            }
+        }));
+    }
+
+    fn deliver_retained(&mut self, page: RetainedPage, delivery: Delivery) {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        connected.fetching = false;
+        let config = self.worker.shared.config.load();
+        let now = Instant::now();
+        for message in &page.messages {
+            connected.channel.deliver_retained(
+                message,
+                &delivery,
+                &config.mqtt,
+                now,
+                &mut self.wire,
+                &self.worker.counters,
+            );
+        }
+        if let Some(next) = page.next {
+            connected.retained.push_front((next, delivery));
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The session store: owns the sessions whose clients are away, takes messages for them, ends them in time and
+//! publishes their delayed wills.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
+
+use super::Worker;
+use crate::{
+    messages::{AddressedCommand, EndSession, Inbox, KeptSession, SessionCommand},
+    stats::Metric,
+};
+
+/// Messages that wait in its mailbox before askers have to; nobody asks, so it bounds nothing.
+const MAILBOX: usize = 4096;
+
+/// See the module's description.
+pub struct SessionStore {
+    worker: Rc<Worker>,
+    sessions: HashMap<Arc<str>, KeptSession>,
+    /// When something is due for a session.
+    deadlines: BTreeSet<(Instant, Arc<str>)>,
+    timer: Option<(Instant, SpawnHandle)>,
+}
+
+impl SessionStore {
+    /// A store on the thread of `worker`.
+    pub fn new(worker: Rc<Worker>) -> Self {
+        Self {
+            worker,
+            sessions: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            timer: None,
+        }
+    }
+
+    fn drain(&mut self, client_id: &str) {
+        let Some(kept) = self.sessions.get_mut(client_id) else {
+            return;
+        };
+        let now = Instant::now();
+        let config = self.worker.shared.config.load();
+        for item in kept.inbox.take() {
+            kept.session.deliver_offline(
+                &item.batch,
+                item.range,
+                &item.delivery,
+                &config.mqtt,
+                now,
+                &self.worker.counters,
+            );
+        }
+        state_counters(&kept.inbox, kept.session.outbound());
+    }
+
+    fn take(&mut self, client_id: &str) -> Option<KeptSession> {
+        let kept = self.sessions.remove(client_id)?;
+        for at in deadlines(&kept) {
+            self.deadlines.remove(&(at, kept.inbox.client_id().clone()));
+        }
+        Some(kept)
+    }
+
+    /// Publishes wills and ends sessions whose time has come.
+    fn on_timer(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        while let Some((at, client_id)) = self.deadlines.first().cloned() {
+            if at > now {
+                break;
+            }
+            self.deadlines.pop_first();
+            let Some(kept) = self.sessions.get_mut(&client_id) else {
+                continue;
+            };
+            if let Some((_, will)) = kept.will.take_if(|(due, _)| *due <= now) {
+                self.worker.counters.add(Metric::WillsPublished, 1);
+                self.worker.publish(&will.message(now), now);
+            }
+            if kept.expires_at.is_some_and(|at| at <= now) {
+                self.end(&client_id, now);
+            }
+        }
+        self.arm(ctx);
+    }
+
+    fn end(&mut self, client_id: &str, now: Instant) {
+        let Some(mut kept) = self.take(client_id) else {
+            return;
+        };
+        if let Some((_, will)) = kept.will.take() {
+            self.worker.counters.add(Metric::WillsPublished, 1);
+            self.worker.publish(&will.message(now), now);
+        }
+        log::debug!("session of {client_id:?} has expired");
+        kept.session.outbound_mut().discard(&self.worker.counters);
+        self.worker.shared.registry.end.do_send(EndSession {
+            client_id: kept.inbox.client_id().clone(),
+            generation: kept.generation,
+        });
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let next = self.deadlines.first().map(|(at, _)| *at);
+        if self.timer.as_ref().map(|(at, _)| *at) == next {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.timer = next.map(|at| {
+            let wait = at.saturating_duration_since(Instant::now());
+            let timer = ctx.run_later(wait, |actor, ctx| {
+                actor.timer = None;
+                actor.on_timer(ctx);
+            });
+            (at, timer)
+        });
+    }
+}
+
+fn deadlines(kept: &KeptSession) -> impl Iterator<Item = Instant> + use<> {
+    let will = kept.will.as_ref().map(|(at, _)| *at);
+    [will, kept.expires_at].into_iter().flatten()
+}
+
+/// Brings the figures of a client that lists show up to date.
+pub(super) fn state_counters(inbox: &Inbox, outbound: &crate::session::Outbound) {
+    let counters = &inbox.counters;
+    let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    counters.queued.store(small(outbound.queue_len()), Relaxed);
+    counters.inflight.store(small(outbound.inflight()), Relaxed);
+    counters.dropped.store(outbound.dropped(), Relaxed);
+    counters.sent_messages.store(outbound.written(), Relaxed);
+}
+
+impl Actor for SessionStore {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<KeptSession> for SessionStore {
+    type Result = ();
+
+    fn handle(&mut self, kept: KeptSession, ctx: &mut Self::Context) {
+        let client_id = kept.inbox.client_id().clone();
+        self.take(&client_id);
+        for at in deadlines(&kept) {
+            self.deadlines.insert((at, client_id.clone()));
+        }
+        self.sessions.insert(client_id.clone(), kept);
+        self.drain(&client_id);
+        self.arm(ctx);
+    }
+}
+
+impl Handler<AddressedCommand> for SessionStore {
+    type Result = ();
+
+    fn handle(&mut self, told: AddressedCommand, ctx: &mut Self::Context) {
+        match told.command {
+            SessionCommand::Drain => self.drain(&told.client_id),
+            SessionCommand::HandOver(hand_over) => {
+                // A will whose delay has not passed is not published when the session goes on [MQTT-3.1.3-9].
+                if let Some(kept) = self.take(&told.client_id) {
+                    // The asker may have gone: then the session ends here, as its connection did.
+                    let _ = hand_over.reply.send(kept.session);
+                }
+                self.arm(ctx);
+            }
+            SessionCommand::Discard => {
+                let now = Instant::now();
+                if let Some(mut kept) = self.take(&told.client_id) {
+                    kept.session.outbound_mut().discard(&self.worker.counters);
+                    if let Some((_, will)) = kept.will {
+                        self.worker.counters.add(Metric::WillsPublished, 1);
+                        self.worker.publish(&will.message(now), now);
+                    }
+                }
+                self.arm(ctx);
+            }
+            SessionCommand::Close(_) => {}
+        }
+    }
+}
