@@ -205,14 +205,25 @@ fn thousandths(text: &str) -> String {
     }
 }
 
-/// The host of `http://host:port/path`; the port is a variable of its own.
-fn url_host(text: &str) -> String {
-    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let authority = text.split('/').next().unwrap_or("");
+/// The port of `http://host:port/path`.
+pub(crate) fn url_port(url: &str) -> Option<&str> {
+    let (_, port) = authority(url).rsplit_once(':')?;
+    (!port.ends_with(']')).then_some(port)
+}
+
+/// The host of `http://host:port/path`, without the brackets of an IPv6 address.
+fn url_host(url: &str) -> String {
+    let authority = authority(url);
     if let Some(rest) = authority.strip_prefix('[') {
         return rest.split(']').next().unwrap_or("").to_owned();
     }
     authority.split(':').next().unwrap_or("").to_owned()
+}
+
+/// What stands between `://` and the path.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or("")
 }
 
 #[cfg(test)]
@@ -243,6 +254,20 @@ mod tests {
         ];
         for (convert, text, expected) in cases {
             assert_eq!(convert(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_port_of_a_url_is_found() {
+        let cases = [
+            ("http://127.0.0.1:8081/api", Some("8081")),
+            ("http://[::1]:8081", Some("8081")),
+            ("http://[::1]", None),
+            ("http://localhost/", None),
+            ("localhost:x", Some("x")),
+        ];
+        for (url, port) in cases {
+            assert_eq!(url_port(url), port, "{url}");
         }
     }
 }

@@ -81,7 +81,8 @@ impl Value {
     /// The value in a message.
     pub(crate) fn shown(&self) -> String {
         match self {
-            Value::Text(text) => format!("{text:?}"),
+            Value::Text(text) if text.chars().count() <= 60 => format!("{text:?}"),
+            Value::Text(text) => format!("{:?}..", text.chars().take(60).collect::<String>()),
             Value::List(items) => format!("a list of {}", items.len()),
             Value::Tree => "a list of objects".to_owned(),
             Value::Empty => "an empty object".to_owned(),

@@ -24,7 +24,7 @@ pub(crate) fn read(
     problems: &mut Vec<Problem>,
 ) -> Vec<Entry> {
     let mut index = Index::default();
-    index.collect(file, text, &[], 0, problems);
+    index.collect(file, text, &[], &[], problems);
     let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
     let options = ParseOptions::defaults()
         .with_base_dir(folder)
@@ -79,13 +79,13 @@ impl Index {
         file: &Arc<Path>,
         text: &str,
         prefix: &[String],
-        depth: usize,
+        stack: &[Arc<Path>],
         problems: &mut Vec<Problem>,
     ) {
         let mut scalars: HashMap<Vec<String>, u32> = HashMap::new();
         for item in scan(text) {
             match item {
-                Item::Include(include) => self.include(file, &include, prefix, depth, problems),
+                Item::Include(include) => self.include(file, &include, prefix, stack, problems),
                 Item::Value(span) => {
                     let place = Place::at(file, span.line, span.column);
                     let refers_back = text
@@ -120,7 +120,7 @@ impl Index {
         file: &Arc<Path>,
         include: &Include,
         prefix: &[String],
-        depth: usize,
+        stack: &[Arc<Path>],
         problems: &mut Vec<Problem>,
     ) {
         let place = Place::at(file, include.line, include.column);
@@ -150,18 +150,23 @@ impl Index {
                 ),
             ));
         }
-        if depth >= MAX_INCLUDES {
+        if stack.len() >= MAX_INCLUDES {
             problems.push(place.error(
                 None,
                 format!("files include each other more than {MAX_INCLUDES} deep"),
             ));
             return;
         }
+        let stack = [stack, &[Arc::clone(file)]].concat();
+        let prefix = [prefix, &include.path].concat();
         for path in found {
             let path: Arc<Path> = Arc::from(path);
-            let prefix = [prefix, &include.path].concat();
+            // The parser reports a circle.
+            if stack.contains(&path) {
+                continue;
+            }
             match read_text(&path) {
-                Ok(text) => self.collect(&path, &text, &prefix, depth + 1, problems),
+                Ok(text) => self.collect(&path, &text, &prefix, &stack, problems),
                 Err(problem) => problems.push(problem),
             }
         }

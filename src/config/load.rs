@@ -10,7 +10,7 @@ use super::apply::Applier;
 use super::entry::{Entry, Names, Value};
 use super::model::{Config, DEFAULT_LISTENER};
 use super::problem::{Place, Problem, any_error};
-use super::{flat, hocon_file, validate};
+use super::{aliases, flat, hocon_file, validate};
 
 /// The largest file that is read, in bytes. NanoMQ's largest has 60 KB.
 const MAX_FILE: u64 = 8 << 20;
@@ -198,19 +198,17 @@ fn environment(env: &HashMap<String, String>) -> Vec<Entry> {
         }
     }
     variables.sort_unstable();
-    let port = variables
-        .iter()
-        .find(|(name, _)| *name == "HTTP_SERVER_URL")
-        .and_then(|(_, url)| {
-            url.rsplit_once(':')
-                .map(|(_, port)| port.trim_end_matches('/'))
-                .filter(|port| !port.starts_with('/'))
-        });
-    if let Some(port) = port.filter(|port| !port.ends_with(']'))
-        && !variables
+    let find = |name: &str| {
+        variables
             .iter()
-            .any(|(name, _)| *name == "HTTP_SERVER_PORT")
-    {
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value)
+    };
+    // One variable, two keys: its host has a row in the table, its port counts where no variable of its own gives one.
+    if let (Some(port), None) = (
+        find("HTTP_SERVER_URL").and_then(aliases::url_port),
+        find("HTTP_SERVER_PORT"),
+    ) {
         variables.push(("HTTP_SERVER_PORT", port));
     }
     let entry = |(name, value): (&str, &str)| Entry {

@@ -1,8 +1,10 @@
-//! Loading from end to end: real files, problems with their lines, the order of the sources.
+//! Loading from end to end: problems with their lines, includes, listeners, both forms.
+
+mod files;
+mod sources;
 
 use std::path::{Path, PathBuf};
 
-use super::keys::{KEYS, Role};
 use super::render::tests::unusual;
 use super::*;
 
@@ -30,13 +32,6 @@ fn load_text(text: &str) -> Result<Loaded, Vec<Problem>> {
     start(&path)
 }
 
-fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
-}
-
 /// Problems without the folder of their file.
 fn shown(problems: &[Problem]) -> Vec<String> {
     let short = |problem: &Problem| Problem {
@@ -51,81 +46,6 @@ fn shown(problems: &[Problem]) -> Vec<String> {
         .iter()
         .map(|problem| short(problem).to_string())
         .collect()
-}
-
-#[test]
-fn the_shipped_file_is_complete_and_equals_the_defaults() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/nanomq.conf");
-    let report = check(&path, None);
-    assert_eq!(report.problems, []);
-    assert_eq!(report.effective, Some(Config::default()));
-
-    let text = std::fs::read_to_string(&path).unwrap();
-    let mut written = std::collections::HashSet::new();
-    for item in scan::scan(&text) {
-        if let scan::Item::Value(span) = item {
-            written.insert(span.path.join("."));
-        }
-    }
-    for key in KEYS
-        .iter()
-        .filter(|key| matches!(key.role, Role::Setting { .. }))
-    {
-        let name = key
-            .path
-            .replace("listeners.tcp.*", "listeners.tcp")
-            .replace(".*", "");
-        assert!(
-            written.contains(&name),
-            "{name} is not in config/nanomq.conf"
-        );
-    }
-    assert_eq!(
-        text.matches("# Default: ").count(),
-        KEYS.iter()
-            .filter(|key| matches!(key.role, Role::Setting { .. }))
-            .count()
-    );
-}
-
-#[test]
-fn the_table_of_keys_and_the_model_name_the_same_fields() {
-    let mut config = unusual();
-    config.auth.password = vec![("user".to_owned(), Secret::new("x"))];
-    config.listeners = Listeners::default();
-    let mut fields = Vec::new();
-    leaf_names(&serde_json::to_value(&config).unwrap(), "", &mut fields);
-    let mut fields: Vec<String> = fields
-        .iter()
-        .map(|name| {
-            name.replace("tcp.default", "tcp.*")
-                .replace("password.user", "password.*")
-        })
-        .collect();
-    let mut rows: Vec<String> = KEYS
-        .iter()
-        .filter(|key| matches!(key.role, Role::Setting { .. }))
-        .map(|key| key.path.to_owned())
-        .collect();
-    fields.sort();
-    rows.sort();
-    assert_eq!(fields, rows);
-}
-
-fn leaf_names(value: &serde_json::Value, path: &str, names: &mut Vec<String>) {
-    match value.as_object() {
-        Some(fields) => {
-            for (name, value) in fields {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
-                leaf_names(value, &path, names);
-            }
-        }
-        None => names.push(path.to_owned()),
-    }
 }
 
 #[test]
@@ -322,127 +242,6 @@ fn a_form_can_be_forced() {
 }
 
 #[test]
-fn the_environment_overrides_the_file_and_the_command_line_both() {
-    let path = fixture("old.conf");
-    let env = env(&[
-        ("NANOMQ_BROKER_URL", "nmq-tcp://127.0.0.1:3883"),
-        ("NANOMQ_MSQ_LEN", "65"),
-        ("NANOMQ_MAX_PACKET_SIZE", "10"),
-        ("NANOMQ_HTTP_SERVER_URL", "http://127.0.0.1:9090"),
-        ("NANOMQ_HTTP_SERVER_ENABLE", "true"),
-        ("NANOMQ_LOG_LEVEL", ""),
-        ("NANOMQ_TLS_ENABLE", "false"),
-        ("NANOMQ_TLS_URL", "tls+nmq-tcp://0.0.0.0:8883"),
-        ("NANOMQ_SERVICE_HOST", "10.0.0.1"),
-        ("NANOMQ_DEAMON", "true"),
-        ("HOME", "/root"),
-    ]);
-    let overrides = Overrides {
-        msq_len: Some(66),
-        log_level: Some("debug".to_owned()),
-        ..Overrides::default()
-    };
-    let loaded = Config::load(Some(&path), None, Strictness::Start, env, &overrides).unwrap();
-    let config = loaded.config;
-    assert_eq!(
-        config.listeners.tcp["default"].bind.to_string(),
-        "127.0.0.1:3883"
-    );
-    assert_eq!(
-        (config.mqtt.max_mqueue_len, config.mqtt.max_packet_size),
-        (66, 10_240)
-    );
-    assert_eq!(
-        config.http_server.bind().unwrap().to_string(),
-        "127.0.0.1:9090"
-    );
-    assert!(config.http_server.enable);
-    assert_eq!(config.log.level, LogLevel::Debug);
-    let from_env: Vec<String> = loaded
-        .warnings
-        .iter()
-        .filter(|warning| warning.file.is_none())
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(
-        from_env,
-        ["NANOMQ_DEAMON: unknown variable; did you mean NANOMQ_DAEMON?"]
-    );
-}
-
-#[test]
-fn the_environment_can_name_the_file_and_have_problems() {
-    let path = fixture("main.conf").display().to_string();
-    let named = env(&[("NANOMQ_CONF_PATH", &path)]);
-    let loaded = Config::load(None, None, Strictness::Start, named, &Overrides::default()).unwrap();
-    assert_eq!(loaded.path, Some(PathBuf::from(path)));
-    assert_eq!(loaded.config.mqtt.max_mqueue_len, 10);
-
-    let wrong = env(&[("NANOMQ_DAEMON", "maybe"), ("NANOMQ_HTTP_SERVER_PORT", "x")]);
-    let problems =
-        Config::load(None, None, Strictness::Start, wrong, &Overrides::default()).unwrap_err();
-    let expected = [
-        "NANOMQ_DAEMON: expected true or false, got \"maybe\"",
-        "NANOMQ_HTTP_SERVER_PORT: expected a number from 0 to 65535, got \"x\"",
-    ];
-    assert_eq!(shown(&problems), expected);
-}
-
-#[test]
-fn without_any_source_the_defaults_are_in_force() {
-    let loaded = Config::load(None, None, Strictness::Start, [], &Overrides::default()).unwrap();
-    assert_eq!(
-        loaded,
-        Loaded {
-            config: Config::default(),
-            warnings: Vec::new(),
-            form: None,
-            path: None
-        }
-    );
-}
-
-#[test]
-fn urls_of_the_command_line_replace_the_listeners() {
-    let url = [
-        "nmq-tcp://127.0.0.1:1",
-        "nmq-ws://0.0.0.0:8083/mqtt",
-        "127.0.0.1:2",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    let overrides = Overrides {
-        url,
-        ..Overrides::default()
-    };
-    let loaded = Config::load(None, None, Strictness::Start, [], &overrides).unwrap();
-    let binds: Vec<_> = loaded
-        .config
-        .listeners
-        .tcp
-        .iter()
-        .map(|(name, listener)| (name.as_str(), listener.bind.to_string()))
-        .collect();
-    assert_eq!(
-        binds,
-        [
-            ("default", "127.0.0.1:1".to_owned()),
-            ("url_3", "127.0.0.1:2".to_owned())
-        ]
-    );
-    assert_eq!(
-        shown(&loaded.warnings),
-        ["--url: WebSocket listeners are not built yet and are ignored"]
-    );
-
-    let overrides = Overrides {
-        url: vec!["nonsense".to_owned()],
-        ..Overrides::default()
-    };
-    assert!(Config::load(None, None, Strictness::Start, [], &overrides).is_err());
-}
-
-#[test]
 fn keys_are_checked_against_each_other() {
     let cases = [
         (
@@ -553,45 +352,33 @@ fn secrets_do_not_show_in_debug_output() {
     );
 }
 
-/// NanoMQ's own files, where the shared folder is there.
 #[test]
-fn the_published_files_of_nanomq_load() {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/nanomq-conf");
-    let folder = std::env::var_os("NANOMQ_FIXTURES").map_or(beside, PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("skipped: {} is not there", folder.display());
-        return;
+fn files_that_include_each_other_in_a_circle_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.conf");
+    std::fs::write(&path, "include \"b.conf\"\n").unwrap();
+    std::fs::write(
+        folder.path().join("b.conf"),
+        "mqtt { include \"a.conf\", include \"a.conf\" }\n",
+    )
+    .unwrap();
+    let problems = start(&path).unwrap_err();
+    assert!(
+        shown(&problems)
+            .iter()
+            .any(|line| line.contains("circular")),
+        "{problems:?}"
+    );
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_text_loads_or_is_refused(text in "(mqtt|log|auth|url|a|[{}\\[\\]=:.,\"#/$+\\\\ \n\u{e9}]|1){0,40}") {
+        // The result is of no interest: that there is one is.
+        let _ = load_text(&text);
+        let mut problems = Vec::new();
+        flat::read(&std::sync::Arc::from(Path::new("x")), &text, &mut problems);
     }
-    let files = [
-        ("current/nanomq.conf", FileForm::Hocon),
-        ("current/nanomq_example.conf", FileForm::Hocon),
-        ("current/nanomq_bridge.conf", FileForm::Hocon),
-        ("current/nanomq_acl.conf", FileForm::Hocon),
-        ("current/nanomq_pwd.conf", FileForm::Hocon),
-        ("current/nanomq_old.conf", FileForm::Flat),
-        ("flat-0.8/nanomq.conf", FileForm::Flat),
-        ("flat-0.8/nanomq_auth_http.conf", FileForm::Flat),
-        ("flat-0.8/nanomq_bridge.conf", FileForm::Flat),
-        ("flat-0.8/nanomq_gateway.conf", FileForm::Flat),
-        ("flat-0.8/nanomq_web_hook.conf", FileForm::Flat),
-    ];
-    for (file, form) in files {
-        let loaded = start(&folder.join(file))
-            .unwrap_or_else(|problems| panic!("{file}: {:#?}", shown(&problems)));
-        assert_eq!(loaded.form, Some(form), "{file}");
-        assert!(
-            loaded.warnings.iter().all(|warning| warning.line.is_some()),
-            "{file}: {:?}",
-            shown(&loaded.warnings)
-        );
-    }
-    let example = start(&folder.join("current/nanomq_example.conf"))
-        .unwrap()
-        .config;
-    assert_eq!(example.mqtt.max_packet_size, 1024);
-    assert_eq!(example.listeners.tcp.len(), 3);
-    assert_eq!(example.auth.password.len(), 2);
-    let current = start(&folder.join("current/nanomq.conf")).unwrap().config;
-    assert_eq!(current.mqtt.max_packet_size, MAX_PACKET_SIZE);
-    assert!((current.mqtt.keepalive_multiplier - 1.25).abs() < 1e-9);
 }
