@@ -1,15 +1,46 @@
 //! The configuration: its model, its readers and its checks.
+//!
+//! Values come from four places, the later winning: the defaults of the model, the file, environment variables that begin
+//! with `NANOMQ_`, and the command line. (NanoMQ lets the file win over the environment; a container needs the opposite.)
+//! All of them become entries (`entry`), are named by one table of keys (`keys`, `aliases`) and are put into the model by
+//! one function (`apply`), which reports every problem and not only the first:
+//!
+//! ```text
+//! HOCON file --hocon_file+scan--+
+//! flat file ---flat-------------+--> entries --apply (keys, aliases)--> Config --validate--> Loaded
+//! environment, command line ----+                    `--> problems
+//! ```
 
+mod aliases;
+mod apply;
+mod check;
+mod entry;
+mod flat;
+mod hocon_file;
+mod keys;
+mod load;
 mod model;
 mod model_mqtt;
+mod nearest;
+mod problem;
+mod render;
+mod scan;
 mod units;
+mod validate;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
+pub use check::{Report, check};
+pub use load::{FileForm, Loaded, Overrides, Strictness};
 pub use model::{
     Auth, BadAddress, BindAddr, Config, DEFAULT_LISTENER, HttpAuth, HttpServer, Listeners, Log,
     LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret, System, TcpListener,
 };
 pub use model_mqtt::MAX_PACKET_SIZE;
+pub use problem::{Problem, Severity};
+pub use render::{Change, changes, render_effective};
 pub use units::{
     NEVER_EXPIRES, format_duration, format_size, parse_duration, parse_expiry, parse_seconds,
     parse_size,

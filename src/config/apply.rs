@@ -1,0 +1,248 @@
+//! Puts entries into the model, in their order, and reports every problem on the way.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Strictness;
+use super::aliases::{self, Target};
+use super::entry::{Entry, Names, Trouble, Value};
+use super::keys::{self, Key, Role};
+use super::load::{option_entry, url_listener};
+use super::model::{Config, DEFAULT_LISTENER, TcpListener};
+use super::nearest;
+use super::problem::{Place, Problem};
+
+/// Switches of NanoMQ; one that is off says that what stands beside it is not wanted.
+const SWITCHES: [&str; 3] = ["enable", "bridge_mode", "ENABLE"];
+
+/// Puts entries into a configuration one after the other; the later wins.
+pub(crate) struct Applier<'a> {
+    config: &'a mut Config,
+    strictness: Strictness,
+    problems: &'a mut Vec<Problem>,
+    /// Where each key got its value.
+    places: HashMap<String, Place>,
+    /// What was already said once.
+    said: HashSet<String>,
+}
+
+impl<'a> Applier<'a> {
+    /// Starts from `config`.
+    pub(crate) fn new(
+        config: &'a mut Config,
+        strictness: Strictness,
+        problems: &'a mut Vec<Problem>,
+    ) -> Self {
+        Self {
+            config,
+            strictness,
+            problems,
+            places: HashMap::new(),
+            said: HashSet::new(),
+        }
+    }
+
+    /// Applies the entries of one source.
+    pub(crate) fn source(&mut self, entries: &[Entry]) {
+        let off: Vec<&[String]> = entries.iter().filter_map(switched_off).collect();
+        for entry in entries {
+            let is_off = off.iter().any(|prefix| entry.path.starts_with(prefix));
+            self.entry(entry, is_off);
+        }
+    }
+
+    /// Forgets the listeners, because a source describes its own.
+    pub(crate) fn clear_listeners(&mut self) {
+        self.config.listeners.tcp.clear();
+    }
+
+    /// Applies the addresses of the command line: if there is one that can be listened on, they replace all TCP listeners,
+    /// with the settings of the default one.
+    pub(crate) fn urls(&mut self, urls: &[String]) {
+        if urls.is_empty() {
+            return;
+        }
+        let before = std::mem::take(&mut self.config.listeners.tcp);
+        let template = before.get(DEFAULT_LISTENER).cloned().unwrap_or_default();
+        for (n, url) in urls.iter().enumerate() {
+            let mut listener = TcpListener {
+                enable: true,
+                ..template.clone()
+            };
+            let value = Value::Text(url.clone());
+            let entry = option_entry("--url", "listeners.tcp", url.clone());
+            match value.bind(&mut listener.bind) {
+                Ok(()) => drop(self.config.listeners.tcp.insert(url_listener(n), listener)),
+                Err(Trouble::NotBuilt(what)) => self.not_built(&entry, "", what, false),
+                Err(_) => {
+                    self.unexpected(&entry, "an address such as nmq-tcp://0.0.0.0:1883", &value)
+                }
+            }
+        }
+        if self.config.listeners.tcp.is_empty() {
+            self.config.listeners.tcp = before;
+        }
+    }
+
+    /// Where each key got its value, by its HOCON name.
+    pub(crate) fn into_places(self) -> HashMap<String, Place> {
+        self.places
+    }
+
+    fn entry(&mut self, entry: &Entry, is_off: bool) {
+        let alias = match entry.names {
+            Names::Hocon => None,
+            Names::Flat => aliases::find_flat(&entry.path),
+            Names::Env => aliases::find_env(&entry.path.join("_")),
+        };
+        match alias.map(|alias| (alias.name, &alias.target)) {
+            None if entry.names == Names::Env => self.unknown_variable(entry),
+            None => self.hocon(entry, &entry.path, &entry.value, is_off),
+            Some((_, Target::Elsewhere)) => {}
+            Some((_, Target::Ignored(why))) => self.ignored(entry, why),
+            Some((pattern, Target::NotBuilt(what))) => self.not_built(entry, pattern, what, is_off),
+            Some((_, Target::Key(path, convert))) => {
+                let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+                let value = match &entry.value {
+                    Value::Text(text) => Value::Text(convert(text.trim())),
+                    other => other.clone(),
+                };
+                self.hocon(entry, &path, &value, is_off);
+            }
+        }
+    }
+
+    fn hocon(&mut self, entry: &Entry, path: &[String], value: &Value, is_off: bool) {
+        let path = normalised(path);
+        match keys::find(&path) {
+            Some(key) => self.known(entry, key, &path, value, is_off),
+            None if !keys::is_section(&path) => self.unknown(entry, &path),
+            None if *value == Value::Empty => {}
+            None => {
+                let message = "is a section: expected { .. } with keys in it";
+                self.problems
+                    .push(entry.place.error(Some(&entry.label), message));
+            }
+        }
+    }
+
+    fn known(&mut self, entry: &Entry, key: &Key, path: &[String], value: &Value, is_off: bool) {
+        match key.role {
+            Role::Ignored(why) => self.ignored(entry, why),
+            Role::NotBuilt(what) => self.not_built(entry, key.path, what, is_off),
+            Role::NotBuiltUnless(built, other, what) => match value.text() {
+                Ok(text) if text == built => {}
+                Ok(text) if text == other => self.not_built(entry, key.path, what, is_off),
+                _ => self.unexpected(entry, &format!("{built} or {other}"), value),
+            },
+            Role::Setting {
+                expects,
+                secret,
+                set,
+                ..
+            } => {
+                self.places.insert(path.join("."), entry.place.clone());
+                match set(self.config, value, keys::name_in(key.path, path)) {
+                    Ok(()) => {}
+                    Err(Trouble::Note(note)) => self.warn(entry, note),
+                    Err(Trouble::NotBuilt(what)) => self.not_built(entry, key.path, what, false),
+                    Err(Trouble::Unexpected) if secret => {
+                        self.problems.push(
+                            entry
+                                .place
+                                .error(Some(&entry.label), format!("expected {expects}")),
+                        );
+                    }
+                    Err(Trouble::Unexpected) => self.unexpected(entry, expects, value),
+                }
+            }
+        }
+    }
+
+    fn unexpected(&mut self, entry: &Entry, expects: &str, value: &Value) {
+        let message = format!("expected {expects}, got {}", value.shown());
+        self.problems
+            .push(entry.place.error(Some(&entry.label), message));
+    }
+
+    fn warn(&mut self, entry: &Entry, message: String) {
+        self.problems
+            .push(entry.place.warning(Some(&entry.label), message));
+    }
+
+    fn ignored(&mut self, entry: &Entry, why: &str) {
+        self.warn(entry, format!("has no effect here: {why}"));
+    }
+
+    /// Says once for each thing that is not built that it is ignored.
+    fn not_built(&mut self, entry: &Entry, pattern: &str, what: &str, is_off: bool) {
+        if is_off || !self.said.insert(what.to_owned()) {
+            return;
+        }
+        let section = pattern.strip_suffix(".**");
+        let names = section.map_or(entry.path.len(), |section| section.split('.').count());
+        let section = section.unwrap_or(&entry.label);
+        let message = format!("{what} are not built yet and are ignored");
+        self.problems
+            .push(entry.place_of(names).warning(Some(section), message));
+    }
+
+    /// Reports the shortest part of the path that no known key begins with, once.
+    fn unknown(&mut self, entry: &Entry, path: &[String]) {
+        let is_whole = entry.names != Names::Hocon;
+        let shortest = (1..path.len())
+            .filter_map(|length| path.get(..length))
+            .find(|part| !is_whole && !keys::is_section(part));
+        let part = shortest.unwrap_or(path);
+        let name = shortest.map_or(entry.label.clone(), |part| part.join("."));
+        if !self.said.insert(format!("unknown {name}")) {
+            return;
+        }
+        let place = entry.place_of(part.len());
+        if let Some(Role::Setting { expects, .. }) = keys::find(part).map(|key| &key.role) {
+            let message = format!("expected {expects}, got an object");
+            self.problems.push(place.error(Some(&name), message));
+            return;
+        }
+        let found = match shortest {
+            Some(part) => nearest::section(part),
+            None => nearest::key(path, entry.names),
+        };
+        let hint = found.map_or(String::new(), |found| format!("; did you mean {found}?"));
+        self.problems.push(match self.strictness {
+            Strictness::Check => place.error(Some(&name), format!("unknown key{hint}")),
+            Strictness::Start => place.warning(Some(&name), format!("unknown key, ignored{hint}")),
+        });
+    }
+
+    /// A variable that only looks like one of ours is often set by a container manager, so only a slip is reported.
+    fn unknown_variable(&mut self, entry: &Entry) {
+        if let Some(found) = nearest::variable(&entry.path.join("_")) {
+            self.warn(
+                entry,
+                format!("unknown variable; did you mean NANOMQ_{found}?"),
+            );
+        }
+    }
+}
+
+/// The path of what an entry switches off, if it is a switch that does.
+fn switched_off(entry: &Entry) -> Option<&[String]> {
+    let (last, parent) = entry.path.split_last()?;
+    let is_switch = SWITCHES.contains(&last.as_str()) && entry.value.is_off();
+    (is_switch && !parent.is_empty()).then_some(parent)
+}
+
+/// Gives the listener without a name its name.
+fn normalised(path: &[String]) -> Vec<String> {
+    match path {
+        [listeners, tcp, field] if listeners == "listeners" && tcp == "tcp" => {
+            vec![
+                listeners.clone(),
+                tcp.clone(),
+                DEFAULT_LISTENER.to_owned(),
+                field.clone(),
+            ]
+        }
+        _ => path.to_vec(),
+    }
+}

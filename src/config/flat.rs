@@ -1,0 +1,236 @@
+//! The flat `key = value` form of NanoMQ 0.7 to 0.13, and telling it from HOCON.
+//!
+//! A line is a key, `=` and the rest of the line; `#` starts a comment at the start of a line or after space. It must never
+//! reach a HOCON parser, which would read `url=nmq-tcp://0.0.0.0:1883` as `nmq-tcp:` and a comment.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::aliases;
+use super::entry::{Entry, Names, Value};
+use super::keys;
+use super::load::FileForm;
+use super::problem::{Place, Problem};
+
+/// Reads the flat form.
+pub(crate) fn read(file: &Arc<Path>, text: &str, problems: &mut Vec<Problem>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut lines: HashMap<String, u32> = HashMap::new();
+    for (number, line) in (1_u32..).zip(text.lines()) {
+        let line = line.trim_start_matches('\u{feff}');
+        let Some(significant) = significant(line) else {
+            continue;
+        };
+        let indent = line.chars().take_while(|c| c.is_whitespace()).count();
+        let place = Place::at(
+            file,
+            number,
+            u32::try_from(indent).unwrap_or(0).saturating_add(1),
+        );
+        let Some((key, value)) = significant.split_once('=') else {
+            // The text itself is not repeated: it may be half a password.
+            problems.push(place.error(None, "expected key = value"));
+            continue;
+        };
+        let label = key.trim().to_owned();
+        let path: Vec<String> = label.split('.').map(str::to_owned).collect();
+        if let Some(earlier) = lines.insert(label.clone(), number) {
+            let message = format!("is set again; the last one counts, not that of line {earlier}");
+            problems.push(place.warning(Some(&label), message));
+        }
+        entries.push(Entry {
+            path,
+            label,
+            value: Value::Text(value_of(value)),
+            around: Vec::new(),
+            place,
+            names: Names::Flat,
+        });
+    }
+    with_users(entries, problems)
+}
+
+/// Guesses the form of a file from its first line that tells.
+pub(crate) fn detect(text: &str) -> FileForm {
+    let mut plain_lines = 0_usize;
+    for line in text.lines() {
+        let line = line.trim_start_matches('\u{feff}');
+        let Some(line) = significant(line).filter(|line| !line.starts_with("//")) else {
+            continue;
+        };
+        if line.starts_with("```") || line.starts_with("SELECT") {
+            return FileForm::Flat;
+        }
+        let Some((key, value)) = line
+            .split_once('=')
+            .filter(|(key, _)| !key.contains(['{', '"', ':']))
+        else {
+            return FileForm::Hocon;
+        };
+        let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+        let top = path.get(..1).unwrap_or(&[]);
+        if aliases::find_flat(&path).is_some() || (!value.contains('"') && value.contains("://")) {
+            return FileForm::Flat;
+        }
+        let is_either = matches!(
+            path.first().map(String::as_str),
+            Some("http_server" | "log" | "sqlite" | "auth")
+        );
+        if (keys::is_section(top) && !is_either) || value.contains(['{', '[', '"']) {
+            return FileForm::Hocon;
+        }
+        plain_lines += 1;
+    }
+    if plain_lines > 0 {
+        FileForm::Flat
+    } else {
+        FileForm::Hocon
+    }
+}
+
+/// The line without surrounding space, unless it is empty or a comment.
+fn significant(line: &str) -> Option<&str> {
+    let line = line.trim();
+    (!line.is_empty() && !line.starts_with('#')).then_some(line)
+}
+
+/// The value without a comment after it and without quotes around it.
+fn value_of(text: &str) -> String {
+    let text = text.trim();
+    if let Some(inner) = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    {
+        return inner.to_owned();
+    }
+    let comment = [" #", "\t#"]
+        .iter()
+        .filter_map(|mark| text.find(mark))
+        .min();
+    text.get(..comment.unwrap_or(text.len()))
+        .unwrap_or(text)
+        .trim()
+        .to_owned()
+}
+
+/// Joins `auth.N.login` and `auth.N.password` to one user each.
+fn with_users(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
+    let field = |entry: &Entry, name: &str| match &entry.path[..] {
+        [auth, number, field] if auth == "auth" && field == name => Some(number.clone()),
+        _ => None,
+    };
+    let mut users = Vec::new();
+    for login in &entries {
+        let Some(number) = field(login, "login") else {
+            continue;
+        };
+        let password = entries
+            .iter()
+            .rfind(|entry| field(entry, "password").as_ref() == Some(&number));
+        match (password, &login.value) {
+            (Some(password), Value::Text(user)) => users.push(Entry {
+                path: vec!["auth".to_owned(), "password".to_owned(), user.clone()],
+                names: Names::Hocon,
+                ..password.clone()
+            }),
+            _ => problems.push(login.place.error(
+                Some(&login.label),
+                format!("auth.{number}.password is missing"),
+            )),
+        }
+    }
+    let mut entries = entries;
+    entries.extend(users);
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> Arc<Path> {
+        Arc::from(Path::new("old.conf"))
+    }
+
+    #[test]
+    fn forms_are_told_apart() {
+        let cases = [
+            ("## comment\n\nurl=nmq-tcp://0.0.0.0:1883\n", FileForm::Flat),
+            ("bridge.mqtt.address=mqtt-tcp://x:1883", FileForm::Flat),
+            (
+                "gateway.zmq.sub.address = tcp://127.0.0.1:5560",
+                FileForm::Flat,
+            ),
+            ("acl.rule.1={\"permit\": \"allow\"}", FileForm::Flat),
+            (
+                "http_server.enable=false\nhttp_server.port=8081",
+                FileForm::Flat,
+            ),
+            ("log.level=warn\nmsq_len=5", FileForm::Flat),
+            ("```\nSELECT\n", FileForm::Flat),
+            ("", FileForm::Hocon),
+            ("# only a comment", FileForm::Hocon),
+            ("mqtt {\n}", FileForm::Hocon),
+            ("mqtt\n{\n}", FileForm::Hocon),
+            ("{ mqtt { max_qos = 1 } }", FileForm::Hocon),
+            ("mqtt.max_qos = 1", FileForm::Hocon),
+            ("http_server.port = 8081\nmqtt.max_qos = 1", FileForm::Hocon),
+            ("listeners.tcp.bind = \"0.0.0.0:1883\"", FileForm::Hocon),
+            ("log.to = [console]", FileForm::Hocon),
+            ("include \"a=b.conf\"", FileForm::Hocon),
+            ("\"admin\": \"public\"", FileForm::Hocon),
+            ("bridges.mqtt.a { server = x }", FileForm::Hocon),
+            (
+                "// comment\nwebhook = {url = \"http://x\"}",
+                FileForm::Hocon,
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(detect(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_read_with_their_place() {
+        let mut problems = Vec::new();
+        let text = "## c\n url = nmq-tcp://x:1 # note\r\nbridge.mqtt.forwards=a/#,b/#\nhttp_server.password=\"a #b\"\n";
+        let entries = read(&file(), text, &mut problems);
+        let rows: Vec<_> = entries
+            .iter()
+            .map(|e| (e.label.as_str(), &e.value, e.place.line, e.place.column))
+            .collect();
+        let text = |text: &str| Value::Text(text.to_owned());
+        assert_eq!(
+            rows,
+            [
+                ("url", &text("nmq-tcp://x:1"), Some(2), Some(2)),
+                ("bridge.mqtt.forwards", &text("a/#,b/#"), Some(3), Some(1)),
+                ("http_server.password", &text("a #b"), Some(4), Some(1)),
+            ]
+        );
+        assert_eq!(problems, []);
+    }
+
+    #[test]
+    fn users_are_joined_and_problems_have_lines() {
+        let mut problems = Vec::new();
+        let text = "auth.1.login=admin\nauth.1.password=public\nauth.2.login=x\nnonsense\ndaemon=true\ndaemon=false\n";
+        let entries = read(&file(), text, &mut problems);
+        let users: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.names == Names::Hocon)
+            .collect();
+        assert_eq!(users.len(), 1);
+        assert_eq!(users[0].path, ["auth", "password", "admin"]);
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "old.conf:4:1: expected key = value",
+                "old.conf:6:1: daemon: is set again; the last one counts, not that of line 5",
+                "old.conf:3:1: auth.2.login: auth.2.password is missing",
+            ]
+        );
+    }
+}

@@ -1,0 +1,329 @@
+//! The table of keys: one row for every HOCON key that is known. Reading, validation, the nearest name, what is hot and
+//! what is secret all come from it, so a new key is a field in the model and a row here.
+//!
+//! In a path, `*` stands for one name and a final `**` for any number of names, also none.
+
+use std::time::Duration;
+
+use super::entry::{Stored, Trouble, Value};
+use super::model::{Config, TcpListener};
+use super::values::{HttpAuth, LogTarget, Secret};
+
+/// Stores a value in the model; the text is what stood for the last `*` of the path.
+pub(crate) type Set = fn(&mut Config, &Value, &str) -> Stored;
+
+/// A known key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its path or pattern.
+    pub(crate) path: &'static str,
+    /// What is done with it.
+    pub(crate) role: Role,
+}
+
+/// What is done with a key.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// It is a field of the model.
+    Setting {
+        /// What the value must be, for the message when it is not.
+        expects: &'static str,
+        /// Whether a change takes effect in a running broker.
+        hot: bool,
+        /// Whether its value must never be shown.
+        secret: bool,
+        /// Stores it.
+        set: Set,
+    },
+    /// NanoMQ has it and it means nothing here: why.
+    Ignored(&'static str),
+    /// NanoMQ has it and this version does not: the plural name of what it belongs to.
+    NotBuilt(&'static str),
+    /// As `NotBuilt`, except that the first text is what the broker does anyway; the second is the other text NanoMQ takes.
+    NotBuiltUnless(&'static str, &'static str, &'static str),
+}
+
+const fn hot(path: &'static str, expects: &'static str, set: Set) -> Key {
+    Key {
+        path,
+        role: Role::Setting {
+            expects,
+            hot: true,
+            secret: false,
+            set,
+        },
+    }
+}
+
+const fn cold(path: &'static str, expects: &'static str, set: Set) -> Key {
+    Key {
+        path,
+        role: Role::Setting {
+            expects,
+            hot: false,
+            secret: false,
+            set,
+        },
+    }
+}
+
+const fn secret(path: &'static str, set: Set) -> Key {
+    Key {
+        path,
+        role: Role::Setting {
+            expects: "a text",
+            hot: true,
+            secret: true,
+            set,
+        },
+    }
+}
+
+const fn ignored(path: &'static str, why: &'static str) -> Key {
+    Key {
+        path,
+        role: Role::Ignored(why),
+    }
+}
+
+const fn not_built(path: &'static str, what: &'static str) -> Key {
+    Key {
+        path,
+        role: Role::NotBuilt(what),
+    }
+}
+
+const FLAG: &str = "true or false";
+const COUNT: &str = "a whole number from 1";
+const COUNT_OR_0: &str = "a whole number (0 = unlimited)";
+const SIZE: &str = "a size such as 10KB, at least 1KB";
+const U16: &str = "a number from 1 to 65535";
+const U16_OR_0: &str = "a number from 0 to 65535";
+const EXPIRY: &str = "a duration such as 7d, or infinite";
+const THREADS: &str = "a number from 0 to 255 (0 = chosen automatically)";
+const ANY_COUNT: std::ops::RangeInclusive<u64> = 1..=u32::MAX as u64;
+const ANY_SIZE: std::ops::RangeInclusive<u64> = 1024..=1 << 40;
+
+/// Every known HOCON key.
+#[rustfmt::skip]
+pub(crate) static KEYS: &[Key] = &[
+    cold("system.num_taskq_thread", THREADS, |c, v, _| v.int(&mut c.system.num_taskq_thread, 0..=255)),
+    cold("system.max_taskq_thread", THREADS, |c, v, _| v.int(&mut c.system.max_taskq_thread, 0..=255)),
+    cold("system.daemon", FLAG, |c, v, _| v.flag(&mut c.system.daemon)),
+    cold("system.pid_file", "a file name", |c, v, _| v.path(&mut c.system.pid_file)),
+    ignored("system.parallel", "requests are not numbered; the limits of mqtt and listeners bound the work"),
+    ignored("system.enable_ipc_internal", "there are no separate processes to talk to"),
+    ignored("system.hook_ipc_url", "there are no separate processes to talk to"),
+    ignored("system.cmd_ipc_url", "there are no separate processes to talk to"),
+
+    hot("mqtt.max_properties", "a number from 1 to 65535", |c, v, _| v.int(&mut c.mqtt.max_properties, 1..=65_535)),
+    hot("mqtt.max_packet_size", "a size such as 10KB, at least 64B", |c, v, _| v.packet_size(&mut c.mqtt.max_packet_size, 64)),
+    hot("mqtt.max_payload_size", "a size such as 10KB (0 = as max_packet_size)", |c, v, _| v.packet_size(&mut c.mqtt.max_payload_size, 0)),
+    hot("mqtt.max_mqueue_len", COUNT, |c, v, _| v.int(&mut c.mqtt.max_mqueue_len, ANY_COUNT)),
+    hot("mqtt.max_mqueue_bytes", SIZE, |c, v, _| v.size(&mut c.mqtt.max_mqueue_bytes, ANY_SIZE)),
+    hot("mqtt.mqueue_policy", "drop_oldest or reject", |c, v, _| v.word(&mut c.mqtt.mqueue_policy)),
+    hot("mqtt.max_inflight_window", "a number from 1 (65535 = no bound of our own)", |c, v, _| v.int(&mut c.mqtt.max_inflight_window, 1..=65_535)),
+    hot("mqtt.max_inflight_bytes", SIZE, |c, v, _| v.size(&mut c.mqtt.max_inflight_bytes, ANY_SIZE)),
+    hot("mqtt.receive_maximum", U16, |c, v, _| v.int(&mut c.mqtt.receive_maximum, 1..=65_535)),
+    hot("mqtt.max_topic_alias", U16_OR_0, |c, v, _| v.int(&mut c.mqtt.max_topic_alias, 0..=65_535)),
+    hot("mqtt.max_topic_alias_out", U16_OR_0, |c, v, _| v.int(&mut c.mqtt.max_topic_alias_out, 0..=65_535)),
+    hot("mqtt.keepalive_multiplier", "a number from 1 to 10", |c, v, _| v.number(&mut c.mqtt.keepalive_multiplier, 1.0..=10.0)),
+    hot("mqtt.max_keepalive", "a duration such as 60s, at most 65535s (0s = no maximum)", |c, v, _| v.seconds(&mut c.mqtt.max_keepalive)),
+    hot("mqtt.max_session_expiry_interval", EXPIRY, |c, v, _| v.expiry(&mut c.mqtt.max_session_expiry_interval)),
+    hot("mqtt.session_expiry_interval", EXPIRY, |c, v, _| v.expiry(&mut c.mqtt.session_expiry_interval)),
+    hot("mqtt.max_sessions", COUNT, |c, v, _| v.int(&mut c.mqtt.max_sessions, ANY_COUNT)),
+    hot("mqtt.max_clientid_len", "a number from 23 to 65535", |c, v, _| v.int(&mut c.mqtt.max_clientid_len, 23..=65_535)),
+    hot("mqtt.max_topic_length", U16, |c, v, _| v.int(&mut c.mqtt.max_topic_length, 1..=65_535)),
+    hot("mqtt.max_topic_levels", U16, |c, v, _| v.int(&mut c.mqtt.max_topic_levels, 1..=65_535)),
+    hot("mqtt.max_subscriptions", COUNT_OR_0, |c, v, _| v.int(&mut c.mqtt.max_subscriptions, 0..=u64::from(u32::MAX))),
+    hot("mqtt.max_retained_messages", "a whole number", |c, v, _| v.int(&mut c.mqtt.max_retained_messages, 0..=u64::from(u32::MAX))),
+    hot("mqtt.max_retained_bytes", "a size such as 256MB", |c, v, _| v.size(&mut c.mqtt.max_retained_bytes, 0..=1 << 40)),
+    hot("mqtt.retained_expiry_interval", "a duration such as 1h, at most 3650d (0s = never)", |c, v, _| v.duration(&mut c.mqtt.retained_expiry_interval, Duration::ZERO)),
+    hot("mqtt.max_output_buffer", SIZE, |c, v, _| v.size(&mut c.mqtt.max_output_buffer, ANY_SIZE)),
+    hot("mqtt.max_qos", "0, 1 or 2", |c, v, _| v.int(&mut c.mqtt.max_qos, 0..=2)),
+    hot("mqtt.retain_available", FLAG, |c, v, _| v.flag(&mut c.mqtt.retain_available)),
+    hot("mqtt.wildcard_subscription_available", FLAG, |c, v, _| v.flag(&mut c.mqtt.wildcard_subscription_available)),
+    hot("mqtt.shared_subscription_available", FLAG, |c, v, _| v.flag(&mut c.mqtt.shared_subscription_available)),
+    hot("mqtt.subscription_identifier_available", FLAG, |c, v, _| v.flag(&mut c.mqtt.subscription_identifier_available)),
+    hot("mqtt.protocol_versions", "a list of 3, 4 and 5", |c, v, _| set_versions(c, v)),
+    hot("mqtt.allow_empty_clientid", FLAG, |c, v, _| v.flag(&mut c.mqtt.allow_empty_clientid)),
+    hot("mqtt.sys_interval", "a duration such as 10s, at most 3650d (0s = off)", |c, v, _| set_sys_interval(c, v)),
+    hot("mqtt.sys_events", FLAG, |c, v, _| v.flag(&mut c.mqtt.sys_events)),
+    ignored("mqtt.property_size", "use mqtt.max_properties"),
+    ignored("mqtt.retry_interval", "messages are sent again when the client reconnects, as the standard asks"),
+    ignored("mqtt.batch_resend", "messages are sent again when the client reconnects, as the standard asks"),
+    ignored("mqtt.max_awaiting_rel", "use mqtt.receive_maximum to bound unfinished QoS 2 messages"),
+    ignored("mqtt.await_rel_timeout", "an unfinished QoS 2 message lives as long as its session"),
+
+    cold("listeners.tcp.*.enable", FLAG, |c, v, name| v.flag(&mut listener(c, name).enable)),
+    cold("listeners.tcp.*.bind", "an address such as 0.0.0.0:1883", |c, v, name| v.bind(&mut listener(c, name).bind)),
+    cold("listeners.tcp.*.max_connections", COUNT, |c, v, name| v.int(&mut listener(c, name).max_connections, ANY_COUNT)),
+    cold("listeners.tcp.*.max_connection_rate", COUNT_OR_0, |c, v, name| v.int(&mut listener(c, name).max_connection_rate, 0..=1_000_000)),
+    cold("listeners.tcp.*.connect_timeout", "a duration such as 10s, from 1ms to 3650d", |c, v, name| v.duration(&mut listener(c, name).connect_timeout, Duration::from_millis(1))),
+    cold("listeners.tcp.*.backlog", "a number from 1 to 65535", |c, v, name| v.int(&mut listener(c, name).backlog, 1..=65_535)),
+    not_built("listeners.ssl.**", "TLS listeners"),
+    not_built("listeners.ws.**", "WebSocket listeners"),
+    not_built("listeners.wss.**", "WebSocket listeners over TLS"),
+
+    cold("http_server.enable", FLAG, |c, v, _| v.flag(&mut c.http_server.enable)),
+    cold("http_server.port", U16_OR_0, |c, v, _| v.int(&mut c.http_server.port, 0..=65_535)),
+    cold("http_server.ip_addr", "an IP address or a host name", |c, v, _| v.host(&mut c.http_server.ip_addr)),
+    cold("http_server.limit_conn", COUNT, |c, v, _| v.int(&mut c.http_server.limit_conn, ANY_COUNT)),
+    cold("http_server.max_body", SIZE, |c, v, _| v.size(&mut c.http_server.max_body, 1024..=1 << 30)),
+    hot("http_server.username", "a text", |c, v, _| v.string(&mut c.http_server.username)),
+    secret("http_server.password", |c, v, _| v.secret(&mut c.http_server.password)),
+    cold("http_server.auth_type", "basic or no_auth", |c, v, _| set_auth_type(c, v)),
+    not_built("http_server.jwt.**", "JSON web tokens"),
+
+    hot("log.level", "off, error, warn, info, debug or trace", |c, v, _| v.level(&mut c.log.level)),
+    cold("log.to", "a list of console, file, syslog and uds", |c, v, _| set_log_targets(c, v)),
+    not_built("log.dir", "log files"),
+    not_built("log.file", "log files"),
+    not_built("log.rotation.**", "log files"),
+    not_built("log.uds_addr", "log sockets"),
+
+    hot("auth.allow_anonymous", FLAG, |c, v, _| v.flag(&mut c.auth.allow_anonymous)),
+    secret("auth.password.*", set_user),
+    Key { path: "auth.no_match", role: Role::NotBuiltUnless("allow", "deny", "ACL rules") },
+    Key { path: "auth.deny_action", role: Role::NotBuiltUnless("ignore", "disconnect", "ACL rules") },
+    ignored("auth.enable", "use auth.allow_anonymous"),
+    ignored("auth.cache.**", "nothing is asked that would need a cache"),
+    not_built("auth.acl.**", "ACL rules"),
+    not_built("auth.http_auth.**", "HTTP authentication requests"),
+
+    not_built("bridges.**", "bridges"),
+    not_built("webhook.**", "webhooks"),
+    not_built("rules.**", "rules"),
+    not_built("sqlite.**", "stored sessions"),
+    not_built("preset.**", "preset sessions"),
+    not_built("plugin.**", "plugins"),
+    not_built("exchange_client.**", "exchange clients"),
+    not_built("parquet.**", "Parquet files"),
+    not_built("blf.**", "BLF files"),
+    not_built("gateway.**", "gateways"),
+];
+
+/// The row of a key.
+pub(crate) fn find(path: &[String]) -> Option<&'static Key> {
+    KEYS.iter().find(|key| matches(key.path, path))
+}
+
+/// The text that stands for the last `*` of a pattern; empty when there is none.
+pub(crate) fn name_in<'a>(pattern: &str, path: &'a [String]) -> &'a str {
+    let named = pattern
+        .split('.')
+        .zip(path)
+        .filter(|(part, _)| *part == "*")
+        .last();
+    named.map_or("", |(_, name)| name.as_str())
+}
+
+/// Whether a pattern covers a path.
+pub(crate) fn matches(pattern: &str, path: &[String]) -> bool {
+    let mut names = path.iter();
+    for part in pattern.split('.') {
+        match (part, names.next()) {
+            ("**", _) => return true,
+            ("*", Some(_)) => {}
+            (_, Some(name)) if part == name => {}
+            _ => return false,
+        }
+    }
+    names.next().is_none()
+}
+
+/// Whether some known key begins with a path: the path is then an object of its own.
+pub(crate) fn is_section(path: &[String]) -> bool {
+    KEYS.iter().any(|key| {
+        let parts: Vec<&str> = key.path.split('.').collect();
+        parts.len() > path.len()
+            && parts
+                .iter()
+                .zip(path)
+                .all(|(part, name)| matches!(*part, "*" | "**") || part == name)
+    })
+}
+
+fn listener<'a>(config: &'a mut Config, name: &str) -> &'a mut TcpListener {
+    config.listeners.tcp.entry(name.to_owned()).or_default()
+}
+
+fn set_user(config: &mut Config, value: &Value, name: &str) -> Stored {
+    let mut password = Secret::default();
+    value.secret(&mut password)?;
+    match config
+        .auth
+        .password
+        .iter_mut()
+        .find(|(user, _)| user == name)
+    {
+        Some((_, known)) => *known = password,
+        None => config.auth.password.push((name.to_owned(), password)),
+    }
+    Ok(())
+}
+
+fn set_versions(config: &mut Config, value: &Value) -> Stored {
+    let mut versions = Vec::new();
+    for item in value.items()? {
+        let level = item
+            .parse()
+            .ok()
+            .filter(|level| (3..=5).contains(level))
+            .ok_or(Trouble::Unexpected)?;
+        versions.push(level);
+    }
+    versions.sort_unstable();
+    versions.dedup();
+    if versions.is_empty() {
+        return Err(Trouble::Unexpected);
+    }
+    config.mqtt.protocol_versions = versions;
+    Ok(())
+}
+
+/// Off, or at least a second, so that a slip of a unit does not make the broker talk to itself all day.
+fn set_sys_interval(config: &mut Config, value: &Value) -> Stored {
+    let mut interval = Duration::ZERO;
+    value.duration(&mut interval, Duration::ZERO)?;
+    if !interval.is_zero() && interval < Duration::from_secs(1) {
+        return Err(Trouble::Unexpected);
+    }
+    config.mqtt.sys_interval = interval;
+    Ok(())
+}
+
+/// `jwt` leaves `basic` in force, so that an API meant to be protected stays so.
+fn set_auth_type(config: &mut Config, value: &Value) -> Stored {
+    if value.text()? == "jwt" {
+        config.http_server.auth_type = HttpAuth::Basic;
+        return Err(Trouble::Note(
+            "JSON web tokens are not built yet; basic is used instead".to_owned(),
+        ));
+    }
+    value.word(&mut config.http_server.auth_type)
+}
+
+fn set_log_targets(config: &mut Config, value: &Value) -> Stored {
+    let mut targets = Vec::new();
+    let mut not_built = Vec::new();
+    for item in value.items()? {
+        match item.parse::<LogTarget>() {
+            Ok(target) if targets.contains(&target) => {}
+            Ok(target) => targets.push(target),
+            Err(()) if ["file", "syslog", "uds"].contains(&item) => not_built.push(item),
+            Err(()) => return Err(Trouble::Unexpected),
+        }
+    }
+    if targets.is_empty() {
+        targets.push(LogTarget::Console);
+    }
+    config.log.to = targets;
+    if not_built.is_empty() {
+        return Ok(());
+    }
+    Err(Trouble::Note(format!(
+        "logging to {} is not built yet; the log goes to the console",
+        not_built.join(", ")
+    )))
+}

@@ -1,0 +1,290 @@
+//! Loading: defaults, then the file, then the environment, then the command line. The later wins.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::apply::Applier;
+use super::entry::{Entry, Names, Value};
+use super::model::{Config, DEFAULT_LISTENER};
+use super::problem::{Place, Problem, any_error};
+use super::{aliases, flat, hocon_file, validate};
+
+/// The largest file that is read, in bytes. NanoMQ's largest has 60 KB.
+const MAX_FILE: u64 = 8 << 20;
+
+/// What every environment variable of the broker begins with.
+const ENV_PREFIX: &str = "NANOMQ_";
+
+/// The two ways a configuration file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileForm {
+    /// HOCON, as NanoMQ since 0.14.
+    Hocon,
+    /// `key = value` lines, as NanoMQ 0.7 to 0.13.
+    Flat,
+}
+
+/// What an unknown key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strictness {
+    /// An error: the file is being checked.
+    Check,
+    /// A warning: the broker is being started, and a key of another version must not keep it down.
+    Start,
+}
+
+/// What the command line says about the configuration. Texts are read by the same rules as the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--url`: `nmq-tcp://host:port`, repeatable. The listeners given here replace those of the file.
+    pub url: Vec<String>,
+    /// `--http`: serve the HTTP API.
+    pub http: bool,
+    /// `--port`: port of the HTTP API.
+    pub port: Option<u16>,
+    /// `--log_level`: a level of `log.level`.
+    pub log_level: Option<String>,
+    /// `--daemon`: run in the background.
+    pub daemon: bool,
+    /// `--tq_thread`: worker threads.
+    pub num_taskq_thread: Option<u64>,
+    /// `--max_tq_thread`: most worker threads.
+    pub max_taskq_thread: Option<u64>,
+    /// `--parallel`: accepted without effect.
+    pub parallel: Option<u64>,
+    /// `--property_size`: accepted without effect.
+    pub property_size: Option<u64>,
+    /// `--msq_len`: most messages waiting for one session.
+    pub msq_len: Option<u64>,
+    /// `--qos_duration`: accepted without effect.
+    pub qos_duration: Option<u64>,
+}
+
+/// A configuration that can be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is ignored or probably not meant so.
+    pub warnings: Vec<Problem>,
+    /// The form of the file; `None` without a file.
+    pub form: Option<FileForm>,
+    /// The file that was read.
+    pub path: Option<PathBuf>,
+}
+
+impl Config {
+    /// Loads a configuration from a file, environment variables (only those that begin with `NANOMQ_` count, and
+    /// `${NAME}` in HOCON sees all) and the command line. Without `path`, `NANOMQ_CONF_PATH` names the file; without that
+    /// there is none. Without `form` it is guessed from the text.
+    ///
+    /// # Errors
+    /// Every problem, errors and warnings, when at least one is an error.
+    pub fn load(
+        path: Option<&Path>,
+        form: Option<FileForm>,
+        strictness: Strictness,
+        env: impl IntoIterator<Item = (String, String)>,
+        overrides: &Overrides,
+    ) -> Result<Loaded, Vec<Problem>> {
+        let env: HashMap<String, String> = env.into_iter().collect();
+        let from_env = env
+            .get("NANOMQ_CONF_PATH")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from);
+        let path = path.map(Path::to_path_buf).or(from_env);
+        let mut problems = Vec::new();
+        let file = path
+            .as_deref()
+            .and_then(|path| read_file(path, form, &env, &mut problems));
+
+        let mut config = Config::default();
+        let mut applier = Applier::new(&mut config, strictness, &mut problems);
+        if let Some((_, entries)) = &file {
+            if entries.iter().any(describes_listener) {
+                applier.clear_listeners();
+            }
+            applier.source(entries);
+        }
+        applier.source(&environment(&env));
+        applier.urls(&overrides.url);
+        applier.source(&command_line(overrides));
+        let places = applier.into_places();
+        validate::whole(&config, &places, &mut problems);
+        // In the order of the lines; what has none comes after what has.
+        problems.sort_by(|a, b| {
+            (a.file.is_none(), &a.file, a.line).cmp(&(b.file.is_none(), &b.file, b.line))
+        });
+        if any_error(&problems) {
+            return Err(problems);
+        }
+        Ok(Loaded {
+            config,
+            warnings: problems,
+            form: file.map(|(form, _)| form),
+            path,
+        })
+    }
+}
+
+/// Reads a text file, or says why not.
+pub(crate) fn read_text(path: &Arc<Path>) -> Result<String, Problem> {
+    let problem = |message: String| Place::file(path).error(None, message);
+    let file = File::open(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| problem(format!("cannot be read: {error}")))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
+        return Err(problem(format!("is larger than {MAX_FILE} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error
+            .as_bytes()
+            .get(..error.utf8_error().valid_up_to())
+            .unwrap_or(&[]);
+        let line = good.iter().filter(|byte| **byte == b'\n').count();
+        let line = u32::try_from(line).unwrap_or(u32::MAX).saturating_add(1);
+        Place {
+            line: Some(line),
+            ..Place::file(path)
+        }
+        .error(None, "is not UTF-8 text")
+    })
+}
+
+fn read_file(
+    path: &Path,
+    form: Option<FileForm>,
+    env: &HashMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<(FileForm, Vec<Entry>)> {
+    let path: Arc<Path> = Arc::from(path);
+    let text = match read_text(&path) {
+        Ok(text) => text,
+        Err(problem) => {
+            problems.push(problem);
+            return None;
+        }
+    };
+    let form = form.unwrap_or_else(|| flat::detect(&text));
+    let entries = match form {
+        FileForm::Hocon => hocon_file::read(&path, &text, env, problems),
+        FileForm::Flat => flat::read(&path, &text, problems),
+    };
+    Some((form, entries))
+}
+
+/// Whether an entry of a file describes a TCP listener.
+fn describes_listener(entry: &Entry) -> bool {
+    match &entry.path[..] {
+        [listeners, tcp, _, ..] => {
+            entry.names == Names::Hocon && listeners == "listeners" && tcp == "tcp"
+        }
+        _ => false,
+    }
+}
+
+/// The entries of the environment, by name so that the order of problems does not change from run to run.
+fn environment(env: &HashMap<String, String>) -> Vec<Entry> {
+    let mut variables: Vec<(&str, &str)> = Vec::new();
+    for (name, value) in env {
+        // An empty variable is how a container file leaves one unset.
+        if let Some(name) = name.strip_prefix(ENV_PREFIX).filter(|_| !value.is_empty()) {
+            variables.push((name, value));
+        }
+    }
+    variables.sort_unstable();
+    let find = |name: &str| {
+        variables
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *value)
+    };
+    // One variable, two keys: its host has a row in the table, its port counts where no variable of its own gives one.
+    if let (Some(port), None) = (
+        find("HTTP_SERVER_URL").and_then(aliases::url_port),
+        find("HTTP_SERVER_PORT"),
+    ) {
+        variables.push(("HTTP_SERVER_PORT", port));
+    }
+    let entry = |(name, value): (&str, &str)| Entry {
+        path: name.split('_').map(str::to_owned).collect(),
+        label: format!("{ENV_PREFIX}{name}"),
+        value: Value::Text(value.to_owned()),
+        place: Place::default(),
+        around: Vec::new(),
+        names: Names::Env,
+    };
+    variables.into_iter().map(entry).collect()
+}
+
+fn command_line(overrides: &Overrides) -> Vec<Entry> {
+    let flag = |is_set: bool| is_set.then(|| "true".to_owned());
+    let number = |number: Option<u64>| number.map(|number| number.to_string());
+    let options = [
+        ("--http", "http_server.enable", flag(overrides.http)),
+        (
+            "--port",
+            "http_server.port",
+            number(overrides.port.map(u64::from)),
+        ),
+        ("--log_level", "log.level", overrides.log_level.clone()),
+        ("--daemon", "system.daemon", flag(overrides.daemon)),
+        (
+            "--tq_thread",
+            "system.num_taskq_thread",
+            number(overrides.num_taskq_thread),
+        ),
+        (
+            "--max_tq_thread",
+            "system.max_taskq_thread",
+            number(overrides.max_taskq_thread),
+        ),
+        ("--parallel", "system.parallel", number(overrides.parallel)),
+        (
+            "--property_size",
+            "mqtt.property_size",
+            number(overrides.property_size),
+        ),
+        (
+            "--msq_len",
+            "mqtt.max_mqueue_len",
+            number(overrides.msq_len),
+        ),
+        (
+            "--qos_duration",
+            "mqtt.retry_interval",
+            number(overrides.qos_duration),
+        ),
+    ];
+    let set = options
+        .into_iter()
+        .filter_map(|(option, key, value)| value.map(|value| (option, key, value)));
+    set.map(|(option, key, value)| option_entry(option, key, value))
+        .collect()
+}
+
+/// The entry of a command line option.
+pub(crate) fn option_entry(option: &str, key: &str, value: String) -> Entry {
+    Entry {
+        path: key.split('.').map(str::to_owned).collect(),
+        label: option.to_owned(),
+        value: Value::Text(value),
+        place: Place::default(),
+        around: Vec::new(),
+        names: Names::Hocon,
+    }
+}
+
+/// The name of the listener of the `n`th `--url`, from 0.
+pub(crate) fn url_listener(n: usize) -> String {
+    if n == 0 {
+        DEFAULT_LISTENER.to_owned()
+    } else {
+        format!("url_{}", n + 1)
+    }
+}

@@ -1,0 +1,384 @@
+//! Loading from end to end: problems with their lines, includes, listeners, both forms.
+
+mod files;
+mod sources;
+
+use std::path::{Path, PathBuf};
+
+use super::render::tests::unusual;
+use super::*;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/config")
+        .join(name)
+}
+
+/// Loads a file to start with, without environment and command line.
+fn start(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    Config::load(
+        Some(path),
+        None,
+        Strictness::Start,
+        [],
+        &Overrides::default(),
+    )
+}
+
+fn load_text(text: &str) -> Result<Loaded, Vec<Problem>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.conf");
+    std::fs::write(&path, text).unwrap();
+    start(&path)
+}
+
+/// Problems without the folder of their file.
+fn shown(problems: &[Problem]) -> Vec<String> {
+    let short = |problem: &Problem| Problem {
+        file: problem
+            .file
+            .as_deref()
+            .and_then(Path::file_name)
+            .map(PathBuf::from),
+        ..problem.clone()
+    };
+    problems
+        .iter()
+        .map(|problem| short(problem).to_string())
+        .collect()
+}
+
+#[test]
+fn every_problem_is_reported_with_its_line() {
+    let report = check(&fixture("everything-wrong.conf"), None);
+    assert_eq!(report.effective, None);
+    let expected = [
+        "3:5: mqtt.max_packet_size: expected a size such as 10KB, at least 64B, got \"ten\"",
+        "5:5: mqtt.max_mqeue_len: unknown key; did you mean mqtt.max_mqueue_len?",
+        "6:5: mqtt.keepalive_multiplier: expected a number from 1 to 10, got \"0\"",
+        "7:5: mqtt.max_qos: is set again; the last one counts, not that of line 4",
+        "7:5: mqtt.max_qos: expected 0, 1 or 2, got \"7\"",
+        "10:5: listeners.tcp.bind: expected an address such as 0.0.0.0:1883, got \"0.0.0.0\"",
+        "13:23: listeners.tcp.third.bind: the address 0.0.0.0:1884 is already that of listeners.tcp.second.bind",
+        "15:5: http_server.port: expected a number from 0 to 65535, got \"70000\"",
+        "16:5: http_server.password: expected a text",
+        "18:1: sistem: unknown key; did you mean system?",
+        "19:1: log: is a section: expected { .. } with keys in it",
+    ];
+    assert_eq!(
+        shown(&report.problems),
+        expected.map(|line| format!("everything-wrong.conf:{line}"))
+    );
+}
+
+#[test]
+fn an_unknown_key_does_not_keep_the_broker_down() {
+    let loaded = load_text("mqtt.max_qos = 1\nmqtt.future = { a = 1, b = 2 }\n").unwrap();
+    assert_eq!(loaded.config.mqtt.max_qos, 1);
+    assert_eq!(
+        shown(&loaded.warnings),
+        ["x.conf:2:1: mqtt.future: unknown key, ignored"]
+    );
+}
+
+#[test]
+fn a_syntax_error_does_not_hide_what_stands_before_it_nor_show_a_secret() {
+    let problems = start(&fixture("syntax-error.conf")).unwrap_err();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_eq!(
+        shown(&problems)[0],
+        "syntax-error.conf:1:1: mqtt.max_qos: expected 0, 1 or 2, got \"9\""
+    );
+    assert!(
+        shown(&problems)[1].starts_with("syntax-error.conf:2:"),
+        "{problems:?}"
+    );
+    assert!(!format!("{problems:?}").contains("ss\""), "{problems:?}");
+}
+
+#[test]
+fn broken_texts_are_errors_and_never_a_panic() {
+    for text in [
+        "mqtt {",
+        "mqtt = \"",
+        "mqtt { max_qos = 1 ]",
+        "mqtt..x = 1",
+        "[1]",
+        "mqtt { a = ${b} }",
+        "{{{{",
+    ] {
+        assert!(load_text(text).is_err(), "{text:?}");
+    }
+    let deep = "a {".repeat(5000);
+    assert!(load_text(&deep).is_err());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing.conf");
+    let problems = start(&missing).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].file.as_deref(), Some(missing.as_path()));
+    let binary = folder.path().join("binary.conf");
+    std::fs::write(&binary, b"mqtt {\n\xff }").unwrap();
+    assert_eq!(
+        shown(&start(&binary).unwrap_err()),
+        ["binary.conf:2: is not UTF-8 text"]
+    );
+}
+
+#[test]
+fn includes_are_read_and_a_missing_one_is_a_warning() {
+    let loaded = start(&fixture("main.conf")).unwrap();
+    assert_eq!(loaded.config.mqtt.max_mqueue_len, 10);
+    assert_eq!(loaded.config.mqtt.max_qos, 1);
+    let users = [
+        ("admin".to_owned(), Secret::new("public")),
+        ("a.b".to_owned(), Secret::new("0123")),
+    ];
+    assert_eq!(loaded.config.auth.password, users);
+    let expected = [
+        "main.conf:6:1: included file \"missing.conf\" does not exist; it is left out",
+        "part.conf:3:1: mqtt.nonsense: unknown key, ignored",
+    ];
+    assert_eq!(shown(&loaded.warnings), expected);
+}
+
+#[test]
+fn named_listeners_and_the_one_without_a_name_live_together() {
+    let text = "listeners.tcp { bind = \"127.0.0.1:1\", backlog = 5 }\nlisteners.tcp.b { bind = \"[::1]:2\", enable = no }";
+    let loaded = load_text(text).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let tcp = &loaded.config.listeners.tcp;
+    assert_eq!(tcp.len(), 2);
+    assert_eq!(
+        (
+            tcp["default"].bind.to_string().as_str(),
+            tcp["default"].backlog
+        ),
+        ("127.0.0.1:1", 5)
+    );
+    assert_eq!(
+        (tcp["b"].bind.to_string().as_str(), tcp["b"].enable),
+        ("[::1]:2", false)
+    );
+
+    let only_named = load_text("listeners.tcp.b { bind = \"[::1]:2\" }").unwrap();
+    assert_eq!(
+        only_named.config.listeners.tcp.keys().collect::<Vec<_>>(),
+        ["b"]
+    );
+    let none = load_text("mqtt.max_qos = 1").unwrap();
+    assert_eq!(none.config.listeners, Listeners::default());
+}
+
+#[test]
+fn what_is_not_built_is_said_once_for_each_thing() {
+    let text = "listeners.ws { bind = \"0.0.0.0:8083/mqtt\" }\nlisteners.ssl { enable = false, bind = \"0.0.0.0:8883\" }\n\
+                bridges.mqtt.a { server = \"x\", password = \"hidden\" }\nbridges.mqtt.b { server = \"y\" }\n\
+                auth { no_match = allow, deny_action = disconnect }\nmqtt.retry_interval = 10s\nlog.to = [file]\n";
+    let loaded = load_text(text).unwrap();
+    let expected = [
+        "x.conf:1:1: listeners.ws: WebSocket listeners are not built yet and are ignored",
+        "x.conf:3:1: bridges: bridges are not built yet and are ignored",
+        "x.conf:5:26: auth.deny_action: ACL rules are not built yet and are ignored",
+        "x.conf:6:1: mqtt.retry_interval: has no effect here: messages are sent again when the client reconnects, as the \
+         standard asks",
+        "x.conf:7:1: log.to: logging to file is not built yet; the log goes to the console",
+    ];
+    assert_eq!(shown(&loaded.warnings), expected);
+    assert_eq!(loaded.config.log.to, [LogTarget::Console]);
+}
+
+#[test]
+fn the_flat_form_is_recognised_and_its_units_converted() {
+    let loaded = start(&fixture("old.conf")).unwrap();
+    assert_eq!(loaded.form, Some(FileForm::Flat));
+    let config = loaded.config;
+    assert_eq!(
+        config.listeners.tcp["default"].bind.to_string(),
+        "127.0.0.1:2883"
+    );
+    assert_eq!(
+        (config.system.daemon, config.system.num_taskq_thread),
+        (true, 4)
+    );
+    assert_eq!(
+        (config.mqtt.max_packet_size, config.mqtt.max_mqueue_len),
+        (1 << 20, 64)
+    );
+    assert!((config.mqtt.keepalive_multiplier - 1.25).abs() < 1e-9);
+    assert_eq!(
+        (config.http_server.enable, config.http_server.port),
+        (false, 8082)
+    );
+    assert_eq!(config.http_server.password, Secret::new("p@ss//word"));
+    assert_eq!(config.log.level, LogLevel::Warn);
+    assert!(!config.auth.allow_anonymous);
+    assert_eq!(
+        config.auth.password,
+        [("admin".to_owned(), Secret::new("secret"))]
+    );
+    let keys: Vec<_> = loaded
+        .warnings
+        .iter()
+        .map(|warning| warning.key.as_deref().unwrap_or(""))
+        .collect();
+    assert_eq!(keys, ["parallel", "qos_duration", "websocket"]);
+}
+
+#[test]
+fn a_form_can_be_forced() {
+    let path = fixture("main.conf");
+    let forced = Config::load(
+        Some(&path),
+        Some(FileForm::Flat),
+        Strictness::Start,
+        [],
+        &Overrides::default(),
+    );
+    assert!(forced.is_err());
+}
+
+#[test]
+fn keys_are_checked_against_each_other() {
+    let cases = [
+        (
+            "mqtt { max_packet_size = 1KB, max_payload_size = 2KB }",
+            "mqtt.max_payload_size",
+            Severity::Warning,
+        ),
+        (
+            "mqtt.max_packet_size = 20MB",
+            "mqtt.max_packet_size",
+            Severity::Warning,
+        ),
+        (
+            "mqtt.max_packet_size = 256MB\nmqtt.max_mqueue_bytes = 1GB",
+            "mqtt.max_packet_size",
+            Severity::Warning,
+        ),
+        (
+            "mqtt.session_expiry_interval = infinite",
+            "mqtt.session_expiry_interval",
+            Severity::Warning,
+        ),
+        (
+            "system { num_taskq_thread = 4, max_taskq_thread = 2 }",
+            "system.num_taskq_thread",
+            Severity::Warning,
+        ),
+        (
+            "listeners.tcp.enable = false",
+            "listeners",
+            Severity::Warning,
+        ),
+        (
+            "auth.allow_anonymous = false",
+            "auth.allow_anonymous",
+            Severity::Warning,
+        ),
+        (
+            "http_server.auth_type = jwt",
+            "http_server.auth_type",
+            Severity::Warning,
+        ),
+        (
+            "http_server.password = \"\"",
+            "http_server.password",
+            Severity::Error,
+        ),
+        (
+            "http_server.username = \"a:b\"",
+            "http_server.username",
+            Severity::Error,
+        ),
+        (
+            "http_server.port = 1883",
+            "http_server.port",
+            Severity::Error,
+        ),
+        (
+            "mqtt.protocol_versions = [4, 6]",
+            "mqtt.protocol_versions",
+            Severity::Error,
+        ),
+        (
+            "mqtt.protocol_versions = []",
+            "mqtt.protocol_versions",
+            Severity::Error,
+        ),
+        (
+            "mqtt.sys_interval = 10ms",
+            "mqtt.sys_interval",
+            Severity::Error,
+        ),
+        (
+            "mqtt.max_keepalive = 1d",
+            "mqtt.max_keepalive",
+            Severity::Error,
+        ),
+        (
+            "mqtt.receive_maximum = 0",
+            "mqtt.receive_maximum",
+            Severity::Error,
+        ),
+        (
+            "mqtt.max_mqueue_len = { a = 1, b = 2 }",
+            "mqtt.max_mqueue_len",
+            Severity::Error,
+        ),
+    ];
+    for (text, key, severity) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.conf");
+        std::fs::write(&path, text).unwrap();
+        let problems = check(&path, None).problems;
+        let found: Vec<_> = problems
+            .iter()
+            .map(|p| (p.key.as_deref().unwrap_or(""), p.severity))
+            .collect();
+        assert_eq!(found, [(key, severity)], "{text}: {problems:?}");
+    }
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let text = format!("{:?}", unusual());
+    assert!(
+        !text.contains("top secret") && !text.contains("pass word"),
+        "{text}"
+    );
+}
+
+#[test]
+fn files_that_include_each_other_in_a_circle_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.conf");
+    std::fs::write(&path, "include \"b.conf\"\n").unwrap();
+    std::fs::write(
+        folder.path().join("b.conf"),
+        "mqtt { include \"a.conf\", include \"a.conf\" }\n",
+    )
+    .unwrap();
+    let problems = start(&path).unwrap_err();
+    assert!(
+        shown(&problems)
+            .iter()
+            .any(|line| line.contains("circular")),
+        "{problems:?}"
+    );
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_text_loads_or_is_refused(text in "(mqtt|log|auth|url|a|[{}\\[\\]=:.,\"#/$+\\\\ \n\u{e9}]|1){0,40}") {
+        // The result is of no interest: that there is one is.
+        let _ = load_text(&text);
+        let mut problems = Vec::new();
+        flat::read(&std::sync::Arc::from(Path::new("x")), &text, &mut problems);
+    }
+}

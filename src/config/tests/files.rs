@@ -1,0 +1,122 @@
+//! Files that must load: the one that is shipped, and those of NanoMQ.
+
+use super::*;
+use crate::config::keys::{KEYS, Role};
+
+#[test]
+fn the_shipped_file_is_complete_and_equals_the_defaults() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/nanomq.conf");
+    let report = check(&path, None);
+    assert_eq!(report.problems, []);
+    assert_eq!(report.effective, Some(Config::default()));
+
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut written = std::collections::HashSet::new();
+    for item in scan::scan(&text) {
+        if let scan::Item::Value(span) = item {
+            written.insert(span.path.join("."));
+        }
+    }
+    for key in KEYS
+        .iter()
+        .filter(|key| matches!(key.role, Role::Setting { .. }))
+    {
+        let name = key
+            .path
+            .replace("listeners.tcp.*", "listeners.tcp")
+            .replace(".*", "");
+        assert!(
+            written.contains(&name),
+            "{name} is not in config/nanomq.conf"
+        );
+    }
+    assert_eq!(
+        text.matches("# Default: ").count(),
+        KEYS.iter()
+            .filter(|key| matches!(key.role, Role::Setting { .. }))
+            .count()
+    );
+}
+
+#[test]
+fn the_table_of_keys_and_the_model_name_the_same_fields() {
+    let mut config = unusual();
+    config.auth.password = vec![("user".to_owned(), Secret::new("x"))];
+    config.listeners = Listeners::default();
+    let mut fields = Vec::new();
+    leaf_names(&serde_json::to_value(&config).unwrap(), "", &mut fields);
+    let mut fields: Vec<String> = fields
+        .iter()
+        .map(|name| {
+            name.replace("tcp.default", "tcp.*")
+                .replace("password.user", "password.*")
+        })
+        .collect();
+    let mut rows: Vec<String> = KEYS
+        .iter()
+        .filter(|key| matches!(key.role, Role::Setting { .. }))
+        .map(|key| key.path.to_owned())
+        .collect();
+    fields.sort();
+    rows.sort();
+    assert_eq!(fields, rows);
+}
+
+fn leaf_names(value: &serde_json::Value, path: &str, names: &mut Vec<String>) {
+    match value.as_object() {
+        Some(fields) => {
+            for (name, value) in fields {
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
+                leaf_names(value, &path, names);
+            }
+        }
+        None => names.push(path.to_owned()),
+    }
+}
+
+/// NanoMQ's own files, where the shared folder is there.
+#[test]
+fn the_published_files_of_nanomq_load() {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/nanomq-conf");
+    let folder = std::env::var_os("NANOMQ_FIXTURES").map_or(beside, PathBuf::from);
+    if !folder.is_dir() {
+        eprintln!("skipped: {} is not there", folder.display());
+        return;
+    }
+    let files = [
+        ("current/nanomq.conf", FileForm::Hocon),
+        ("current/nanomq_example.conf", FileForm::Hocon),
+        ("current/nanomq_bridge.conf", FileForm::Hocon),
+        ("current/nanomq_acl.conf", FileForm::Hocon),
+        ("current/nanomq_pwd.conf", FileForm::Hocon),
+        ("current/nanomq_old.conf", FileForm::Flat),
+        ("flat-0.8/nanomq.conf", FileForm::Flat),
+        ("flat-0.8/nanomq_auth_http.conf", FileForm::Flat),
+        ("flat-0.8/nanomq_bridge.conf", FileForm::Flat),
+        ("flat-0.8/nanomq_gateway.conf", FileForm::Flat),
+        ("flat-0.8/nanomq_web_hook.conf", FileForm::Flat),
+    ];
+    for (file, form) in files {
+        let loaded = start(&folder.join(file))
+            .unwrap_or_else(|problems| panic!("{file}: {:#?}", shown(&problems)));
+        assert_eq!(loaded.form, Some(form), "{file}");
+        assert!(
+            loaded.warnings.iter().all(|warning| warning.line.is_some()),
+            "{file}: {:?}",
+            shown(&loaded.warnings)
+        );
+    }
+    let example = start(&folder.join("current/nanomq_example.conf"))
+        .unwrap()
+        .config;
+    assert_eq!(example.mqtt.max_packet_size, 1024);
+    assert_eq!(example.listeners.tcp.len(), 3);
+    assert_eq!(example.auth.password.len(), 2);
+    let current = start(&folder.join("current/nanomq.conf")).unwrap().config;
+    assert_eq!(current.mqtt.max_packet_size, MAX_PACKET_SIZE);
+    assert!((current.mqtt.keepalive_multiplier - 1.25).abs() < 1e-9);
+}

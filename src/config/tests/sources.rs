@@ -1,0 +1,131 @@
+//! The order of the sources: file, environment, command line.
+
+use super::*;
+
+fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_the_command_line_both() {
+    let path = fixture("old.conf");
+    let env = env(&[
+        ("NANOMQ_BROKER_URL", "nmq-tcp://127.0.0.1:3883"),
+        ("NANOMQ_MSQ_LEN", "65"),
+        ("NANOMQ_MAX_PACKET_SIZE", "10"),
+        ("NANOMQ_HTTP_SERVER_URL", "http://127.0.0.1:9090"),
+        ("NANOMQ_HTTP_SERVER_ENABLE", "true"),
+        ("NANOMQ_LOG_LEVEL", ""),
+        ("NANOMQ_TLS_ENABLE", "false"),
+        ("NANOMQ_TLS_URL", "tls+nmq-tcp://0.0.0.0:8883"),
+        ("NANOMQ_SERVICE_HOST", "10.0.0.1"),
+        ("NANOMQ_DEAMON", "true"),
+        ("HOME", "/root"),
+    ]);
+    let overrides = Overrides {
+        msq_len: Some(66),
+        log_level: Some("debug".to_owned()),
+        ..Overrides::default()
+    };
+    let loaded = Config::load(Some(&path), None, Strictness::Start, env, &overrides).unwrap();
+    let config = loaded.config;
+    assert_eq!(
+        config.listeners.tcp["default"].bind.to_string(),
+        "127.0.0.1:3883"
+    );
+    assert_eq!(
+        (config.mqtt.max_mqueue_len, config.mqtt.max_packet_size),
+        (66, 10_240)
+    );
+    assert_eq!(
+        config.http_server.bind().unwrap().to_string(),
+        "127.0.0.1:9090"
+    );
+    assert!(config.http_server.enable);
+    assert_eq!(config.log.level, LogLevel::Debug);
+    let from_env: Vec<String> = loaded
+        .warnings
+        .iter()
+        .filter(|warning| warning.file.is_none())
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        from_env,
+        ["NANOMQ_DEAMON: unknown variable; did you mean NANOMQ_DAEMON?"]
+    );
+}
+
+#[test]
+fn the_environment_can_name_the_file_and_have_problems() {
+    let path = fixture("main.conf").display().to_string();
+    let named = env(&[("NANOMQ_CONF_PATH", &path)]);
+    let loaded = Config::load(None, None, Strictness::Start, named, &Overrides::default()).unwrap();
+    assert_eq!(loaded.path, Some(PathBuf::from(path)));
+    assert_eq!(loaded.config.mqtt.max_mqueue_len, 10);
+
+    let wrong = env(&[("NANOMQ_DAEMON", "maybe"), ("NANOMQ_HTTP_SERVER_PORT", "x")]);
+    let problems =
+        Config::load(None, None, Strictness::Start, wrong, &Overrides::default()).unwrap_err();
+    let expected = [
+        "NANOMQ_DAEMON: expected true or false, got \"maybe\"",
+        "NANOMQ_HTTP_SERVER_PORT: expected a number from 0 to 65535, got \"x\"",
+    ];
+    assert_eq!(shown(&problems), expected);
+}
+
+#[test]
+fn without_any_source_the_defaults_are_in_force() {
+    let loaded = Config::load(None, None, Strictness::Start, [], &Overrides::default()).unwrap();
+    assert_eq!(
+        loaded,
+        Loaded {
+            config: Config::default(),
+            warnings: Vec::new(),
+            form: None,
+            path: None
+        }
+    );
+}
+
+#[test]
+fn urls_of_the_command_line_replace_the_listeners() {
+    let url = [
+        "nmq-tcp://127.0.0.1:1",
+        "nmq-ws://0.0.0.0:8083/mqtt",
+        "127.0.0.1:2",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let overrides = Overrides {
+        url,
+        ..Overrides::default()
+    };
+    let loaded = Config::load(None, None, Strictness::Start, [], &overrides).unwrap();
+    let binds: Vec<_> = loaded
+        .config
+        .listeners
+        .tcp
+        .iter()
+        .map(|(name, listener)| (name.as_str(), listener.bind.to_string()))
+        .collect();
+    assert_eq!(
+        binds,
+        [
+            ("default", "127.0.0.1:1".to_owned()),
+            ("url_3", "127.0.0.1:2".to_owned())
+        ]
+    );
+    assert_eq!(
+        shown(&loaded.warnings),
+        ["--url: WebSocket listeners are not built yet and are ignored"]
+    );
+
+    let overrides = Overrides {
+        url: vec!["nonsense".to_owned()],
+        ..Overrides::default()
+    };
+    assert!(Config::load(None, None, Strictness::Start, [], &overrides).is_err());
+}

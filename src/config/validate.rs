@@ -1,0 +1,114 @@
+//! Checks that look at more than one key.
+
+use std::collections::HashMap;
+
+use super::model::{Config, HttpAuth};
+use super::problem::{Place, Problem};
+use super::units::format_size;
+
+/// Reports what is wrong with a configuration as a whole. `places` says where each key was set.
+pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: &mut Vec<Problem>) {
+    let place = |key: &str| places.get(key).cloned().unwrap_or_default();
+    let mqtt = &config.mqtt;
+    let mut warn =
+        |key: &str, message: String| problems.push(place(key).warning(Some(key), message));
+
+    if mqtt.max_payload_size > mqtt.max_packet_size {
+        warn(
+            "mqtt.max_payload_size",
+            "has no effect: it is larger than mqtt.max_packet_size".to_owned(),
+        );
+    }
+    if usize::try_from(mqtt.max_packet_size).is_ok_and(|size| size > mqtt.max_mqueue_bytes) {
+        let limit = format_size(u64::try_from(mqtt.max_mqueue_bytes).unwrap_or(u64::MAX));
+        let message = format!(
+            "a message larger than mqtt.max_mqueue_bytes ({limit}) cannot wait for its subscriber"
+        );
+        warn("mqtt.max_packet_size", message);
+    }
+    if mqtt.session_expiry_interval > mqtt.max_session_expiry_interval {
+        warn(
+            "mqtt.session_expiry_interval",
+            "is bounded by mqtt.max_session_expiry_interval, which is shorter".to_owned(),
+        );
+    }
+    if config.system.max_taskq_thread != 0
+        && config.system.num_taskq_thread > config.system.max_taskq_thread
+    {
+        warn(
+            "system.num_taskq_thread",
+            "is bounded by system.max_taskq_thread, which is smaller".to_owned(),
+        );
+    }
+    if !config
+        .listeners
+        .tcp
+        .values()
+        .any(|listener| listener.enable)
+    {
+        warn(
+            "listeners",
+            "no listener is enabled, so no client can connect".to_owned(),
+        );
+    }
+    if !config.auth.allow_anonymous && config.auth.password.is_empty() {
+        let message =
+            "auth.password is empty, so a client needs a user name but any will do".to_owned();
+        warn("auth.allow_anonymous", message);
+    }
+    for (user, _) in config
+        .auth
+        .password
+        .iter()
+        .filter(|(user, _)| user.is_empty())
+    {
+        warn(
+            &format!("auth.password.{user}"),
+            "a user name that is empty matches no client".to_owned(),
+        );
+    }
+    http(config, &place, problems);
+    addresses(config, &place, problems);
+}
+
+fn http(config: &Config, place: &impl Fn(&str) -> Place, problems: &mut Vec<Problem>) {
+    let http = &config.http_server;
+    if !http.enable || http.auth_type != HttpAuth::Basic {
+        return;
+    }
+    if http.username.is_empty() || http.username.contains(':') {
+        let key = "http_server.username";
+        let message = "must not be empty or contain a colon when auth_type is basic";
+        problems.push(place(key).error(Some(key), message));
+    }
+    if http.password.expose().is_empty() {
+        let key = "http_server.password";
+        problems.push(place(key).error(Some(key), "must not be empty when auth_type is basic"));
+    }
+}
+
+/// Reports two enabled listeners on one address. Port 0 is a different port each time.
+fn addresses(config: &Config, place: &impl Fn(&str) -> Place, problems: &mut Vec<Problem>) {
+    let mut taken: HashMap<String, String> = HashMap::new();
+    let tcp = config
+        .listeners
+        .tcp
+        .iter()
+        .filter(|(_, listener)| listener.enable);
+    let mut all: Vec<(String, _)> = tcp
+        .map(|(name, l)| (format!("listeners.tcp.{name}.bind"), l.bind.clone()))
+        .collect();
+    if config.http_server.enable
+        && let Ok(bind) = config.http_server.bind()
+    {
+        all.push(("http_server.port".to_owned(), bind));
+    }
+    for (key, bind) in all.into_iter().filter(|(_, bind)| bind.port() != 0) {
+        if let Some(other) = taken.insert(bind.to_string(), key.clone()) {
+            problems.push(place(&key).error(
+                Some(&key),
+                format!("the address {bind} is already that of {other}"),
+            ));
+        }
+    }
+}
