@@ -3,6 +3,8 @@
 //! `cargo run --release --example load -- --help`. `scripts/measure` runs it against brokers side by side.
 //! Every run is bounded in time; a protocol error ends it with exit code 1.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod conn;
 mod flood;
 mod idle;

@@ -318,3 +318,72 @@ fn receive_maximum(bytes: &[u8]) -> Result<u16> {
     }
     Ok(u16::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pushed_publish_reads_back() {
+        for (version, qos) in [Version::V4, Version::V5]
+            .into_iter()
+            .flat_map(|version| [0, 1, 2].map(|qos| (version, qos)))
+        {
+            let template = PublishTemplate::new(version, "a/b", qos, 300);
+            let mut out = Vec::new();
+            template.push(
+                &mut out,
+                513,
+                Stamp {
+                    publisher: 7,
+                    seq: 8,
+                    due_us: 9,
+                },
+            );
+            for cut in 0..out.len() {
+                assert!(
+                    next_frame(&out[..cut]).unwrap().is_none(),
+                    "{version:?} QoS {qos}: complete after {cut} bytes"
+                );
+            }
+            let frame = next_frame(&out).unwrap().unwrap();
+            assert_eq!(frame.len, out.len());
+            let publish = parse_publish(&frame, version).unwrap();
+            let stamp = Stamp::read(publish.payload).unwrap();
+            assert_eq!((publish.qos, publish.payload.len()), (qos, 300));
+            assert_eq!(publish.packet_id, if qos > 0 { 513 } else { 0 });
+            assert_eq!((stamp.publisher, stamp.seq, stamp.due_us), (7, 8, 9));
+        }
+    }
+
+    #[test]
+    fn connack_names_the_receive_maximum_or_refuses() {
+        let cases: [(&[u8], Version, Option<u16>); 7] = [
+            (&[0x20, 2, 0, 0], Version::V4, Some(65_535)),
+            (&[0x20, 2, 0, 5], Version::V4, None),
+            (&[0x20, 3, 0, 0, 0], Version::V5, Some(65_535)),
+            (&[0x20, 6, 0, 0, 3, 0x21, 0, 20], Version::V5, Some(20)),
+            (
+                &[0x20, 11, 0, 0, 8, 0x12, 0, 2, b'i', b'd', 0x21, 1, 0],
+                Version::V5,
+                Some(256),
+            ),
+            (&[0x20, 5, 0, 0, 2, 0x21, 0], Version::V5, None),
+            (&[0x20, 3, 0, 0, 9], Version::V5, None),
+        ];
+        for (bytes, version, expected) in cases {
+            let frame = next_frame(bytes).unwrap().unwrap();
+            assert_eq!(
+                parse_connack(&frame, version).ok(),
+                expected,
+                "{bytes:02X?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_overlong_length_is_an_error() {
+        assert!(next_frame(&[0x30, 0x80, 0x80, 0x80, 0x80]).is_err());
+        assert!(next_frame(&[0x30, 0x80, 0x80, 0x80]).unwrap().is_none());
+    }
+}
