@@ -1,0 +1,162 @@
+//! One client connection: a non-blocking socket, its receive buffer and what waits to be written.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::wire::{self, DISCONNECT, Frame};
+use crate::{Failure, Result, Target};
+
+/// How long a broker may take to answer CONNECT or SUBSCRIBE.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+
+/// Large enough for every answer of a handshake; clients that receive messages get more.
+const HANDSHAKE_BUFFER: usize = 256;
+
+pub struct Conn {
+    /// Shared so that a task can wait for readiness without borrowing the rest.
+    stream: Rc<TcpStream>,
+    inbox: Vec<u8>,
+    /// Bytes of `inbox` that hold unread input.
+    filled: usize,
+    /// What is to be written from `written` on.
+    pub out: Vec<u8>,
+    written: usize,
+}
+
+impl Conn {
+    /// Connects and waits for CONNACK; also returns the broker's receive maximum.
+    pub async fn open(target: &Target, client_id: &str, keepalive: u16) -> Result<(Self, u16)> {
+        let stream = timeout(ANSWER_LIMIT, TcpStream::connect(target.addr))
+            .await
+            .map_err(|_| {
+                Failure::protocol(format!("no TCP connection to {} in time", target.addr))
+            })?
+            .map_err(|error| {
+                io::Error::new(
+                    error.kind(),
+                    format!("connecting to {}: {error}", target.addr),
+                )
+            })?;
+        stream.set_nodelay(true)?;
+        let mut conn = Self {
+            stream: Rc::new(stream),
+            inbox: vec![0; HANDSHAKE_BUFFER],
+            filled: 0,
+            out: Vec::new(),
+            written: 0,
+        };
+        conn.out = wire::connect(target.version, client_id, keepalive);
+        let receive_maximum = conn
+            .answer(|frame| wire::parse_connack(frame, target.version))
+            .await?;
+        Ok((conn, receive_maximum))
+    }
+
+    /// Subscribes to one filter and waits for SUBACK.
+    pub async fn subscribe(&mut self, target: &Target, filter: &str, qos: u8) -> Result<()> {
+        self.out
+            .extend(wire::subscribe(target.version, filter, qos));
+        self.answer(|frame| wire::parse_suback(frame, target.version, qos))
+            .await
+    }
+
+    /// Gives the receive buffer at least `len` bytes.
+    pub fn reserve_inbox(&mut self, len: usize) {
+        if self.inbox.len() < len {
+            self.inbox.resize(len, 0);
+        }
+    }
+
+    pub fn stream(&self) -> Rc<TcpStream> {
+        Rc::clone(&self.stream)
+    }
+
+    pub fn has_output(&self) -> bool {
+        self.written < self.out.len()
+    }
+
+    /// Readable, and writable too while output waits.
+    pub fn interest(&self) -> Interest {
+        if self.has_output() {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        }
+    }
+
+    /// Reads once and hands each complete packet to `handle`, together with the output to answer into.
+    /// A socket that has nothing to read is not an error.
+    pub fn read_frames(
+        &mut self,
+        mut handle: impl FnMut(&Frame<'_>, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(space) = self.inbox.get_mut(self.filled..) else {
+            return Ok(());
+        };
+        match self.stream.try_read(space) {
+            Ok(0) => return Err(Failure::protocol("the broker closed a connection")),
+            Ok(count) => self.filled += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let mut at = 0;
+        while let Some(frame) =
+            wire::next_frame(self.inbox.get(at..self.filled).unwrap_or_default())?
+        {
+            if frame.kind() == DISCONNECT {
+                let reason = frame.body.first().copied().unwrap_or(0);
+                return Err(Failure::protocol(format!(
+                    "the broker disconnected with reason 0x{reason:02X}"
+                )));
+            }
+            handle(&frame, &mut self.out)?;
+            at += frame.len;
+        }
+        self.inbox.copy_within(at..self.filled, 0);
+        self.filled -= at;
+        if self.filled == self.inbox.len() {
+            self.inbox.resize(self.filled * 2, 0);
+        }
+        Ok(())
+    }
+
+    /// Writes until everything is out or the socket is full.
+    pub fn flush(&mut self) -> Result<()> {
+        while let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match self.stream.try_write(rest) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Sends what waits and lets `parse` judge the next packet.
+    async fn answer<T>(&mut self, parse: impl Fn(&Frame<'_>) -> Result<T>) -> Result<T> {
+        let exchange = async {
+            let mut answer = None;
+            loop {
+                self.flush()?;
+                self.stream.ready(self.interest()).await?;
+                self.read_frames(|frame, _| {
+                    answer = Some(parse(frame)?);
+                    Ok(())
+                })?;
+                if let Some(answer) = answer.take() {
+                    return Ok(answer);
+                }
+            }
+        };
+        timeout(ANSWER_LIMIT, exchange)
+            .await
+            .map_err(|_| Failure::protocol("no answer to CONNECT or SUBSCRIBE in time"))?
+    }
+}

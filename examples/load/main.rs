@@ -1,0 +1,138 @@
+//! A small MQTT load generator: `idle` connections, a `flood` of messages, and `pingpong` latency.
+//!
+//! `cargo run --release --example load -- --help`. `scripts/measure` runs it against brokers side by side.
+//! Every run is bounded in time; a protocol error ends it with exit code 1.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod conn;
+mod flood;
+mod idle;
+mod pingpong;
+mod publisher;
+mod receivers;
+mod report;
+mod senders;
+mod tally;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::wire::Version;
+
+#[derive(Parser)]
+#[command(name = "load", about = "A small MQTT load generator")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Connects many clients and holds them.
+    Idle(idle::Options),
+    /// Publishes as fast as possible, or at a fixed rate, and checks what arrives.
+    Flood(flood::Options),
+    /// Sends one message after another and prints how long each takes.
+    Pingpong(pingpong::Options),
+}
+
+/// What every sub-command needs to reach a broker.
+#[derive(Args, Clone)]
+struct Target {
+    /// Address of the broker.
+    #[arg(long, default_value = "127.0.0.1:1883")]
+    addr: SocketAddr,
+    /// MQTT version: 4 (3.1.1) or 5.
+    #[arg(long, default_value = "4", value_parser = parse_version)]
+    version: Version,
+}
+
+/// Why a run failed.
+#[derive(Debug)]
+enum Failure {
+    /// The options contradict each other.
+    Usage(String),
+    /// The broker said something it must not say, or nothing when it must.
+    Protocol(String),
+    /// A socket or the operating system refused.
+    Io(io::Error),
+}
+
+type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    fn protocol(message: impl Into<String>) -> Self {
+        Self::Protocol(message.into())
+    }
+
+    fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) => f.write_str(message),
+            Self::Protocol(message) => write!(f, "protocol error: {message}"),
+            Self::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    raise_file_limit();
+    let outcome = match cli.command {
+        Command::Idle(options) => idle::run(&options),
+        Command::Flood(options) => flood::run(options),
+        Command::Pingpong(options) => pingpong::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("load: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Raises the soft limit of open files to the hard one; where that is refused, connecting will tell.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
+/// An event loop for one thread.
+fn event_loop() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+fn parse_version(text: &str) -> std::result::Result<Version, String> {
+    match text {
+        "4" => Ok(Version::V4),
+        "5" => Ok(Version::V5),
+        _ => Err("4 or 5".to_owned()),
+    }
+}
