@@ -2,8 +2,14 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod actors;
+pub mod auth;
+pub mod broker;
 pub mod config;
+pub mod listeners;
+pub mod messages;
 pub mod mqtt;
 pub mod routing;
 pub mod session;
 pub mod stats;
+pub mod transport;

@@ -4,6 +4,7 @@
 //! | actor | how many | where it runs | messages | at its bound |
 //! |---|---|---|---|---|
 //! | [`ClientConnection`] | one a socket | a worker | `SessionCommand` | publishers pause while its worker has too much waiting, see [`WorkerLoad`](crate::messages::WorkerLoad) |
+//! | [`ConnectionHost`] | one a worker | a worker | `Accepted` | the acceptors' rate |
 //! | [`SubscriptionRegistry`] | 1 | control arbiter | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
 //! | [`RetainedMessages`] | 1 | control arbiter | `StoreRetained`, `RetainedPageRequest` | askers wait; stores are bounded by the publishers' batches |
 //! | [`SessionStore`] | 1 | control arbiter | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
@@ -12,6 +13,7 @@
 
 mod client_connection;
 mod config_manager;
+mod connection_host;
 mod events;
 mod retained_messages;
 mod router;
@@ -20,11 +22,12 @@ mod stats_collector;
 mod subscription_registry;
 mod worker;
 
-pub use client_connection::ClientConnection;
-pub use config_manager::ConfigManager;
+pub use client_connection::{ClientConnection, Door};
+pub use config_manager::{ConfigManager, ConfigSource};
+pub use connection_host::{Accepted, ConnectionHost};
 pub use retained_messages::RetainedMessages;
 pub use router::Router;
 pub use session_store::SessionStore;
 pub use stats_collector::StatsCollector;
 pub use subscription_registry::SubscriptionRegistry;
-pub use worker::{Shared, Worker};
+pub use worker::{RegistryHandles, Shared, Worker};

@@ -26,3 +26,8 @@ pub struct ReloadReport {
     /// Why nothing was applied, if there are errors; else the warnings.
     pub problems: Vec<Problem>,
 }
+
+/// A listener is to accept no more.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct StopAccepting;

@@ -9,7 +9,7 @@ mod session;
 mod stats;
 mod worker_load;
 
-pub use config::{GetConfig, ReloadConfig, ReloadReport};
+pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use inbox::{ClientCounters, Inbox, InboxItem, Owner};
 pub use registry::{
     ClientRow, CloseClients, EndSession, GetClient, KeepSession, ListClients, ListSubscriptions,

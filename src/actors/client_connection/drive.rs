@@ -234,6 +234,14 @@ impl ClientConnection {
         }
     }
 
+    /// Keeps what is left of a chunk: the beginning of a packet.
+    pub(super) fn keep_partial(&mut self, rest: Bytes) {
+        self.partial = match rest.is_empty() {
+            true => BytesMut::new(),
+            false => BytesMut::from(&*rest),
+        };
+    }
+
     /// Writes the client's figures where lists find them.
     fn state(&self) {
         let Phase::Connected(connected) = &self.phase else {

@@ -14,7 +14,17 @@ mod drive;
 mod open;
 mod packets;
 
-use std::{collections::VecDeque, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use bytes::{Bytes, BytesMut};
@@ -25,7 +35,6 @@ use super::Worker;
 use crate::{
     config::TcpListener,
     messages::{Inbox, InboxItem, SessionCommand, WorkerLoad},
-    mqtt::ProtocolVersion,
     routing::RetainedCursor,
     session::{Channel, CloseReason, Delivery},
     transport::Transport,
@@ -38,6 +47,8 @@ pub struct Door {
     pub name: Arc<str>,
     /// Its configuration.
     pub config: TcpListener,
+    /// Connections that came in through it and last.
+    pub open: AtomicUsize,
 }
 
 /// See the module's description.
@@ -108,9 +119,11 @@ impl ClientConnection {
         socket: std::net::TcpStream,
         peer: SocketAddr,
     ) -> std::io::Result<Self> {
-        let transport = Transport::tcp(socket)?;
         let deadline = Instant::now() + door.config.connect_timeout;
+        let transport = Transport::tcp(socket)?;
         worker.connections.set(worker.connections.get() + 1);
+        worker.shared.gauges.sockets.increment();
+        door.open.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             worker,
             door,
@@ -125,12 +138,6 @@ impl ClientConnection {
         })
     }
 
-    fn version(&self) -> Option<ProtocolVersion> {
-        match &self.phase {
-            Phase::Connected(connected) => Some(connected.channel.version()),
-            _ => None,
-        }
-    }
 }
 
 impl Drop for ClientConnection {
@@ -139,6 +146,7 @@ impl Drop for ClientConnection {
             .connections
             .set(self.worker.connections.get().saturating_sub(1));
         self.worker.shared.gauges.sockets.decrement();
+        self.door.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -153,7 +161,7 @@ impl Actor for ClientConnection {
 impl Handler<SessionCommand> for ClientConnection {
     type Result = ();
 
-    fn handle(&mut self, command: SessionCommand, ctx: &mut Self::Context) {
+    fn handle(&mut self, command: SessionCommand, _: &mut Self::Context) {
         match &mut self.phase {
             Phase::AwaitingConnect { .. } => {}
             Phase::Opening { deferred } => deferred.push(command),
@@ -172,7 +180,6 @@ impl Handler<SessionCommand> for ClientConnection {
                 }
             }
         }
-        let _ = ctx;
     }
 }
 

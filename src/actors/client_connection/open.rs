@@ -13,7 +13,7 @@ use crate::{
     messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
     mqtt::{
         Connect, Packet, PacketType, ProtocolVersion, ReasonCode, connect_version, decode,
-        peek_header, frame_header,
+        frame_header,
     },
     routing::ClientInfo,
     session::{Admission, Channel, CloseReason, Refusal, Session, Violation, admit, refuse},

@@ -1,0 +1,117 @@
+//! The config manager: owns the running configuration and is the only one to change it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use actix::{Actor, Context, Handler};
+use arc_swap::ArcSwap;
+
+use crate::{
+    config::{Config, FileForm, Overrides, Severity, Strictness, changes},
+    messages::{GetConfig, ReloadConfig, ReloadReport},
+};
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigSource {
+    /// The file, if there is one.
+    pub path: Option<PathBuf>,
+    /// Its form, where the command line says it.
+    pub form: Option<FileForm>,
+    /// What the command line sets.
+    pub overrides: Overrides,
+}
+
+/// See the module's description.
+pub struct ConfigManager {
+    source: ConfigSource,
+    running: Arc<ArcSwap<Config>>,
+}
+
+impl ConfigManager {
+    /// Manages `running`, which was read from `source`.
+    pub fn new(source: ConfigSource, running: Arc<ArcSwap<Config>>) -> Self {
+        Self { source, running }
+    }
+
+    fn reload(&self) -> ReloadReport {
+        let loaded = Config::load(
+            self.source.path.as_deref(),
+            self.source.form,
+            Strictness::Start,
+            std::env::vars(),
+            &self.source.overrides,
+        );
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                return ReloadReport {
+                    problems,
+                    ..ReloadReport::default()
+                };
+            }
+        };
+        let old = self.running.load_full();
+        let mut report = ReloadReport {
+            problems: loaded.warnings,
+            ..ReloadReport::default()
+        };
+        for change in changes(&old, &loaded.config) {
+            match change.hot {
+                true => report.applied.push(change.key),
+                false => report.needs_restart.push(change.key),
+            }
+        }
+        log::set_max_level(loaded.config.log.level.into());
+        // What needs a restart stays as it runs.
+        self.running.store(Arc::new(Config {
+            system: old.system.clone(),
+            listeners: old.listeners.clone(),
+            ..loaded.config
+        }));
+        report
+    }
+}
+
+impl ReloadReport {
+    /// True when the configuration has errors and nothing was applied.
+    pub fn failed(&self) -> bool {
+        self.problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
+    }
+}
+
+impl Actor for ConfigManager {
+    type Context = Context<Self>;
+}
+
+impl Handler<GetConfig> for ConfigManager {
+    type Result = Arc<Config>;
+
+    fn handle(&mut self, _: GetConfig, _: &mut Self::Context) -> Self::Result {
+        self.running.load_full()
+    }
+}
+
+impl Handler<ReloadConfig> for ConfigManager {
+    type Result = ReloadReport;
+
+    fn handle(&mut self, _: ReloadConfig, _: &mut Self::Context) -> Self::Result {
+        let report = self.reload();
+        for problem in &report.problems {
+            match problem.severity {
+                Severity::Error => log::error!("{problem}"),
+                Severity::Warning => log::warn!("{problem}"),
+            }
+        }
+        match report.failed() {
+            true => log::error!("the configuration was not reloaded: it has errors"),
+            false => log::info!(
+                "configuration reloaded; applied: [{}]; needs a restart: [{}]",
+                report.applied.join(", "),
+                report.needs_restart.join(", ")
+            ),
+        }
+        report
+    }
+}

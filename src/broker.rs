@@ -1,0 +1,211 @@
+//! The composition root: starts the actors, listeners and the HTTP API in order, and stops them in reverse.
+
+use std::{
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Recipient};
+use arc_swap::ArcSwap;
+use tokio::{runtime::Handle, sync::oneshot, time::sleep};
+
+use crate::{
+    actors::{
+        ConfigManager, ConfigSource, ConnectionHost, RegistryHandles, RetainedMessages,
+        SessionStore, Shared, StatsCollector, SubscriptionRegistry, Worker,
+    },
+    config::Config,
+    listeners::{self, Acceptor, Balance, WorkerHandle},
+    messages::{CloseClients, StopAccepting, WorkerLoad},
+    routing::RouteTable,
+    session::CloseReason,
+    stats::{Counters, Gauges},
+};
+
+/// Bytes that may wait in the inboxes of one worker before publishers pause.
+const WORKER_LOAD_LIMIT: usize = 32 << 20;
+/// How long clients get to read their farewell when the broker stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A broker that runs. It belongs to the actix system of the thread that started it.
+pub struct Broker {
+    mqtt: Vec<(String, SocketAddr)>,
+    shared: Shared,
+    acceptors: Vec<Addr<Acceptor>>,
+    arbiters: Vec<Arbiter>,
+    registry: Addr<SubscriptionRegistry>,
+    config: Addr<ConfigManager>,
+    stats: Addr<StatsCollector>,
+}
+
+impl Broker {
+    /// Starts a broker. Nothing accepts before everything it needs runs.
+    ///
+    /// # Errors
+    /// When a listener cannot be opened, or a thread not be started; nothing runs then.
+    pub async fn start(config: Config, source: ConfigSource) -> io::Result<Self> {
+        let mut sockets = Vec::new();
+        for (name, listener) in &config.listeners.tcp {
+            if listener.enable {
+                sockets.extend(listeners::open(name, listener)?);
+            }
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = config.system.workers(cores);
+        let config = Arc::new(ArcSwap::from_pointee(config));
+
+        let control = Arbiter::try_new()?;
+        let control_counters = Arc::new(Counters::default());
+        let (shared, registry) = start_control(&control, &config, &control_counters).await?;
+
+        let mut arbiters = Vec::new();
+        let mut handles = Vec::new();
+        let mut counters = vec![control_counters];
+        for _ in 0..workers {
+            let arbiter = Arbiter::try_new()?;
+            let own = Arc::new(Counters::default());
+            handles.push(start_worker(&arbiter, shared.clone(), own.clone()).await?);
+            counters.push(own);
+            arbiters.push(arbiter);
+        }
+        arbiters.push(control);
+
+        let own = Arc::new(Counters::default());
+        counters.push(own.clone());
+        let load = Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT));
+        let worker = Worker::new(shared.clone(), own.clone(), load);
+        let stats = StatsCollector::new(counters, worker).start();
+        let manager = ConfigManager::new(source, config).start();
+
+        let balance = Rc::new(Balance::new(handles));
+        let mut mqtt = Vec::new();
+        let mut acceptors = Vec::new();
+        for (socket, door) in sockets {
+            let address = socket.local_addr()?;
+            log::info!("listening mqtt tcp {} {address}", door.name);
+            mqtt.push((door.name.to_string(), address));
+            let acceptor = Acceptor::new(socket, door, balance.clone(), own.clone())?;
+            acceptors.push(acceptor.start());
+        }
+        Ok(Self {
+            mqtt,
+            shared,
+            acceptors,
+            arbiters,
+            registry,
+            config: manager,
+            stats,
+        })
+    }
+
+    /// Where the MQTT listeners listen, by name.
+    pub fn mqtt(&self) -> &[(String, SocketAddr)] {
+        &self.mqtt
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> &Addr<SubscriptionRegistry> {
+        &self.registry
+    }
+
+    /// The config manager.
+    pub fn config(&self) -> &Addr<ConfigManager> {
+        &self.config
+    }
+
+    /// The stats collector.
+    pub fn stats(&self) -> &Addr<StatsCollector> {
+        &self.stats
+    }
+
+    /// Stops accepting, tells every client `[MQTT-4.13.2-1]`, and ends the threads.
+    pub async fn stop(self) {
+        for acceptor in &self.acceptors {
+            acceptor.do_send(StopAccepting);
+        }
+        // The registry knows the clients; when it has answered, all of them are told.
+        let told = self.registry.send(CloseClients(CloseReason::ShuttingDown));
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        if told.await.is_ok() {
+            while self.shared.gauges.connections.get() > 0 && Instant::now() < deadline {
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+/// Starts the actors of the control thread.
+async fn start_control(
+    arbiter: &Arbiter,
+    config: &Arc<ArcSwap<Config>>,
+    counters: &Arc<Counters>,
+) -> io::Result<(Shared, Addr<SubscriptionRegistry>)> {
+    let (config, counters) = (config.clone(), counters.clone());
+    on(arbiter, move || {
+        // Each needs the addresses of the others, so the contexts are made before the actors.
+        let registry = Context::<SubscriptionRegistry>::new();
+        let retained = Context::<RetainedMessages>::new();
+        let store = Context::<SessionStore>::new();
+        let shared = Shared {
+            config,
+            routes: Arc::new(RouteTable::default()),
+            gauges: Arc::new(Gauges::default()),
+            registry: RegistryHandles {
+                open: registry.address().recipient(),
+                keep: registry.address().recipient(),
+                end: registry.address().recipient(),
+                subscribe: registry.address().recipient(),
+                unsubscribe: registry.address().recipient(),
+                store: store.address().recipient(),
+                kept: store.address().recipient(),
+                store_load: Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT)),
+            },
+            store_retained: retained.address().recipient(),
+            retained_pages: retained.address().recipient(),
+        };
+        let load = shared.registry.store_load.clone();
+        let worker = Worker::new(shared.clone(), counters.clone(), load);
+        retained.run(RetainedMessages::new(shared.clone(), counters.clone()));
+        store.run(SessionStore::new(worker));
+        let registry = registry.run(SubscriptionRegistry::new(shared.clone(), counters));
+        (shared, registry)
+    })
+    .await
+}
+
+async fn start_worker(
+    arbiter: &Arbiter,
+    shared: Shared,
+    counters: Arc<Counters>,
+) -> io::Result<WorkerHandle> {
+    on(arbiter, move || {
+        let load = Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT));
+        let host = ConnectionHost::new(Worker::new(shared, counters, load)).start();
+        WorkerHandle {
+            accepted: Recipient::from(host),
+            metrics: Handle::current().metrics(),
+        }
+    })
+    .await
+}
+
+/// Runs `f` on an arbiter's thread and brings back what it returns.
+async fn on<T: Send + 'static>(
+    arbiter: &Arbiter,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (reply, answer) = oneshot::channel();
+    arbiter.spawn_fn(move || {
+        // Nobody waits for it only if the broker's start was given up.
+        let _ = reply.send(f());
+    });
+    answer
+        .await
+        .map_err(|_| io::Error::other("a thread of the broker could not be started"))
+}

@@ -1,0 +1,198 @@
+//! The actor that accepts the connections of one listening socket.
+
+use std::{
+    io,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use tokio::{net::TcpListener, time::sleep};
+
+use super::Balance;
+use crate::{
+    actors::{Accepted, Door},
+    messages::StopAccepting,
+    stats::{Counters, Metric},
+};
+
+/// How long accepting pauses when the process has no more open files.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often a limit that is reached is logged.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Accepts, holds the listener's limits, and hands sockets to workers.
+///
+/// At `max_connections` a new socket is closed at once. At `max_connection_rate` accepting waits, so that clients
+/// queue up in the backlog. Without open files accepting pauses and tries again.
+pub struct Acceptor {
+    listener: Rc<TcpListener>,
+    door: Arc<Door>,
+    balance: Rc<Balance>,
+    counters: Arc<Counters>,
+    bucket: Bucket,
+    last_log: Option<Instant>,
+}
+
+impl Acceptor {
+    /// Accepts on `listener`.
+    ///
+    /// # Errors
+    /// When the socket cannot be watched.
+    pub fn new(
+        listener: std::net::TcpListener,
+        door: Arc<Door>,
+        balance: Rc<Balance>,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
+        let bucket = Bucket::new(door.config.max_connection_rate, Instant::now());
+        Ok(Self {
+            listener: Rc::new(TcpListener::from_std(listener)?),
+            door,
+            balance,
+            counters,
+            bucket,
+            last_log: None,
+        })
+    }
+
+    fn next(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        let listener = self.listener.clone();
+        let accepting = async move {
+            if !wait.is_zero() {
+                sleep(wait).await;
+            }
+            let (socket, peer) = listener.accept().await?;
+            // It goes to another thread, whose own event loop will watch it.
+            Ok((socket.into_std()?, peer))
+        };
+        ctx.spawn(
+            accepting
+                .into_actor(self)
+                .map(|accepted, acceptor, ctx| acceptor.accepted(accepted, ctx)),
+        );
+    }
+
+    fn accepted(
+        &mut self,
+        accepted: io::Result<(std::net::TcpStream, std::net::SocketAddr)>,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = Instant::now();
+        let mut wait = self.bucket.take(now);
+        match accepted {
+            Ok((socket, peer)) => {
+                let most = self.door.config.max_connections;
+                if most > 0 && self.door.open.load(Ordering::Relaxed) >= most {
+                    self.counters.add(Metric::ConnectionsRefused, 1);
+                    self.log(now, "max_connections is reached: new connections are closed");
+                } else if let Some(worker) = self.balance.pick(now) {
+                    self.counters.add(Metric::ConnectionsAccepted, 1);
+                    worker.accepted.do_send(Accepted {
+                        socket,
+                        peer,
+                        door: self.door.clone(),
+                    });
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                self.log(now, &format!("accepting pauses: {error}"));
+                wait = wait.max(PAUSE);
+            }
+        }
+        self.next(wait, ctx);
+    }
+
+    fn log(&mut self, now: Instant, what: &str) {
+        if self
+            .last_log
+            .is_none_or(|last| now.duration_since(last) >= LOG_EVERY)
+        {
+            self.last_log = Some(now);
+            log::warn!("listener {}: {what}", self.door.name);
+        }
+    }
+}
+
+/// True for an error that concerns the accepted socket only, which its peer has left.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+impl Actor for Acceptor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.next(Duration::ZERO, ctx);
+    }
+}
+
+impl Handler<StopAccepting> for Acceptor {
+    type Result = ();
+
+    fn handle(&mut self, _: StopAccepting, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+/// A token bucket: `rate` connections a second, bursts of up to a tenth of a second's worth.
+#[derive(Debug)]
+struct Bucket {
+    rate: f64,
+    tokens: f64,
+    filled_at: Instant,
+}
+
+impl Bucket {
+    /// `rate` 0: no limit.
+    fn new(rate: u32, now: Instant) -> Self {
+        let rate = f64::from(rate);
+        Self {
+            rate,
+            tokens: burst(rate),
+            filled_at: now,
+        }
+    }
+
+    /// Takes a token; returns how long to wait before the next.
+    fn take(&mut self, now: Instant) -> Duration {
+        if self.rate <= 0.0 {
+            return Duration::ZERO;
+        }
+        let elapsed = now.saturating_duration_since(self.filled_at).as_secs_f64();
+        self.tokens = (self.tokens + elapsed * self.rate).min(burst(self.rate)) - 1.0;
+        self.filled_at = now;
+        let missing = (1.0 - self.tokens).max(0.0);
+        Duration::from_secs_f64(missing / self.rate)
+    }
+}
+
+fn burst(rate: f64) -> f64 {
+    (rate / 10.0).max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bucket_lets_through_its_rate() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(100, start);
+        let mut now = start;
+        let mut taken = 0;
+        while now < start + Duration::from_secs(10) {
+            now += bucket.take(now).max(Duration::from_micros(10));
+            taken += 1;
+        }
+        assert!((1000..=1011).contains(&taken), "{taken}");
+        assert_eq!(Bucket::new(0, start).take(start), Duration::ZERO);
+    }
+}

@@ -1,0 +1,59 @@
+//! Doors for clients: sockets that listen, and the acceptors that hand what they accept to a worker.
+
+mod acceptor;
+mod balance;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+pub use acceptor::Acceptor;
+pub use balance::{Balance, WorkerHandle};
+
+use crate::{actors::Door, config};
+
+/// Opens the sockets of a listener: one for each address that its `bind` stands for.
+///
+/// # Errors
+/// With the address, as the operating system reports them; nothing is open then.
+pub fn open(name: &str, config: &config::TcpListener) -> io::Result<Vec<(TcpListener, Arc<Door>)>> {
+    let door = Arc::new(Door {
+        name: name.into(),
+        config: config.clone(),
+        open: Default::default(),
+    });
+    config
+        .bind
+        .resolve()?
+        .into_iter()
+        .map(|address| Ok((listen(address, config.backlog)?, door.clone())))
+        .collect()
+}
+
+/// Opens a listening socket.
+///
+/// # Errors
+/// With the address, as the operating system reports them.
+pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let open = || {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        // Without it a restarted broker would have to wait for connections of the old one to be forgotten.
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        Ok(TcpListener::from(socket))
+    };
+    open().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}")))
+}
