@@ -50,6 +50,9 @@ impl ActorFuture<ClientConnection> for Drive {
 impl ClientConnection {
     fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
         let now = Instant::now();
+        if !self.waker.as_ref().is_some_and(|own| own.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+        }
         for _ in 0..CHUNKS_PER_TURN {
             self.deliver(now, cx);
             self.write(cx);

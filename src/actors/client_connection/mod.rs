@@ -23,6 +23,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Waker,
     time::Instant,
 };
 
@@ -66,6 +67,8 @@ pub struct ClientConnection {
     wire: BytesMut,
     /// Armed for a time not after the earliest deadline.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Wakes the actor, for answers that come after the socket was driven in a turn.
+    waker: Option<Waker>,
     /// The worker that has too much waiting for this publisher to go on.
     overloaded: Option<Arc<WorkerLoad>>,
 }
@@ -134,6 +137,7 @@ impl ClientConnection {
             waiting: Bytes::new(),
             wire: BytesMut::new(),
             timer: None,
+            waker: None,
             overloaded: None,
         })
     }
@@ -197,6 +201,13 @@ impl Handler<Finish> for ClientConnection {
 }
 
 impl ClientConnection {
+    /// Has the socket driven once more.
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
     fn finish(&mut self, ctx: &mut Context<Self>) {
         ctx.address().do_send(Finish);
     }

@@ -109,9 +109,14 @@ impl ClientConnection {
         let registry = self.worker.shared.registry.open.clone();
         let opening = open_session(registry, ask)
             .into_actor(self)
-            .map(move |opened, connection, ctx| match opened {
-                Ok((opened, session)) => connection.opened(opened, session, admission, info, ctx),
-                Err(refusal) => connection.refuse(refusal, Some(admission.version)),
+            .map(move |opened, connection, ctx| {
+                match opened {
+                    Ok((opened, session)) => {
+                        connection.opened(opened, session, admission, info, ctx);
+                    }
+                    Err(refusal) => connection.refuse(refusal, Some(admission.version)),
+                }
+                connection.wake();
             });
         ctx.spawn(opening);
     }

@@ -151,6 +151,7 @@ impl ClientConnection {
                 Ok(answers) => connection.subscribed(job, &answers),
                 Err(_) => connection.close(&CloseReason::ShuttingDown),
             }
+            connection.wake();
         }));
     }
 
@@ -184,15 +185,16 @@ impl ClientConnection {
             filters: job.filters.clone(),
         });
         ctx.spawn(ask.into_actor(self).map(move |existed, connection, _| {
-            let Ok(existed) = existed else {
-                return connection.close(&CloseReason::ShuttingDown);
-            };
-            if let Phase::Connected(connected) = &mut connection.phase {
-                connected.asking = false;
-                connected
-                    .channel
-                    .unsubscribed(&job, &existed, &mut connection.wire);
+            match (&mut connection.phase, existed) {
+                (Phase::Connected(connected), Ok(existed)) => {
+                    connected.asking = false;
+                    connected
+                        .channel
+                        .unsubscribed(&job, &existed, &mut connection.wire);
+                }
+                _ => connection.close(&CloseReason::ShuttingDown),
             }
+            connection.wake();
         }));
     }
 
@@ -220,6 +222,7 @@ impl ClientConnection {
         ctx.spawn(ask.into_actor(self).map(move |page, connection, _| {
             if let Ok(page) = page {
                 connection.deliver_retained(page, delivery);
+                connection.wake();
             }
         }));
     }
