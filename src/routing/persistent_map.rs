@@ -26,13 +26,15 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 /// See the module's description.
 #[derive(Clone, Debug)]
 pub struct PersistentMap<K, V> {
-    root: Option<Arc<Node<K, V>>>,
+    root: Child<K, V>,
 }
+
+type Child<K, V> = Option<Arc<Node<K, V>>>;
 
 #[derive(Clone, Debug)]
 enum Node<K, V> {
     Leaf(Vec<Entry<K, V>>),
-    Branch(Box<[Option<Arc<Node<K, V>>>; FANOUT]>),
+    Branch(Box<[Child<K, V>; FANOUT]>),
 }
 
 #[derive(Clone, Debug)]
