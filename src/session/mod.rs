@@ -17,6 +17,8 @@ mod keep_alive;
 mod kept;
 mod outbound;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod will;
 
 pub use channel::{Channel, Publishing, Step};

@@ -1,0 +1,11 @@
+//! Tests of the session as a whole: a scripted client, a channel, and a time that is made up.
+
+mod admission;
+mod closing;
+mod connack;
+mod incoming;
+mod incoming_aliases;
+mod kit;
+mod requests;
+mod shared;
+mod window;
