@@ -247,6 +247,9 @@ impl Outbound {
         let Some(writer) = writer else {
             return Err(DropReason::Offline);
         };
+        if message.is_expired(now) {
+            return Err(DropReason::Expired);
+        }
         if writer.wire.len() >= limits.max_output_buffer {
             return Err(DropReason::OutputFull);
         }

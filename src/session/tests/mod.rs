@@ -3,6 +3,8 @@
 mod admission;
 mod closing;
 mod connack;
+mod deliveries;
+mod fast_path;
 mod incoming;
 mod incoming_aliases;
 mod kit;
