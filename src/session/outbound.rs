@@ -590,8 +590,8 @@ impl Writer<'_> {
             properties,
             payload: message.payload,
         };
-        // A topic alias adds three bytes where it is set.
-        let room = self.max_packet_size.saturating_sub(3) as usize;
+        // A topic alias adds three bytes where it is set, and perhaps one to each of the two lengths in front of it.
+        let room = self.max_packet_size.saturating_sub(5) as usize;
         let length = publish_len(&publish, self.version);
         if length > self.max_packet_size as usize {
             return Err(DropReason::TooLarge);

@@ -8,6 +8,7 @@ mod fast_path;
 mod incoming;
 mod incoming_aliases;
 mod kit;
+mod outgoing_aliases;
 mod requests;
 mod shared;
 mod window;
