@@ -9,6 +9,7 @@ mod incoming;
 mod incoming_aliases;
 mod kit;
 mod outgoing_aliases;
+mod queue;
 mod requests;
 mod shared;
 mod window;
