@@ -132,6 +132,12 @@ impl Outbound {
         self.queue_bytes
     }
 
+    /// True when [`Outbound::pump`] has something to write as soon as there is room for it: messages behind the
+    /// window, or packets to be sent again that did not fit the output.
+    pub fn is_waiting(&self) -> bool {
+        !self.queue.is_empty() || self.sent < self.window.len()
+    }
+
     /// Messages sent, or to be sent again, and not acknowledged.
     pub fn inflight(&self) -> usize {
         self.unacknowledged

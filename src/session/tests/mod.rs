@@ -11,5 +11,7 @@ mod kit;
 mod outgoing_aliases;
 mod queue;
 mod requests;
+mod resume;
 mod shared;
+mod walk;
 mod window;
