@@ -83,31 +83,34 @@ fn there_are_none_for_clients_that_want_none() {
 /// Setting an alias makes the packet longer, and with it perhaps the lengths in front.
 #[test]
 fn they_make_no_packet_larger_than_the_client_takes() {
-    for user in (100..140).chain([0]) {
-        for payload in 0..40 {
-            let text = "u".repeat(user);
-            let list = properties(&[Property::UserProperty("", &text)]);
-            let payload = vec![0; payload];
-            let publish = Publish {
-                properties: list,
-                ..message("t", &payload, Q0)
-            };
-            let size = {
-                let mut plain = Broker::connected(V5, Mqtt::default());
-                plain.deliver_one(&publish);
-                plain.wire.len()
-            };
-            for most in size..size + 7 {
-                let mut broker = with_aliases(10, most as u32);
-                let mut client = Client::new(V5)
-                    .topic_alias_maximum(10)
-                    .max_packet_size(most);
-                for _ in 0..2 {
-                    broker.deliver_one(&publish);
-                }
-                drive_bounded(&mut broker, &mut client, 2);
-                assert_eq!(client.messages.len(), 2, "{user} {} {most}", payload.len());
+    // Around the packets in which the length of the properties, that of the packet, or both take another byte.
+    let small = (100..140)
+        .chain([0])
+        .flat_map(|user| (0..40).map(move |payload| (user, payload)));
+    let large = (118..124).flat_map(|user| (16_245..16_260).map(move |payload| (user, payload)));
+    for (user, payload) in small.chain(large) {
+        let text = "u".repeat(user);
+        let list = properties(&[Property::UserProperty("", &text)]);
+        let payload = vec![0; payload];
+        let publish = Publish {
+            properties: list,
+            ..message("t", &payload, Q0)
+        };
+        let size = {
+            let mut plain = Broker::connected(V5, Mqtt::default());
+            plain.deliver_one(&publish);
+            plain.wire.len()
+        };
+        for most in size..size + 7 {
+            let mut broker = with_aliases(10, most as u32);
+            let mut client = Client::new(V5)
+                .topic_alias_maximum(10)
+                .max_packet_size(most);
+            for _ in 0..2 {
+                broker.deliver_one(&publish);
             }
+            drive_bounded(&mut broker, &mut client, 2);
+            assert_eq!(client.messages.len(), 2, "{user} {} {most}", payload.len());
         }
     }
 }

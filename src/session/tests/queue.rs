@@ -172,3 +172,21 @@ fn new_messages_stay_behind_those_that_wait() {
     drive_bounded(&mut broker, &mut client, 20);
     assert_eq!(client.payloads(), ["1", "2", "3", "4", "5", "6"]);
 }
+
+#[test]
+fn room_in_the_output_is_for_the_message_that_waits_longest() {
+    let limits = Mqtt {
+        max_output_buffer: 1,
+        ..Mqtt::default()
+    };
+    let mut broker = Broker::connected(V5, limits);
+    let mut client = Client::new(V5);
+    for payload in [b"1", b"2"] {
+        broker.deliver_one(&message("t", payload, Q1));
+    }
+    client.read(&mut broker.wire, 1);
+    // The output has room, but the second message has not moved up yet.
+    broker.deliver_one(&message("t", b"3", Q1));
+    drive_bounded(&mut broker, &mut client, 10);
+    assert_eq!(client.payloads(), ["1", "2", "3"]);
+}

@@ -88,6 +88,21 @@ fn its_bytes_are_bounded_but_one_message_always_goes() {
 }
 
 #[test]
+fn its_bytes_are_free_as_soon_as_the_client_has_the_message() {
+    let limits = Mqtt {
+        max_inflight_bytes: 1000,
+        ..Mqtt::default()
+    };
+    let mut broker = Broker::connected(V5, limits);
+    for _ in 0..2 {
+        broker.deliver_one(&message("t", &[0; 2000], Q2));
+    }
+    assert_eq!(ids(&mut broker), [1]);
+    broker.replied(Reply::Rec(1));
+    assert_eq!(ids(&mut broker), [2], "before PUBCOMP");
+}
+
+#[test]
 fn acknowledgements_may_come_out_of_order() {
     let mut broker = Broker::connected(
         V5,
