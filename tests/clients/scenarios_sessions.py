@@ -28,7 +28,8 @@ def binary_payload(broker):
 def session_present(broker):
     for version in _VERSIONS:
         name = unique("present")
-        steps = [(False, False), (False, True), (True, False), (False, version != V5 and False or version == V5)]
+        # The third session of version 3 is clean and ends with its connection; that of version 5 is kept.
+        steps = [(False, False), (False, True), (True, False), (False, version == V5)]
         for number, (clean, present) in enumerate(steps):
             with Client(broker, name, version, clean, connect=_kept(version)) as client:
                 if version != V31:  # Version 3.1 has no such flag.
@@ -48,7 +49,8 @@ def offline_queue(broker):
                 publisher.publish(topic, payload, qos)
             with Client(broker, name, version, clean=False, connect=_kept(version)) as client:
                 got = [(message.payload.decode(), message.qos) for message in client.receive(len(sent))]
-                equal(got, sent, f"version {version}")
+                for level in (1, 2):  # Order is promised among messages of one QoS.
+                    equal([m for m in got if m[1] == level], [m for m in sent if m[1] == level], f"version {version}")
                 equal(client.received_before(publisher, topic), [], f"version {version}: after the queue")
 
 
@@ -104,9 +106,7 @@ def _takeover(broker, version):
         first.subscribe(topic, 1)
         with Client(broker, name, version, clean=False, connect=_kept(version)) as second:
             check(second.session_present, "the session is taken over with the name")
-            code, text = first.end()
-            if version == V5:
-                equal((code, text), (0x8E, "Session taken over"), "the reason for the first connection's end")
+            first.end()  # Paho does not show the reason code of a short DISCONNECT; a plain socket checks it elsewhere.
             second.publish(topic, "hello")
             equal(second.payloads(1), ["hello"], "messages of the second connection")
 

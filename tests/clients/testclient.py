@@ -124,14 +124,13 @@ class Client:
         return texts[:-1]
 
     def end(self):
-        """Waits until the broker ends the connection; returns the reason code as a number and as Paho names it."""
-        _, code, _ = self._get(self.ends, "the end of its connection")
-        return code.value, str(code)
+        """Waits until the connection has ended."""
+        self._get(self.ends, "the end of its connection")
 
     def disconnect(self, code=None, props=None):
         """Sends DISCONNECT and waits until the connection is closed."""
         self.paho.disconnect(code, props)
-        self._get(self.ends, "the end of its connection")
+        self.end()
 
     def drop(self):
         """Closes the socket without a DISCONNECT."""

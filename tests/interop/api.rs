@@ -80,9 +80,10 @@ fn nodes_count_the_connected_clients() {
     let connections = || api.data("/nodes")[0]["connections"].clone();
     assert_eq!(connections(), 0);
     let first = Subscriber::start(&api.broker, "mqttv311", &["-t", "a"]);
-    let second = Subscriber::start(&api.broker, "mqttv5", &["-t", "b"]);
+    let second = Subscriber::start(&api.broker, "mqttv5", &["-t", "b", "-C", "1"]);
     until("both clients are counted", || connections() == 2);
-    second.disconnect();
+    publish(&api.broker, "mqttv5", &["-t", "b", "-m", "leave"]);
+    second.finish();
     until("one client is left", || connections() == 1);
     first.kill();
     until("no client is left", || connections() == 0);

@@ -8,8 +8,6 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use crate::harness::{Broker, DEADLINE};
 
 /// The protocol versions that mosquitto's clients speak, as their `-V` option names them.
@@ -101,12 +99,6 @@ impl Program {
         self.child.kill().expect("the program is running");
         self.child.wait().expect("the program can be waited for");
     }
-
-    /// Asks the program to end with SIGTERM and waits for it.
-    pub fn terminate(self) -> Finished {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the program is running");
-        self.finish()
-    }
 }
 
 impl Drop for Program {
@@ -178,12 +170,7 @@ impl Subscriber {
         self.program.kill();
     }
 
-    /// Ends it by SIGTERM, on which `mosquitto_sub` sends DISCONNECT.
-    pub fn disconnect(self) {
-        self.program.terminate();
-    }
-
-    /// Waits until it ends by itself, as `-E` and `-C` make it.
+    /// Waits until it disconnects and ends by itself, as `-E` and `-C` make it.
     pub fn finish(self) {
         let finished = self.program.finish();
         assert_eq!(finished.code, Some(0), "mosquitto_sub failed:\n{}", finished.output);

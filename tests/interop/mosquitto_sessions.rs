@@ -40,8 +40,10 @@ fn no_will_follows_a_disconnect() {
     for version in VERSIONS {
         let (topic, will) = (unique("t"), unique("will"));
         let mut watcher = Subscriber::start(&broker, version, &["-t", &will, "-q", "1"]);
-        let args = ["-t", &topic, "--will-topic", &will, "--will-payload", "gone", "--will-qos", "1"];
-        Subscriber::start(&broker, version, &args).disconnect();
+        let args = ["-t", &topic, "-C", "1", "--will-topic", &will, "--will-payload", "gone", "--will-qos", "1"];
+        let leaving = Subscriber::start(&broker, version, &args);
+        publish(&broker, version, &["-t", &topic, "-m", "leave"]);
+        leaving.finish();
         publish(&broker, version, &["-t", &will, "-q", "1", "-m", "end"]);
         assert_eq!(watcher.next().payload, "end", "{version} [MQTT-3.14.4-3]");
     }
@@ -91,13 +93,12 @@ fn an_expired_message_is_not_delivered() {
     let session = ["-c", "-x", "300", "-i", &id, "-t", &topic, "-q", "1"];
     Subscriber::start(&broker, "mqttv5", &[&session[..], &["-E"]].concat()).finish();
 
-    let short = ["-q", "1", "-D", "PUBLISH", "message-expiry-interval", "1"];
-    publish(&broker, "mqttv5", &[&["-t", &topic, "-m", "short"], &short[..]].concat());
+    publish(&broker, "mqttv5", &["-t", &topic, "-m", "short", "-q", "1", "-D", "PUBLISH", "message-expiry-interval", "1"]);
     publish(&broker, "mqttv5", &["-t", &topic, "-m", "for ever", "-q", "1"]);
     publish(&broker, "mqttv5", &["-t", &topic, "-m", "long", "-q", "1", "-D", "PUBLISH", "message-expiry-interval", "300"]);
 
-    // A retained message that was published later with the same interval is the clock: once it is gone, so is the first.
-    publish(&broker, "mqttv5", &[&["-t", &clock, "-r", "-m", "tick"], &short[..]].concat());
+    // A retained message that was published later with a longer interval is the clock: once it is gone, so is the first.
+    publish(&broker, "mqttv5", &["-t", &clock, "-r", "-m", "tick", "-q", "1", "-D", "PUBLISH", "message-expiry-interval", "2"]);
     until("the retained message's expiry", || {
         let mut subscriber = Subscriber::start(&broker, "mqttv5", &["-t", &clock, "-q", "1"]);
         publish(&broker, "mqttv5", &["-t", &clock, "-q", "1", "-m", "live"]);

@@ -38,6 +38,7 @@ scenarios![
     shared_subscription_v311,
     shared_subscription_v5,
     subscribe_many,
+    subscribing_again_replaces_options,
     subscription_identifiers,
     takeover_v311,
     takeover_v5,
@@ -45,6 +46,7 @@ scenarios![
     unsubscribe,
     will_delay,
     will_properties,
+    will_when_the_session_ends,
 ];
 
 #[test]

@@ -1,7 +1,6 @@
 //! Exact answers on a plain socket.
 
-use crate::clients::Subscriber;
-use crate::clients::publish;
+use crate::clients::{Subscriber, publish};
 use crate::harness::{Broker, unique};
 use crate::raw::{Connect, RawClient};
 
@@ -51,6 +50,25 @@ fn session_present_tells_whether_a_session_was_resumed() {
         assert_eq!(connack(&mut client, &connect(4, &id, clean)), (present, 0), "step {step}, clean {clean}");
         client.send(&[0xe0, 0]);
         assert_eq!(client.receive(), None, "the broker closes after a DISCONNECT");
+    }
+}
+
+#[test]
+fn a_taken_over_client_is_told_in_version_5() {
+    let broker = Broker::start("");
+    for level in [3, 4, 5] {
+        let id = unique("twin");
+        let mut first = RawClient::open(&broker);
+        assert_eq!(connack(&mut first, &connect(level, &id, true)).1, 0);
+        let mut second = RawClient::open(&broker);
+        assert_eq!(connack(&mut second, &connect(level, &id, true)).1, 0);
+        if level == 5 {
+            let (packet, body) = first.receive().expect("a DISCONNECT before the connection is closed");
+            assert_eq!((packet, body.first()), (0xe0, Some(&0x8e)), "session taken over");
+        }
+        assert_eq!(first.receive(), None, "version {level} [MQTT-3.1.4-3]");
+        second.send(&[0xc0, 0]);
+        assert_eq!(second.receive(), Some((0xd0, Vec::new())), "version {level}: the second stays");
     }
 }
 
