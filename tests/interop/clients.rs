@@ -33,13 +33,27 @@ impl Program {
     /// Starts `command`; `hint` says how to get the program when it is not there.
     pub fn start(command: &mut Command, hint: &str) -> Program {
         let name = command.get_program().to_string_lossy().into_owned();
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = child.unwrap_or_else(|error| panic!("cannot run {name} ({error}): {hint}, or run ./scripts/test"));
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = child.unwrap_or_else(|error| {
+            panic!("cannot run {name} ({error}): {hint}, or run ./scripts/test")
+        });
         let (sender, lines) = mpsc::channel();
-        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let (stdout, stderr) = (
+            child.stdout.take().expect("piped"),
+            child.stderr.take().expect("piped"),
+        );
         forward(stdout, sender.clone());
         forward(stderr, sender);
-        Program { name, child, lines, seen: Vec::new() }
+        Program {
+            name,
+            child,
+            lines,
+            seen: Vec::new(),
+        }
     }
 
     /// Writes `text` to the program's standard input and closes it.
@@ -58,7 +72,10 @@ impl Program {
     pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => {
                     self.seen.push(shortened(&line));
                     if wanted(&line) {
@@ -70,7 +87,11 @@ impl Program {
                         RecvTimeoutError::Timeout => "in time",
                         RecvTimeoutError::Disconnected => "before it ended",
                     };
-                    panic!("{} did not show {what} {why}; it printed:\n{}", self.name, self.seen.join("\n"));
+                    panic!(
+                        "{} did not show {what} {why}; it printed:\n{}",
+                        self.name,
+                        self.seen.join("\n")
+                    );
                 }
             }
         }
@@ -81,17 +102,27 @@ impl Program {
         drop(self.child.stdin.take());
         let deadline = Instant::now() + DEADLINE;
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
-                    panic!("{} did not end in time; it printed:\n{}", self.name, self.seen.join("\n"))
+                    panic!(
+                        "{} did not end in time; it printed:\n{}",
+                        self.name,
+                        self.seen.join("\n")
+                    )
                 }
             }
         }
         // Both pipes are closed, so the process has ended or is about to.
         let status = self.child.wait().expect("the program can be waited for");
-        Finished { code: status.code(), output: self.seen.join("\n") }
+        Finished {
+            code: status.code(),
+            output: self.seen.join("\n"),
+        }
     }
 
     /// Kills the program with SIGKILL: no DISCONNECT is sent.
@@ -125,7 +156,12 @@ pub struct Message {
 impl Message {
     /// A message with these values, for comparing.
     pub fn new(topic: &str, qos: u8, retain: bool, payload: &str) -> Message {
-        Message { topic: topic.to_owned(), qos, retain, payload: payload.to_owned() }
+        Message {
+            topic: topic.to_owned(),
+            qos,
+            retain,
+            payload: payload.to_owned(),
+        }
     }
 }
 
@@ -141,7 +177,9 @@ impl Subscriber {
     /// Starts `mosquitto_sub` and returns when the broker has acknowledged the subscription.
     pub fn start(broker: &Broker, version: &str, args: &[&str]) -> Subscriber {
         let mut subscriber = Subscriber::connect(broker, version, args);
-        subscriber.program.wait_for("a SUBACK", |line| line.contains("SUBACK"));
+        subscriber
+            .program
+            .wait_for("a SUBACK", |line| line.contains("SUBACK"));
         subscriber
     }
 
@@ -149,15 +187,26 @@ impl Subscriber {
     pub fn connect(broker: &Broker, version: &str, args: &[&str]) -> Subscriber {
         // Line by line, so that debug lines are not held back by the pipe.
         let mut command = Command::new("stdbuf");
-        command.args(["-oL", "mosquitto_sub", "-d"]).args(["-F", &format!("{MESSAGE}%t|%q|%r|%p")]);
+        command
+            .args(["-oL", "mosquitto_sub", "-d"])
+            .args(["-F", &format!("{MESSAGE}%t|%q|%r|%p")]);
         address(&mut command, broker, version);
         require("mosquitto_sub");
-        Subscriber { program: Program::start(command.args(args), "install coreutils and mosquitto-clients") }
+        Subscriber {
+            program: Program::start(
+                command.args(args),
+                "install coreutils and mosquitto-clients",
+            ),
+        }
     }
 
     /// The next message.
     pub fn next(&mut self) -> Message {
-        parse_message(&self.program.wait_for("a message", |line| line.starts_with(MESSAGE)))
+        parse_message(
+            &self
+                .program
+                .wait_for("a message", |line| line.starts_with(MESSAGE)),
+        )
     }
 
     /// The next `count` messages.
@@ -173,7 +222,12 @@ impl Subscriber {
     /// Waits until it disconnects and ends by itself, as `-E` and `-C` make it.
     pub fn finish(self) {
         let finished = self.program.finish();
-        assert_eq!(finished.code, Some(0), "mosquitto_sub failed:\n{}", finished.output);
+        assert_eq!(
+            finished.code,
+            Some(0),
+            "mosquitto_sub failed:\n{}",
+            finished.output
+        );
     }
 }
 
@@ -185,7 +239,12 @@ pub fn publish_input(broker: &Broker, version: &str, args: &[&str], input: Strin
     let mut program = Program::start(command.args(args), "install mosquitto-clients");
     program.feed(input);
     let finished = program.finish();
-    assert_eq!(finished.code, Some(0), "mosquitto_pub {args:?} failed:\n{}", finished.output);
+    assert_eq!(
+        finished.code,
+        Some(0),
+        "mosquitto_pub {args:?} failed:\n{}",
+        finished.output
+    );
 }
 
 /// Runs `mosquitto_pub` to its end.
@@ -197,7 +256,12 @@ pub fn publish(broker: &Broker, version: &str, args: &[&str]) {
 pub fn paho(broker: &Broker, scenario: &str) -> String {
     let port = broker.mqtt_port().to_string();
     let finished = paho_program(&[broker.host(), &port, scenario]);
-    assert_eq!(finished.code, Some(0), "scenario {scenario} failed:\n{}", finished.output);
+    assert_eq!(
+        finished.code,
+        Some(0),
+        "scenario {scenario} failed:\n{}",
+        finished.output
+    );
     finished.output
 }
 
@@ -209,7 +273,11 @@ pub fn paho_program(args: &[&str]) -> Finished {
     command.arg("-B").arg(script).args(args);
     let finished = Program::start(&mut command, hint).finish();
     let absent = finished.output.contains("No module named 'paho");
-    assert!(!absent, "Python has no Paho: {hint}, or run ./scripts/test\n{}", finished.output);
+    assert!(
+        !absent,
+        "Python has no Paho: {hint}, or run ./scripts/test\n{}",
+        finished.output
+    );
     finished
 }
 
@@ -219,25 +287,45 @@ fn python() -> PathBuf {
         return PathBuf::from(python);
     }
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-venv/bin/python");
-    if venv.exists() { venv } else { PathBuf::from("python3") }
+    if venv.exists() {
+        venv
+    } else {
+        PathBuf::from("python3")
+    }
 }
 
 /// Fails when a program of mosquitto-clients is missing; `stdbuf` would hide that behind an exit code.
 fn require(program: &str) {
-    let found = env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).exists()));
-    assert!(found, "{program} is missing: install the package mosquitto-clients, or run ./scripts/test");
+    let found = env::var_os("PATH")
+        .is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).exists()));
+    assert!(
+        found,
+        "{program} is missing: install the package mosquitto-clients, or run ./scripts/test"
+    );
 }
 
 fn address(command: &mut Command, broker: &Broker, version: &str) {
-    command.args(["-h", broker.host(), "-p", &broker.mqtt_port().to_string(), "-V", version]);
+    command.args([
+        "-h",
+        broker.host(),
+        "-p",
+        &broker.mqtt_port().to_string(),
+        "-V",
+        version,
+    ]);
 }
 
 fn forward(from: impl std::io::Read + Send + 'static, to: mpsc::Sender<String>) {
     thread::spawn(move || {
         let mut reader = BufReader::new(from);
         let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            let text = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
+        while reader
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|read| read > 0)
+        {
+            let text = String::from_utf8_lossy(&line)
+                .trim_end_matches(['\r', '\n'])
+                .to_owned();
             if to.send(text).is_err() {
                 return;
             }
@@ -247,10 +335,22 @@ fn forward(from: impl std::io::Read + Send + 'static, to: mpsc::Sender<String>) 
 }
 
 fn parse_message(line: &str) -> Message {
-    let mut fields = line.strip_prefix(MESSAGE).expect("a message line").splitn(4, '|');
-    let mut field = || fields.next().unwrap_or_else(|| panic!("not a message: {line}"));
+    let mut fields = line
+        .strip_prefix(MESSAGE)
+        .expect("a message line")
+        .splitn(4, '|');
+    let mut field = || {
+        fields
+            .next()
+            .unwrap_or_else(|| panic!("not a message: {line}"))
+    };
     let (topic, qos, retain, payload) = (field(), field(), field(), field());
-    Message { topic: topic.to_owned(), qos: qos.parse().expect("a number"), retain: retain == "1", payload: payload.to_owned() }
+    Message {
+        topic: topic.to_owned(),
+        qos: qos.parse().expect("a number"),
+        retain: retain == "1",
+        payload: payload.to_owned(),
+    }
 }
 
 /// A line for the failure message: large payloads would bury it.

@@ -39,13 +39,24 @@ impl Broker {
     /// returns when it says that it is ready.
     pub fn start(extra_conf: &str) -> Broker {
         if let Ok(address) = env::var(OTHER_BROKER) {
-            let (host, port) = address.rsplit_once(':').expect("NANOMQ_TEST_BROKER is host:port");
-            let mqtt_port = port.parse().expect("the port in NANOMQ_TEST_BROKER is a number");
-            return Broker { host: host.to_owned(), mqtt_port, own: None };
+            let (host, port) = address
+                .rsplit_once(':')
+                .expect("NANOMQ_TEST_BROKER is host:port");
+            let mqtt_port = port
+                .parse()
+                .expect("the port in NANOMQ_TEST_BROKER is a number");
+            return Broker {
+                host: host.to_owned(),
+                mqtt_port,
+                own: None,
+            };
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let conf = folder.path().join("nanomq.conf");
-        let text = configuration(&folder.path().join("nanomq.pid").display().to_string(), extra_conf);
+        let text = configuration(
+            &folder.path().join("nanomq.pid").display().to_string(),
+            extra_conf,
+        );
         fs::write(&conf, text).expect("the configuration is written");
 
         let mut child = Command::new(env!("CARGO_BIN_EXE_nanomq"))
@@ -59,9 +70,21 @@ impl Broker {
             .spawn()
             .expect("nanomq starts");
         let log = Arc::new(Mutex::new(Vec::new()));
-        let lines = follow(child.stderr.take().expect("stderr is piped"), Arc::clone(&log));
-        let own = OwnBroker { child, http_port: 0, log, _folder: folder };
-        let mut broker = Broker { host: "127.0.0.1".to_owned(), mqtt_port: 0, own: Some(own) };
+        let lines = follow(
+            child.stderr.take().expect("stderr is piped"),
+            Arc::clone(&log),
+        );
+        let own = OwnBroker {
+            child,
+            http_port: 0,
+            log,
+            _folder: folder,
+        };
+        let mut broker = Broker {
+            host: "127.0.0.1".to_owned(),
+            mqtt_port: 0,
+            own: Some(own),
+        };
         broker.wait_until_ready(&lines);
         broker
     }
@@ -88,14 +111,20 @@ impl Broker {
 
     /// Sends SIGTERM and returns how the process ended. Only for a broker that [`is_nanomq`](Self::is_nanomq).
     pub fn terminate(&mut self) -> ExitStatus {
-        let own = self.own.as_mut().expect("only a broker of our own can be stopped");
+        let own = self
+            .own
+            .as_mut()
+            .expect("only a broker of our own can be stopped");
         kill_process(Pid::from_child(&own.child), Signal::TERM).expect("the broker is running");
         let started = Instant::now();
         loop {
             if let Some(status) = own.child.try_wait().expect("the broker can be waited for") {
                 return status;
             }
-            assert!(started.elapsed() < DEADLINE, "the broker does not stop after SIGTERM");
+            assert!(
+                started.elapsed() < DEADLINE,
+                "the broker does not stop after SIGTERM"
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -119,8 +148,14 @@ impl Broker {
                 Err(RecvTimeoutError::Disconnected) => panic!("nanomq ended before it was ready"),
             }
         }
-        assert_ne!(self.mqtt_port, 0, "nanomq did not say which MQTT port it listens on");
-        assert_ne!(own.http_port, 0, "nanomq did not say which HTTP port it listens on");
+        assert_ne!(
+            self.mqtt_port, 0,
+            "nanomq did not say which MQTT port it listens on"
+        );
+        assert_ne!(
+            own.http_port, 0,
+            "nanomq did not say which HTTP port it listens on"
+        );
     }
 }
 
@@ -141,7 +176,11 @@ impl Drop for Broker {
 /// 23 characters of an MQTT 3.1 client identifier when `prefix` has at most 8.
 pub fn unique(prefix: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{prefix}-{:x}-{:x}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{prefix}-{:x}-{:x}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 fn configuration(pid_file: &str, extra: &str) -> String {
@@ -156,7 +195,10 @@ log.level = info
 }
 
 /// Copies the log into `log` and to the receiver until the process closes it.
-fn follow(stderr: impl std::io::Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) -> Receiver<String> {
+fn follow(
+    stderr: impl std::io::Read + Send + 'static,
+    log: Arc<Mutex<Vec<String>>>,
+) -> Receiver<String> {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -180,9 +222,21 @@ fn port_after(line: &str, marker: &str) -> Option<u16> {
 #[test]
 fn ports_are_read_from_log_lines() {
     let cases = [
-        ("[INFO nanomq] listening mqtt tcp default 127.0.0.1:4711", "listening mqtt tcp default ", Some(4711)),
-        ("listening http 127.0.0.1:80 (basic)", "listening http ", Some(80)),
-        ("listening mqtt tcp other 127.0.0.1:1", "listening mqtt tcp default ", None),
+        (
+            "[INFO nanomq] listening mqtt tcp default 127.0.0.1:4711",
+            "listening mqtt tcp default ",
+            Some(4711),
+        ),
+        (
+            "listening http 127.0.0.1:80 (basic)",
+            "listening http ",
+            Some(80),
+        ),
+        (
+            "listening mqtt tcp other 127.0.0.1:1",
+            "listening mqtt tcp default ",
+            None,
+        ),
         ("listening http nowhere", "listening http ", None),
     ];
     for (line, marker, expected) in cases {

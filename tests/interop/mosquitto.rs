@@ -12,8 +12,16 @@ fn a_message_arrives_with_the_lower_of_both_qualities() {
         for published in 0..=2u8 {
             for subscribed in 0..=2u8 {
                 let topic = unique("qos");
-                let mut subscriber = Subscriber::start(&broker, version, &["-t", &topic, "-q", &subscribed.to_string()]);
-                publish(&broker, version, &["-t", &topic, "-q", &published.to_string(), "-m", "hello"]);
+                let mut subscriber = Subscriber::start(
+                    &broker,
+                    version,
+                    &["-t", &topic, "-q", &subscribed.to_string()],
+                );
+                publish(
+                    &broker,
+                    version,
+                    &["-t", &topic, "-q", &published.to_string(), "-m", "hello"],
+                );
                 let expected = Message::new(&topic, published.min(subscribed), false, "hello");
                 assert_eq!(subscriber.next(), expected, "{version}");
             }
@@ -28,8 +36,16 @@ fn versions_understand_each_other() {
         for receiver in VERSIONS {
             let topic = unique("mixed");
             let mut subscriber = Subscriber::start(&broker, receiver, &["-t", &topic, "-q", "2"]);
-            publish(&broker, publisher, &["-t", &topic, "-q", "2", "-m", publisher]);
-            assert_eq!(subscriber.next().payload, publisher, "{publisher} to {receiver}");
+            publish(
+                &broker,
+                publisher,
+                &["-t", &topic, "-q", "2", "-m", publisher],
+            );
+            assert_eq!(
+                subscriber.next().payload,
+                publisher,
+                "{publisher} to {receiver}"
+            );
         }
     }
 }
@@ -42,12 +58,25 @@ fn thousand_in_order(qos: &str) {
         let topic = unique("order");
         let mut subscriber = Subscriber::start(&broker, version, &["-t", &topic, "-q", qos]);
         let numbers: Vec<String> = (0..COUNT).map(|number| number.to_string()).collect();
-        publish_input(&broker, version, &["-t", &topic, "-q", qos, "-l"], numbers.join("\n") + "\n");
-        let received: Vec<String> = subscriber.take(COUNT).into_iter().map(|message| message.payload).collect();
+        publish_input(
+            &broker,
+            version,
+            &["-t", &topic, "-q", qos, "-l"],
+            numbers.join("\n") + "\n",
+        );
+        let received: Vec<String> = subscriber
+            .take(COUNT)
+            .into_iter()
+            .map(|message| message.payload)
+            .collect();
         assert_eq!(received, numbers, "{version}");
 
         publish(&broker, version, &["-t", &topic, "-q", qos, "-m", "end"]);
-        assert_eq!(subscriber.next().payload, "end", "{version}: nothing arrives twice");
+        assert_eq!(
+            subscriber.next().payload,
+            "end",
+            "{version}: nothing arrives twice"
+        );
     }
 }
 
@@ -78,17 +107,37 @@ fn a_retained_message_is_kept_replaced_and_cleared() {
     let broker = Broker::start("");
     for version in VERSIONS {
         let topic = unique("retain");
-        publish(&broker, version, &["-t", &topic, "-q", "1", "-r", "-m", "first"]);
+        publish(
+            &broker,
+            version,
+            &["-t", &topic, "-q", "1", "-r", "-m", "first"],
+        );
         let expected = Message::new(&topic, 1, true, "first");
-        assert_eq!(retained_or_live(&broker, version, &topic), expected, "{version}: kept");
+        assert_eq!(
+            retained_or_live(&broker, version, &topic),
+            expected,
+            "{version}: kept"
+        );
 
-        publish(&broker, version, &["-t", &topic, "-q", "0", "-r", "-m", "second"]);
+        publish(
+            &broker,
+            version,
+            &["-t", &topic, "-q", "0", "-r", "-m", "second"],
+        );
         let expected = Message::new(&topic, 0, true, "second");
-        assert_eq!(retained_or_live(&broker, version, &topic), expected, "{version}: replaced");
+        assert_eq!(
+            retained_or_live(&broker, version, &topic),
+            expected,
+            "{version}: replaced"
+        );
 
         publish(&broker, version, &["-t", &topic, "-q", "1", "-r", "-n"]);
         let expected = Message::new(&topic, 1, false, "live");
-        assert_eq!(retained_or_live(&broker, version, &topic), expected, "{version}: cleared");
+        assert_eq!(
+            retained_or_live(&broker, version, &topic),
+            expected,
+            "{version}: cleared"
+        );
     }
 }
 
@@ -99,14 +148,22 @@ fn a_live_message_has_no_retain_flag() {
         let topic = unique("flag");
         let mut subscriber = Subscriber::start(&broker, version, &["-t", &topic]);
         publish(&broker, version, &["-t", &topic, "-r", "-m", "value"]);
-        assert_eq!(subscriber.next(), Message::new(&topic, 0, false, "value"), "{version} [MQTT-3.3.1-9]");
+        assert_eq!(
+            subscriber.next(),
+            Message::new(&topic, 0, false, "value"),
+            "{version} [MQTT-3.3.1-9]"
+        );
     }
 }
 
 #[test]
 fn filters_select_topics() {
     let cases: [(&str, &[&str], &[&str]); 5] = [
-        ("R/+/temp", &["R/a/temp", "R/b/temp", "R//temp"], &["R/a/hum", "R/a/b/temp", "R/temp"]),
+        (
+            "R/+/temp",
+            &["R/a/temp", "R/b/temp", "R//temp"],
+            &["R/a/hum", "R/a/b/temp", "R/temp"],
+        ),
         ("R/#", &["R", "R/a", "R/a/b/c"], &["Rx", "other/R"]),
         ("R/a/+", &["R/a/b", "R/a/"], &["R/a", "R/a/b/c"]),
         ("R/+/+/#", &["R/a/b", "R/a/b/c/d"], &["R/a"]),
@@ -125,7 +182,11 @@ fn filters_select_topics() {
             let mut expected: Vec<String> = matching.iter().map(|topic| place(topic)).collect();
             publish(&broker, version, &["-t", &end, "-m", "end"]);
             expected.push(end);
-            let received: Vec<String> = subscriber.take(expected.len()).into_iter().map(|message| message.topic).collect();
+            let received: Vec<String> = subscriber
+                .take(expected.len())
+                .into_iter()
+                .map(|message| message.topic)
+                .collect();
             assert_eq!(received, expected, "{version} {filter}");
         }
     }
@@ -135,7 +196,8 @@ fn filters_select_topics() {
 fn a_leading_wildcard_does_not_match_sys_topics() {
     let broker = Broker::start("");
     let topic = unique("t");
-    let mut subscriber = Subscriber::start(&broker, "mqttv311", &["-t", "+/broker/#", "-t", &topic]);
+    let mut subscriber =
+        Subscriber::start(&broker, "mqttv311", &["-t", "+/broker/#", "-t", &topic]);
     publish(&broker, "mqttv311", &["-t", &topic, "-m", "end"]);
     assert_eq!(subscriber.next().topic, topic, "[MQTT-4.7.2-1]");
 }
@@ -156,17 +218,28 @@ fn a_large_payload_arrives_whole() {
     const SIZE: usize = 512 * 1024;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("payload");
-    let payload: String = (0..).flat_map(|number: u32| number.to_string().into_bytes()).take(SIZE).map(char::from).collect();
+    let payload: String = (0..)
+        .flat_map(|number: u32| number.to_string().into_bytes())
+        .take(SIZE)
+        .map(char::from)
+        .collect();
     fs::write(&file, &payload).unwrap();
     let broker = Broker::start("");
     for version in VERSIONS {
         for qos in ["0", "2"] {
             let topic = unique("large");
             let mut subscriber = Subscriber::start(&broker, version, &["-t", &topic, "-q", qos]);
-            publish(&broker, version, &["-t", &topic, "-q", qos, "-f", file.to_str().unwrap()]);
+            publish(
+                &broker,
+                version,
+                &["-t", &topic, "-q", qos, "-f", file.to_str().unwrap()],
+            );
             let received = subscriber.next().payload;
             assert_eq!(received.len(), SIZE, "{version} qos {qos}");
-            assert!(received == payload, "{version} qos {qos}: the payload has changed on its way");
+            assert!(
+                received == payload,
+                "{version} qos {qos}: the payload has changed on its way"
+            );
         }
     }
 }
@@ -178,7 +251,11 @@ fn an_empty_payload_arrives() {
         let topic = unique("empty");
         let mut subscriber = Subscriber::start(&broker, version, &["-t", &topic, "-q", "1"]);
         publish(&broker, version, &["-t", &topic, "-q", "1", "-n"]);
-        assert_eq!(subscriber.next(), Message::new(&topic, 1, false, ""), "{version}");
+        assert_eq!(
+            subscriber.next(),
+            Message::new(&topic, 1, false, ""),
+            "{version}"
+        );
     }
 }
 
@@ -189,7 +266,11 @@ fn topics_are_utf_8() {
         let topic = format!("{}/größe/温度/🌡", unique("utf"));
         let mut subscriber = Subscriber::start(&broker, version, &["-t", &topic]);
         publish(&broker, version, &["-t", &topic, "-m", "23 °C"]);
-        assert_eq!(subscriber.next(), Message::new(&topic, 0, false, "23 °C"), "{version}");
+        assert_eq!(
+            subscriber.next(),
+            Message::new(&topic, 0, false, "23 °C"),
+            "{version}"
+        );
     }
 }
 
@@ -199,7 +280,25 @@ fn a_topic_alias_stands_for_its_topic() {
     let topic = unique("alias");
     let mut subscriber = Subscriber::start(&broker, "mqttv5", &["-t", &topic, "-q", "1"]);
     let lines = "1\n2\n3\n".to_owned();
-    publish_input(&broker, "mqttv5", &["-t", &topic, "-q", "1", "-l", "-D", "publish", "topic-alias", "1"], lines);
-    let expected: Vec<Message> = ["1", "2", "3"].iter().map(|payload| Message::new(&topic, 1, false, payload)).collect();
+    publish_input(
+        &broker,
+        "mqttv5",
+        &[
+            "-t",
+            &topic,
+            "-q",
+            "1",
+            "-l",
+            "-D",
+            "publish",
+            "topic-alias",
+            "1",
+        ],
+        lines,
+    );
+    let expected: Vec<Message> = ["1", "2", "3"]
+        .iter()
+        .map(|payload| Message::new(&topic, 1, false, payload))
+        .collect();
     assert_eq!(subscriber.take(3), expected);
 }

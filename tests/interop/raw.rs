@@ -13,15 +13,20 @@ pub struct RawClient {
 impl RawClient {
     /// Opens a TCP connection to the MQTT listener.
     pub fn open(broker: &Broker) -> RawClient {
-        let stream = TcpStream::connect((broker.host(), broker.mqtt_port())).expect("the broker accepts connections");
-        stream.set_read_timeout(Some(DEADLINE)).expect("a read time-out");
+        let stream = TcpStream::connect((broker.host(), broker.mqtt_port()))
+            .expect("the broker accepts connections");
+        stream
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a read time-out");
         stream.set_nodelay(true).expect("no delay");
         RawClient { stream }
     }
 
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the broker takes bytes");
+        self.stream
+            .write_all(bytes)
+            .expect("the broker takes bytes");
     }
 
     /// The next packet: its first byte and its body; `None` when the broker has closed the connection.
@@ -36,7 +41,9 @@ impl RawClient {
             }
         }
         let mut body = vec![0; length];
-        self.stream.read_exact(&mut body).expect("a packet has its whole body");
+        self.stream
+            .read_exact(&mut body)
+            .expect("a packet has its whole body");
         Some((first, body))
     }
 
@@ -84,12 +91,19 @@ impl Connect<'_> {
             string(&mut body, topic);
             string(&mut body, payload);
         }
-        let length = u8::try_from(body.len()).ok().filter(|length| *length < 128).expect("a short packet");
+        let length = u8::try_from(body.len())
+            .ok()
+            .filter(|length| *length < 128)
+            .expect("a short packet");
         [vec![0x10, length], body].concat()
     }
 }
 
 fn string(to: &mut Vec<u8>, text: &str) {
-    to.extend(u16::try_from(text.len()).expect("a short string").to_be_bytes());
+    to.extend(
+        u16::try_from(text.len())
+            .expect("a short string")
+            .to_be_bytes(),
+    );
     to.extend(text.as_bytes());
 }

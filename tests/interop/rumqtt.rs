@@ -16,10 +16,15 @@ macro_rules! round_trip {
         fn $name(broker: &Broker, qos: u8) -> Vec<String> {
             use $protocol::{Client, Event, MqttOptions, Packet, QoS};
 
-            let qos = if qos == 1 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+            let qos = if qos == 1 {
+                QoS::AtLeastOnce
+            } else {
+                QoS::ExactlyOnce
+            };
             let (topic, started) = (unique("rumqtt"), Instant::now());
             let options = |prefix: &str| {
-                let mut options = MqttOptions::new(unique(prefix), broker.host(), broker.mqtt_port());
+                let mut options =
+                    MqttOptions::new(unique(prefix), broker.host(), broker.mqtt_port());
                 $set_up(&mut options);
                 options
             };
@@ -30,7 +35,14 @@ macro_rules! round_trip {
             let receiving = thread::spawn(move || {
                 let mut payloads = Vec::new();
                 while payloads.len() < COUNT {
-                    match incoming.recv_timeout(left(started)).expect("an event in time").expect("a working connection") {
+                    let Ok(event) = incoming.recv_timeout(left(started)) else {
+                        panic!(
+                            "{} of {COUNT} messages arrived, the last {:?}",
+                            payloads.len(),
+                            payloads.last()
+                        );
+                    };
+                    match event.expect("a working connection") {
                         Event::Incoming(Packet::SubAck(_)) => ready.send(()).unwrap(),
                         Event::Incoming(Packet::Publish(publish)) => {
                             payloads.push(String::from_utf8(publish.payload.to_vec()).unwrap());
@@ -45,13 +57,19 @@ macro_rules! round_trip {
             let (publisher, mut outgoing) = Client::new(options("pub"), 10);
             let sending = thread::spawn(move || {
                 for number in 0..COUNT {
-                    publisher.publish(&topic, qos, false, number.to_string()).unwrap();
+                    publisher
+                        .publish(&topic, qos, false, number.to_string())
+                        .unwrap();
                 }
                 publisher
             });
             let mut acknowledged = 0;
             while acknowledged < COUNT {
-                match outgoing.recv_timeout(left(started)).expect("an event in time").expect("a working connection") {
+                match outgoing
+                    .recv_timeout(left(started))
+                    .expect("an event in time")
+                    .expect("a working connection")
+                {
                     Event::Incoming(Packet::PubAck(_) | Packet::PubComp(_)) => acknowledged += 1,
                     _ => {}
                 }
@@ -80,11 +98,15 @@ round_trip!(round_trip_v4, v4, |options: &mut rumqttc::MqttOptions| {
     options.set_inflight(100);
 });
 
-round_trip!(round_trip_v5, v5, |options: &mut rumqttc::v5::MqttOptions| {
-    let mut network = options.network_options();
-    network.set_tcp_nodelay(true);
-    options.set_network_options(network);
-});
+round_trip!(
+    round_trip_v5,
+    v5,
+    |options: &mut rumqttc::v5::MqttOptions| {
+        let mut network = options.network_options();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
+    }
+);
 
 /// What is left of the deadline: pings go on arriving, so a time limit on each event alone would never be over.
 fn left(started: Instant) -> Duration {
