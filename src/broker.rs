@@ -167,6 +167,7 @@ async fn start_control(
                 store_load: Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT)),
             },
             store_retained: retained.address().recipient(),
+            retained_load: Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT)),
             retained_pages: retained.address().recipient(),
         };
         let load = shared.registry.store_load.clone();

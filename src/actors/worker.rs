@@ -35,6 +35,8 @@ pub struct Shared {
     pub registry: RegistryHandles,
     /// To the retained messages.
     pub store_retained: Recipient<StoreRetained>,
+    /// Bytes on the way to the retained messages, for which publishers pause.
+    pub retained_load: Arc<WorkerLoad>,
     /// To the retained messages.
     pub retained_pages: Recipient<RetainedPageRequest>,
 }

@@ -167,6 +167,11 @@ impl Inbox {
         }
     }
 
+    /// The owner's connection ends: shared subscriptions prefer other members from here on.
+    pub fn go_offline(&self) {
+        self.online.store(false, Ordering::Release);
+    }
+
     fn send(&self, owner: &Owner, command: SessionCommand) {
         match owner {
             Owner::Connection(connection, _) => connection.do_send(command),

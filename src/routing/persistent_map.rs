@@ -190,7 +190,9 @@ fn entry_in<K: Hash + Eq + Clone, V: Clone>(
     if let Node::Leaf(entries) = node.as_ref()
         && entries.len() >= LEAF_MAX
         && shift < HASH_BITS
-        && !entries.iter().any(|entry| entry.hash == hash && entry.key == key)
+        && !entries
+            .iter()
+            .any(|entry| entry.hash == hash && entry.key == key)
     {
         *node = Arc::new(split(entries, shift));
     }
@@ -212,8 +214,8 @@ fn entry_in<K: Hash + Eq + Clone, V: Clone>(
             &mut entries[index].value
         }
         Node::Branch(children) => {
-            let child = children[slot(hash, shift)]
-                .get_or_insert_with(|| Arc::new(Node::Leaf(Vec::new())));
+            let child =
+                children[slot(hash, shift)].get_or_insert_with(|| Arc::new(Node::Leaf(Vec::new())));
             entry_in(child, hash, shift + BITS, key, default)
         }
     }

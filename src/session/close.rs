@@ -89,7 +89,9 @@ impl fmt::Display for Violation {
             Self::SecondConnect => "a second CONNECT [MQTT-3.1.0-2]",
             Self::ServerPacket => "a packet that only a server sends",
             Self::AuthWithoutMethod => "AUTH without an authentication method in CONNECT",
-            Self::TopicNameInvalid => "PUBLISH: topic name is empty or has a wildcard [MQTT-3.3.2-2]",
+            Self::TopicNameInvalid => {
+                "PUBLISH: topic name is empty or has a wildcard [MQTT-3.3.2-2]"
+            }
             Self::TopicAliasInvalid => {
                 "PUBLISH: topic alias above the maximum or not set [MQTT-3.3.2-9]"
             }
@@ -180,7 +182,9 @@ impl fmt::Display for CloseReason {
             Self::Refused(code, why) => write!(f, "refused: {}: {why}", code.description()),
             Self::ConnectTimeout => f.write_str("no CONNECT within listeners.*.connect_timeout"),
             Self::KeepAliveTimeout => f.write_str("silent for longer than the keep alive allows"),
-            Self::TakenOver => f.write_str("taken over by a new connection with the same client id"),
+            Self::TakenOver => {
+                f.write_str("taken over by a new connection with the same client id")
+            }
             Self::Kicked => f.write_str("closed by an administrator"),
             Self::ShuttingDown => f.write_str("the broker is stopping"),
             Self::Stuck => f.write_str("the client did not read its last packets in time"),

@@ -149,7 +149,10 @@ impl Outbound {
 
     /// Delivers the messages of `batch` in `range`. Without a `writer` nobody is connected: QoS 0 is dropped, the
     /// rest queued.
-    #[expect(clippy::too_many_arguments, reason = "all of it is context of one step")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is context of one step"
+    )]
     pub fn deliver(
         &mut self,
         batch: &Batch,
@@ -382,9 +385,10 @@ impl Outbound {
 
     /// PUBACK `[MQTT-4.3.2-5]`; false when nothing waits for it.
     pub fn on_puback(&mut self, id: PacketId) -> bool {
-        self.complete(id, |slot| {
-            matches!(slot, Slot::Publish(queued) if queued.qos == QoS::AtLeastOnce)
-        })
+        self.complete(
+            id,
+            |slot| matches!(slot, Slot::Publish(queued) if queued.qos == QoS::AtLeastOnce),
+        )
     }
 
     /// PUBCOMP `[MQTT-4.3.3]`; false when nothing waits for it.

@@ -35,7 +35,11 @@ impl Transport {
     ///
     /// # Errors
     /// As the socket reports them.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
         poll_read_buf(self.stream(), cx, buffer)
     }
 
@@ -43,7 +47,11 @@ impl Transport {
     ///
     /// # Errors
     /// As the socket reports them.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
         let mut written = 0;
         while !buffer.is_empty() {
             match self.stream().poll_write(cx, buffer) {
@@ -79,4 +87,3 @@ impl Transport {
         }
     }
 }
-

@@ -69,10 +69,31 @@ impl ClientConnection {
             }
             _ => log::Level::Debug,
         };
-        log::log!(level, "{client_id:?} disconnected from {}: {reason}", self.peer);
+        log::log!(
+            level,
+            "{client_id:?} disconnected from {}: {reason}",
+            self.peer
+        );
         connected.channel.write_disconnect(reason, &mut self.wire);
         self.worker.counters.add(Metric::Disconnects, 1);
-        let (session, will) = connected.channel.close(reason);
+        let (mut session, will) = connected.channel.close(reason);
+        // What another connection goes on with stays in the inbox, in order; anything else is settled here.
+        let mut items = connected.items;
+        if !matches!(disposal, Disposal::HandOver(_)) {
+            connected.inbox.go_offline();
+            items.extend(connected.inbox.take());
+        }
+        let config = self.worker.shared.config.load();
+        for item in items {
+            session.deliver_offline(
+                &item.batch,
+                item.range,
+                &item.delivery,
+                &config.mqtt,
+                now,
+                &self.worker.counters,
+            );
+        }
         state_counters(&connected.inbox, session.outbound());
         let parting = Parting {
             session,
@@ -118,7 +139,10 @@ impl ClientConnection {
     /// The session has ended: its will is published now, its unacknowledged shared messages go to others.
     fn end(&self, mut parting: Parting, now: Instant) {
         self.hand_orphans_over(&mut parting, now);
-        parting.session.outbound_mut().discard(&self.worker.counters);
+        parting
+            .session
+            .outbound_mut()
+            .discard(&self.worker.counters);
         if let Some(will) = parting.will {
             self.publish_will(&will, now);
         }

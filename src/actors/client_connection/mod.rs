@@ -35,7 +35,7 @@ use self::{close::Disposal, drive::Drive};
 use super::Worker;
 use crate::{
     config::TcpListener,
-    messages::{Inbox, InboxItem, SessionCommand, WorkerLoad},
+    messages::{EndSession, Inbox, InboxItem, Owner, SessionCommand, WorkerLoad},
     routing::RetainedCursor,
     session::{Channel, CloseReason, Delivery},
     transport::Transport,
@@ -141,11 +141,18 @@ impl ClientConnection {
             overloaded: None,
         })
     }
-
 }
 
 impl Drop for ClientConnection {
     fn drop(&mut self) {
+        // Only a fault ends an actor that has not parted from its session: the session ends with it.
+        if let Phase::Connected(connected) = &self.phase {
+            connected.inbox.set_owner(Owner::Nobody);
+            self.worker.shared.registry.end.do_send(EndSession {
+                client_id: connected.channel.client_id().clone(),
+                generation: connected.generation,
+            });
+        }
         self.worker
             .connections
             .set(self.worker.connections.get().saturating_sub(1));
