@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Recipient};
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::oneshot, time::sleep};
 
@@ -18,7 +18,7 @@ use crate::{
         SessionStore, Shared, StatsCollector, SubscriptionRegistry, Worker,
     },
     config::Config,
-    listeners::{self, Acceptor, Balance, WorkerHandle},
+    listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
     messages::{CloseClients, StopAccepting, WorkerLoad},
     routing::RouteTable,
     session::CloseReason,
@@ -35,6 +35,7 @@ pub struct Broker {
     mqtt: Vec<(String, SocketAddr)>,
     shared: Shared,
     acceptors: Vec<Addr<Acceptor>>,
+    balancer: Option<Addr<Balancer>>,
     arbiters: Vec<Arbiter>,
     registry: Addr<SubscriptionRegistry>,
     config: Addr<ConfigManager>,
@@ -80,6 +81,7 @@ impl Broker {
         let stats = StatsCollector::new(counters, worker).start();
         let manager = ConfigManager::new(source, config).start();
 
+        let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
         let balance = Rc::new(Balance::new(handles));
         let mut mqtt = Vec::new();
         let mut acceptors = Vec::new();
@@ -94,6 +96,7 @@ impl Broker {
             mqtt,
             shared,
             acceptors,
+            balancer,
             arbiters,
             registry,
             config: manager,
@@ -125,6 +128,9 @@ impl Broker {
     pub async fn stop(self) {
         for acceptor in &self.acceptors {
             acceptor.do_send(StopAccepting);
+        }
+        if let Some(balancer) = &self.balancer {
+            balancer.do_send(StopAccepting);
         }
         // The registry knows the clients; when it has answered, all of them are told.
         let told = self.registry.send(CloseClients(CloseReason::ShuttingDown));
@@ -189,7 +195,10 @@ async fn start_worker(
         let load = Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT));
         let host = ConnectionHost::new(Worker::new(shared, counters, load)).start();
         WorkerHandle {
-            accepted: Recipient::from(host),
+            accepted: host.clone().recipient(),
+            moved: host.clone().recipient(),
+            count_busy: host.clone().recipient(),
+            relieve: host.recipient(),
             metrics: Handle::current().metrics(),
         }
     })

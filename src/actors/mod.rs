@@ -22,9 +22,9 @@ mod stats_collector;
 mod subscription_registry;
 mod worker;
 
-pub use client_connection::{ClientConnection, Door};
+pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};
-pub use connection_host::{Accepted, ConnectionHost};
+pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};
 pub use retained_messages::RetainedMessages;
 pub use router::Router;
 pub use session_store::SessionStore;

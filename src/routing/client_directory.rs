@@ -166,7 +166,7 @@ impl<T: Target> ClientDirectory<T> {
     }
 
     /// Opens a session for a connection: a new one, or, unless it is to `start_anew`, the one there is.
-    /// `new_target` makes the place for a new session's messages.
+    /// `new_target` makes the place for a new session's messages; it is given the connection's number.
     ///
     /// # Errors
     /// [`DirectoryFull`] when there are `max_sessions` already and the client is not among them.
@@ -176,7 +176,7 @@ impl<T: Target> ClientDirectory<T> {
         info: ClientInfo,
         start_anew: bool,
         max_sessions: usize,
-        new_target: impl FnOnce() -> Arc<T>,
+        new_target: impl FnOnce(u64) -> Arc<T>,
     ) -> Result<Opened<T>, DirectoryFull> {
         let full = self.clients.len() >= max_sessions;
         let known = self.clients.get_mut(&client_id);
@@ -206,7 +206,7 @@ impl<T: Target> ClientDirectory<T> {
                 connected: old.connected,
             },
         };
-        let target = new_target();
+        let target = new_target(generation);
         self.connected += 1;
         self.clients.insert(
             client_id,
@@ -347,7 +347,7 @@ mod tests {
     ) -> Opened<Place> {
         let anew = info.clean_start;
         directory
-            .open(id.into(), info, anew, 10, || Arc::new(Place(place)))
+            .open(id.into(), info, anew, 10, |_| Arc::new(Place(place)))
             .unwrap()
     }
 
@@ -429,16 +429,16 @@ mod tests {
     fn limits_hold() {
         let mut directory = ClientDirectory::default();
         let opened = directory
-            .open("a".into(), info(true, 0), true, 1, || Arc::new(Place(1)))
+            .open("a".into(), info(true, 0), true, 1, |_| Arc::new(Place(1)))
             .unwrap();
         assert!(
             directory
-                .open("b".into(), info(true, 0), true, 1, || Arc::new(Place(2)))
+                .open("b".into(), info(true, 0), true, 1, |_| Arc::new(Place(2)))
                 .is_err()
         );
         assert!(
             directory
-                .open("a".into(), info(true, 0), true, 1, || Arc::new(Place(3)))
+                .open("a".into(), info(true, 0), true, 1, |_| Arc::new(Place(3)))
                 .is_ok()
         );
         let generation = opened.generation + 1;

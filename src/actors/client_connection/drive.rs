@@ -83,7 +83,9 @@ impl ClientConnection {
         self.deliver(now, cx);
         self.write(cx);
         self.state();
-        cx.waker().wake_by_ref();
+        if !self.move_if_asked(ctx) {
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// Nothing more can be done now.
@@ -98,6 +100,8 @@ impl ClientConnection {
         if self.watch_time(cx) {
             self.write(cx);
             self.drive_closing(ctx, cx);
+        } else {
+            self.move_if_asked(ctx);
         }
     }
 
@@ -170,7 +174,7 @@ impl ClientConnection {
         match &self.phase {
             Phase::AwaitingConnect { .. } => true,
             Phase::Connected(connected) => !connected.asking,
-            Phase::Opening { .. } | Phase::Closing { .. } => false,
+            Phase::Opening { .. } | Phase::Closing { .. } | Phase::Moved { .. } => false,
         }
     }
 
@@ -308,7 +312,7 @@ impl ClientConnection {
             Phase::AwaitingConnect { deadline } | Phase::Closing { deadline, .. } => {
                 Some(*deadline)
             }
-            Phase::Opening { .. } => None,
+            Phase::Opening { .. } | Phase::Moved { .. } => None,
             Phase::Connected(connected) => connected.channel.deadline(),
         }
     }
@@ -354,7 +358,7 @@ impl ClientConnection {
                 self.worker.counters.add(Metric::KeepAliveTimeouts, 1);
                 self.close(&CloseReason::KeepAliveTimeout);
             }
-            Phase::Closing { .. } | Phase::Opening { .. } => {}
+            Phase::Closing { .. } | Phase::Opening { .. } | Phase::Moved { .. } => {}
         }
         true
     }

@@ -195,7 +195,7 @@ async fn open_session(
         Ok(Ok(session)) => Ok((opened, Some(session))),
         Ok(Err(_)) | Err(_) => {
             // So that the end of the lost session is not taken for the end of this connection.
-            opened.inbox.set_owner(Owner::Nobody);
+            opened.inbox.pass_on(opened.generation, || Owner::Nobody);
             Ok((answer(registry.send(again).await)?, None))
         }
     }
