@@ -17,7 +17,7 @@ use crate::{
         ConfigManager, ConfigSource, ConnectionHost, RegistryHandles, RetainedMessages,
         SessionStore, Shared, StatsCollector, SubscriptionRegistry, Worker,
     },
-    config::Config,
+    config::{BindAddr, Config},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
     messages::{CloseClients, StopAccepting, WorkerLoad},
     routing::RouteTable,
@@ -51,7 +51,9 @@ impl Broker {
         let mut sockets = Vec::new();
         for (name, listener) in &config.listeners.tcp {
             if listener.enable {
-                sockets.extend(listeners::open(name, listener)?);
+                let opened = listeners::open(name, listener)
+                    .map_err(|error| cannot_listen(&listener.bind, &error))?;
+                sockets.extend(opened);
             }
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -144,6 +146,17 @@ impl Broker {
             arbiter.stop();
         }
     }
+}
+
+/// Says what an error of a listener is about.
+fn cannot_listen(bind: &BindAddr, error: &io::Error) -> io::Error {
+    // The error begins with the address, which is another than `bind` only if that is a name.
+    let (bind, text) = (bind.to_string(), error.to_string());
+    let rest = text
+        .strip_prefix(&bind)
+        .and_then(|rest| rest.strip_prefix(": "));
+    let why = rest.unwrap_or(&text);
+    io::Error::new(error.kind(), format!("cannot listen on {bind}: {why}"))
 }
 
 /// Starts the actors of the control thread.
