@@ -32,8 +32,10 @@ pub struct PersistentMap<K, V> {
 #[derive(Clone, Debug)]
 enum Node<K, V> {
     Leaf(Vec<Entry<K, V>>),
-    Branch(Box<[Option<Arc<Node<K, V>>>; FANOUT]>),
+    Branch(Box<[Child<K, V>; FANOUT]>),
 }
+
+type Child<K, V> = Option<Arc<Node<K, V>>>;
 
 #[derive(Clone, Debug)]
 struct Entry<K, V> {

@@ -280,6 +280,10 @@ impl Outbound {
 
     fn enqueue(&mut self, queued: Queued, limits: &Mqtt, counters: &Counters) {
         let size = queued.message.size();
+        if size > limits.max_mqueue_bytes {
+            // No room that others could make would be enough.
+            return self.drop_one(DropReason::QueueFull, counters);
+        }
         let over = |of: &Self| {
             of.queue.len() >= limits.max_mqueue_len
                 || of.queue_bytes.saturating_add(size) > limits.max_mqueue_bytes
