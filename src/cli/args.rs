@@ -22,6 +22,12 @@ Exit codes:
   1  not done, for the reason on the standard error stream
   2  the command line is not understood";
 
+const CONTROL_EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  not done, for the reason on the standard error stream; also when no broker runs
+  2  the command line is not understood";
+
 const SIGNALS: &str = "\
 Signals to a running broker:
   SIGTERM, SIGINT  tell the clients and stop; a second one ends the process at once
@@ -60,7 +66,7 @@ pub(super) enum Command {
     /// Stop the running broker and wait until it has ended
     #[command(
         long_about = "Stop the broker of a pid file and wait until its process has ended, at most 15 seconds.",
-        after_long_help = format!("{EXIT_CODES}\n     (also when no broker runs)\n\n\
+        after_long_help = format!("{CONTROL_EXIT_CODES}\n\n\
             Examples:\n  nanomq stop\n  nanomq stop --conf /etc/nanomq.conf")
     )]
     Stop(ControlArgs),
@@ -78,7 +84,7 @@ pub(super) enum Command {
             It reads the file that it was started with and its own environment and command line again, applies what\n\
             can change while it runs, and logs what waits for a restart. A file with errors changes nothing.\n\
             --conf only tells where the pid file is; it is checked before the broker is told.",
-        after_long_help = format!("{EXIT_CODES}\n     (also when no broker runs)\n\n\
+        after_long_help = format!("{CONTROL_EXIT_CODES}\n\n\
             Example:\n  nanomq reload --conf /etc/nanomq.conf")
     )]
     Reload(ControlArgs),
