@@ -100,6 +100,7 @@ impl Broker {
             true => None,
             false => {
                 let state = ApiState {
+                    auth_type: http_config.auth_type,
                     config: manager.clone().recipient(),
                     stats: stats.clone().recipient(),
                     clients: registry.clone().recipient(),

@@ -6,14 +6,19 @@ use actix::{Message, Recipient};
 use tokio::time::timeout;
 
 use super::ApiError;
-use crate::messages::{GetClient, GetConfig, GetStats, ListClients, ListSubscriptions};
+use crate::{
+    config::HttpAuth,
+    messages::{GetClient, GetConfig, GetStats, ListClients, ListSubscriptions},
+};
 
 /// How long a handler waits for an actor.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The actors that the API shows.
+/// The actors that the API shows, and what does not change while it is served.
 #[derive(Clone)]
 pub struct ApiState {
+    /// How users are known. Unlike the credentials it takes a restart to change.
+    pub auth_type: HttpAuth,
     /// Knows the configuration as it runs.
     pub config: Recipient<GetConfig>,
     /// Knows the counters and the time since the start.
