@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,6 +17,7 @@ use crate::{
         ConfigManager, ConfigSource, ConnectionHost, RegistryHandles, RetainedMessages,
         SessionStore, Shared, StatsCollector, SubscriptionRegistry, Worker,
     },
+    api::{ApiState, HttpServer},
     config::{BindAddr, Config},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
     messages::{CloseClients, StopAccepting, WorkerLoad},
@@ -29,10 +30,13 @@ use crate::{
 const WORKER_LOAD_LIMIT: usize = 32 << 20;
 /// How long clients get to read their farewell when the broker stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections to the HTTP API that may wait in the kernel to be accepted.
+const HTTP_BACKLOG: u32 = 128;
 
 /// A broker that runs. It belongs to the actix system of the thread that started it.
 pub struct Broker {
     mqtt: Vec<(String, SocketAddr)>,
+    http: Option<HttpServer>,
     shared: Shared,
     acceptors: Vec<Addr<Acceptor>>,
     balancer: Option<Addr<Balancer>>,
@@ -56,6 +60,8 @@ impl Broker {
                 sockets.extend(opened);
             }
         }
+        let http_sockets = open_http(&config)?;
+        let http_config = config.http_server.clone();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.system.workers(cores);
         let config = Arc::new(ArcSwap::from_pointee(config));
@@ -94,8 +100,23 @@ impl Broker {
             let acceptor = Acceptor::new(socket, door, balance.clone(), own.clone())?;
             acceptors.push(acceptor.start());
         }
+        let http = match http_sockets.is_empty() {
+            true => None,
+            false => {
+                let state = ApiState {
+                    auth_type: http_config.auth_type,
+                    config: manager.clone().recipient(),
+                    stats: stats.clone().recipient(),
+                    clients: registry.clone().recipient(),
+                    client: registry.clone().recipient(),
+                    subscriptions: registry.clone().recipient(),
+                };
+                Some(HttpServer::start(http_sockets, state, &http_config)?)
+            }
+        };
         Ok(Self {
             mqtt,
+            http,
             shared,
             acceptors,
             balancer,
@@ -109,6 +130,11 @@ impl Broker {
     /// Where the MQTT listeners listen, by name.
     pub fn mqtt(&self) -> &[(String, SocketAddr)] {
         &self.mqtt
+    }
+
+    /// Where the HTTP API listens, unless it is switched off.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http.as_ref()?.addresses().first().copied()
     }
 
     /// The registry.
@@ -128,6 +154,9 @@ impl Broker {
 
     /// Stops accepting, tells every client `[MQTT-4.13.2-1]`, and ends the threads.
     pub async fn stop(self) {
+        if let Some(http) = self.http {
+            http.stop().await;
+        }
         for acceptor in &self.acceptors {
             acceptor.do_send(StopAccepting);
         }
@@ -157,6 +186,26 @@ fn cannot_listen(bind: &BindAddr, error: &io::Error) -> io::Error {
         .and_then(|rest| rest.strip_prefix(": "));
     let why = rest.unwrap_or(&text);
     io::Error::new(error.kind(), format!("cannot listen on {bind}: {why}"))
+}
+
+/// Opens the sockets of the HTTP API: one for each address that its host name stands for, none if it is off.
+fn open_http(config: &Config) -> io::Result<Vec<TcpListener>> {
+    let http = &config.http_server;
+    if !http.enable {
+        return Ok(Vec::new());
+    }
+    let bind = http
+        .bind()
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let open = |addresses: Vec<SocketAddr>| {
+        addresses
+            .into_iter()
+            .map(|address| listeners::listen(address, HTTP_BACKLOG))
+            .collect()
+    };
+    bind.resolve()
+        .and_then(open)
+        .map_err(|error| cannot_listen(&bind, &error))
 }
 
 /// Starts the actors of the control thread.

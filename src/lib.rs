@@ -20,6 +20,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod actors;
+pub mod api;
 pub mod auth;
 pub mod broker;
 pub mod cli;

@@ -167,15 +167,21 @@ fn the_background_broker_is_ready_when_the_command_returns_and_stop_ends_it() {
 #[test]
 fn an_address_in_use_is_told_on_the_terminal() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
+    let address = taken.local_addr().unwrap();
     let setup = Setup::new();
-    setup.configure(&address, "");
-    for words in [&["start"][..], &["start", "-d"]] {
-        let output = setup.run(words);
-        assert_eq!(output.status.code(), Some(1), "{words:?}");
-        let expected = format!("nanomq: cannot listen on {address}: Address already in use\n");
-        assert!(stderr(&output).ends_with(&expected), "{}", stderr(&output));
-        assert!(!setup.pid_file().exists());
+    let http = format!(
+        "http_server {{ enable = true, ip_addr = \"127.0.0.1\", port = {} }}",
+        address.port()
+    );
+    for (bind, more) in [(&*address.to_string(), ""), ("127.0.0.1:0", &http)] {
+        setup.configure(bind, more);
+        for words in [&["start"][..], &["start", "-d"]] {
+            let output = setup.run(words);
+            assert_eq!(output.status.code(), Some(1), "{words:?}");
+            let expected = format!("nanomq: cannot listen on {address}: Address already in use\n");
+            assert!(stderr(&output).ends_with(&expected), "{}", stderr(&output));
+            assert!(!setup.pid_file().exists());
+        }
     }
 }
 
