@@ -13,7 +13,8 @@ const FILTER: &str = "NANOMQ_LOG";
 /// Starts logging. To be called once.
 ///
 /// The level is `log`'s own maximum, which a reload can change while the broker runs; the logger itself lets everything
-/// of the broker through, and of the libraries below it what is at least a warning. With `NANOMQ_LOG` its filter decides, and the maximum is the most that the filter asks for.
+/// of the broker through, and of the libraries below it what is at least a warning. With `NANOMQ_LOG` its filter
+/// decides, and the maximum is the most that the filter asks for.
 pub(super) fn init(level: LogLevel) {
     let filter = env::var(FILTER).ok().filter(|filter| !filter.is_empty());
     let mut builder = Builder::new();
