@@ -40,7 +40,8 @@ pub struct Broker {
     shared: Shared,
     acceptors: Vec<Addr<Acceptor>>,
     balancer: Option<Addr<Balancer>>,
-    arbiters: Vec<Arbiter>,
+    /// Ends the threads when it is dropped.
+    _threads: Threads,
     registry: Addr<SubscriptionRegistry>,
     config: Addr<ConfigManager>,
     stats: Addr<StatsCollector>,
@@ -66,21 +67,19 @@ impl Broker {
         let workers = config.system.workers(cores);
         let config = Arc::new(ArcSwap::from_pointee(config));
 
-        let control = Arbiter::try_new()?;
+        let mut threads = Threads(Vec::new());
+        let control = threads.start()?;
         let control_counters = Arc::new(Counters::default());
-        let (shared, registry) = start_control(&control, &config, &control_counters).await?;
+        let (shared, registry) = start_control(control, &config, &control_counters).await?;
 
-        let mut arbiters = Vec::new();
         let mut handles = Vec::new();
         let mut counters = vec![control_counters];
         for _ in 0..workers {
-            let arbiter = Arbiter::try_new()?;
+            let arbiter = threads.start()?;
             let own = Arc::new(Counters::default());
-            handles.push(start_worker(&arbiter, shared.clone(), own.clone()).await?);
+            handles.push(start_worker(arbiter, shared.clone(), own.clone()).await?);
             counters.push(own);
-            arbiters.push(arbiter);
         }
-        arbiters.push(control);
 
         let own = Arc::new(Counters::default());
         counters.push(own.clone());
@@ -120,7 +119,7 @@ impl Broker {
             shared,
             acceptors,
             balancer,
-            arbiters,
+            _threads: threads,
             registry,
             config: manager,
             stats,
@@ -171,9 +170,6 @@ impl Broker {
                 sleep(Duration::from_millis(10)).await;
             }
         }
-        for arbiter in &self.arbiters {
-            arbiter.stop();
-        }
     }
 }
 
@@ -206,6 +202,26 @@ fn open_http(config: &Config) -> io::Result<Vec<TcpListener>> {
     bind.resolve()
         .and_then(open)
         .map_err(|error| cannot_listen(&bind, &error))
+}
+
+/// The threads of a broker; they end when this is dropped.
+struct Threads(Vec<Arbiter>);
+
+impl Threads {
+    fn start(&mut self) -> io::Result<&Arbiter> {
+        self.0.push(Arbiter::try_new()?);
+        self.0
+            .last()
+            .ok_or_else(|| io::Error::other("a thread of the broker could not be started"))
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for arbiter in &self.0 {
+            arbiter.stop();
+        }
+    }
 }
 
 /// Starts the actors of the control thread.
