@@ -166,7 +166,8 @@ impl Broker {
         let told = self.registry.send(CloseClients(CloseReason::ShuttingDown));
         let deadline = Instant::now() + STOP_TIMEOUT;
         if told.await.is_ok() {
-            while self.shared.gauges.connections.get() > 0 && Instant::now() < deadline {
+            let gauges = &self.shared.gauges;
+            while gauges.connections.get() + gauges.closing.get() > 0 && Instant::now() < deadline {
                 sleep(Duration::from_millis(10)).await;
             }
         }

@@ -6,7 +6,7 @@ use actix::{Actor, Context, Handler};
 use arc_swap::ArcSwap;
 
 use crate::{
-    config::{Config, FileForm, HttpServer, Log, Overrides, Severity, Strictness, changes},
+    config::{self, Config, FileForm, HttpServer, Log, Overrides, Severity, Strictness, changes},
     messages::{GetConfig, ReloadConfig, ReloadReport},
 };
 
@@ -38,7 +38,7 @@ impl ConfigManager {
             self.source.path.as_deref(),
             self.source.form,
             Strictness::Start,
-            std::env::vars(),
+            config::environment(),
             &self.source.overrides,
         );
         let loaded = match loaded {
@@ -61,7 +61,9 @@ impl ConfigManager {
                 false => report.needs_restart.push(change.key),
             }
         }
-        log::set_max_level(loaded.config.log.level.into());
+        if loaded.config.log.level != old.log.level {
+            log::set_max_level(loaded.config.log.level.into());
+        }
         self.running.store(Arc::new(hot_parts(&old, loaded.config)));
         report
     }

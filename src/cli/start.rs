@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     actors::ConfigSource,
-    config::{Config, Loaded, Overrides, Problem, Strictness},
+    config::{self, Config, Loaded, Overrides, Problem, Strictness},
 };
 
 /// The variable that names the configuration file.
@@ -66,8 +66,14 @@ pub(super) fn load(file: &FileArgs, overrides: Overrides) -> Result<Start, Failu
     let (form, strictness) = (file.form(), Strictness::Start);
     let Loaded {
         config, warnings, ..
-    } = Config::load(path.as_deref(), form, strictness, environment(), &overrides)
-        .map_err(Failure::Config)?;
+    } = Config::load(
+        path.as_deref(),
+        form,
+        strictness,
+        config::environment(),
+        &overrides,
+    )
+    .map_err(Failure::Config)?;
     let pid_file = match config.system.pid_file.as_os_str().is_empty() {
         true => env::temp_dir().join("nanomq").join("nanomq.pid"),
         false => config.system.pid_file.clone(),
@@ -96,12 +102,6 @@ pub(super) fn config_path(file: &FileArgs) -> Option<PathBuf> {
         path.is_file().then_some(path)
     };
     given.or_else(named).or_else(beside)
-}
-
-/// The environment, without what is not text: no variable of ours can be that.
-fn environment() -> impl Iterator<Item = (String, String)> {
-    env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// A path that stays the same when the current folder changes.

@@ -46,6 +46,7 @@ impl ClientConnection {
                 finished: false,
             },
         );
+        self.worker.shared.gauges.closing.increment();
         self.waiting.clear();
         if let CloseReason::Violation(violation) = reason {
             self.worker.counters.add_error(violation.kind_name());

@@ -180,7 +180,11 @@ impl Drop for ClientConnection {
         self.worker
             .connections
             .set(self.worker.connections.get().saturating_sub(1));
-        self.worker.shared.gauges.sockets.decrement();
+        let gauges = &self.worker.shared.gauges;
+        gauges.sockets.decrement();
+        if let Phase::Closing { .. } = self.phase {
+            gauges.closing.decrement();
+        }
         self.door.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
