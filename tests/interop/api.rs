@@ -59,7 +59,7 @@ fn wrong_or_missing_credentials_are_refused() {
         (None, 104),
         (Some(("admin", "wrong")), 103),
         (Some(("nobody", "public")), 103),
-        (Some(("admin", "")), 103),
+        (Some(("admin", "")), 104),
     ];
     for (login, code) in cases {
         for path in ["/api/v4/brokers", "/api/v4/clients", "/api/v4/no/such/path"] {
