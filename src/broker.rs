@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Recipient};
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
 use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, sync::oneshot, time::sleep};
 
@@ -17,8 +17,9 @@ use crate::{
         ConfigManager, ConfigSource, ConnectionHost, RegistryHandles, RetainedMessages,
         SessionStore, Shared, StatsCollector, SubscriptionRegistry, Worker,
     },
-    config::Config,
-    listeners::{self, Acceptor, Balance, WorkerHandle},
+    api::{ApiState, HttpServer},
+    config::{BindAddr, Config},
+    listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
     messages::{CloseClients, StopAccepting, WorkerLoad},
     routing::RouteTable,
     session::CloseReason,
@@ -29,13 +30,18 @@ use crate::{
 const WORKER_LOAD_LIMIT: usize = 32 << 20;
 /// How long clients get to read their farewell when the broker stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections to the HTTP API that may wait in the kernel to be accepted.
+const HTTP_BACKLOG: u32 = 128;
 
 /// A broker that runs. It belongs to the actix system of the thread that started it.
 pub struct Broker {
     mqtt: Vec<(String, SocketAddr)>,
+    http: Option<HttpServer>,
     shared: Shared,
     acceptors: Vec<Addr<Acceptor>>,
-    arbiters: Vec<Arbiter>,
+    balancer: Option<Addr<Balancer>>,
+    /// Ends the threads when it is dropped.
+    _threads: Threads,
     registry: Addr<SubscriptionRegistry>,
     config: Addr<ConfigManager>,
     stats: Addr<StatsCollector>,
@@ -50,28 +56,30 @@ impl Broker {
         let mut sockets = Vec::new();
         for (name, listener) in &config.listeners.tcp {
             if listener.enable {
-                sockets.extend(listeners::open(name, listener)?);
+                let opened = listeners::open(name, listener)
+                    .map_err(|error| cannot_listen(&listener.bind, &error))?;
+                sockets.extend(opened);
             }
         }
+        let http_sockets = open_http(&config)?;
+        let http_config = config.http_server.clone();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.system.workers(cores);
         let config = Arc::new(ArcSwap::from_pointee(config));
 
-        let control = Arbiter::try_new()?;
+        let mut threads = Threads(Vec::new());
+        let control = threads.start()?;
         let control_counters = Arc::new(Counters::default());
-        let (shared, registry) = start_control(&control, &config, &control_counters).await?;
+        let (shared, registry) = start_control(control, &config, &control_counters).await?;
 
-        let mut arbiters = Vec::new();
         let mut handles = Vec::new();
         let mut counters = vec![control_counters];
         for _ in 0..workers {
-            let arbiter = Arbiter::try_new()?;
+            let arbiter = threads.start()?;
             let own = Arc::new(Counters::default());
-            handles.push(start_worker(&arbiter, shared.clone(), own.clone()).await?);
+            handles.push(start_worker(arbiter, shared.clone(), own.clone()).await?);
             counters.push(own);
-            arbiters.push(arbiter);
         }
-        arbiters.push(control);
 
         let own = Arc::new(Counters::default());
         counters.push(own.clone());
@@ -80,6 +88,7 @@ impl Broker {
         let stats = StatsCollector::new(counters, worker).start();
         let manager = ConfigManager::new(source, config).start();
 
+        let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
         let balance = Rc::new(Balance::new(handles));
         let mut mqtt = Vec::new();
         let mut acceptors = Vec::new();
@@ -90,11 +99,27 @@ impl Broker {
             let acceptor = Acceptor::new(socket, door, balance.clone(), own.clone())?;
             acceptors.push(acceptor.start());
         }
+        let http = match http_sockets.is_empty() {
+            true => None,
+            false => {
+                let state = ApiState {
+                    auth_type: http_config.auth_type,
+                    config: manager.clone().recipient(),
+                    stats: stats.clone().recipient(),
+                    clients: registry.clone().recipient(),
+                    client: registry.clone().recipient(),
+                    subscriptions: registry.clone().recipient(),
+                };
+                Some(HttpServer::start(http_sockets, state, &http_config)?)
+            }
+        };
         Ok(Self {
             mqtt,
+            http,
             shared,
             acceptors,
-            arbiters,
+            balancer,
+            _threads: threads,
             registry,
             config: manager,
             stats,
@@ -104,6 +129,11 @@ impl Broker {
     /// Where the MQTT listeners listen, by name.
     pub fn mqtt(&self) -> &[(String, SocketAddr)] {
         &self.mqtt
+    }
+
+    /// Where the HTTP API listens, unless it is switched off.
+    pub fn http(&self) -> Option<SocketAddr> {
+        self.http.as_ref()?.addresses().first().copied()
     }
 
     /// The registry.
@@ -123,18 +153,73 @@ impl Broker {
 
     /// Stops accepting, tells every client `[MQTT-4.13.2-1]`, and ends the threads.
     pub async fn stop(self) {
+        if let Some(http) = self.http {
+            http.stop().await;
+        }
         for acceptor in &self.acceptors {
             acceptor.do_send(StopAccepting);
+        }
+        if let Some(balancer) = &self.balancer {
+            balancer.do_send(StopAccepting);
         }
         // The registry knows the clients; when it has answered, all of them are told.
         let told = self.registry.send(CloseClients(CloseReason::ShuttingDown));
         let deadline = Instant::now() + STOP_TIMEOUT;
         if told.await.is_ok() {
-            while self.shared.gauges.connections.get() > 0 && Instant::now() < deadline {
+            let gauges = &self.shared.gauges;
+            while gauges.connections.get() + gauges.closing.get() > 0 && Instant::now() < deadline {
                 sleep(Duration::from_millis(10)).await;
             }
         }
-        for arbiter in &self.arbiters {
+    }
+}
+
+/// Says what an error of a listener is about.
+fn cannot_listen(bind: &BindAddr, error: &io::Error) -> io::Error {
+    // The error begins with the address, which is another than `bind` only if that is a name.
+    let (bind, text) = (bind.to_string(), error.to_string());
+    let rest = text
+        .strip_prefix(&bind)
+        .and_then(|rest| rest.strip_prefix(": "));
+    let why = rest.unwrap_or(&text);
+    io::Error::new(error.kind(), format!("cannot listen on {bind}: {why}"))
+}
+
+/// Opens the sockets of the HTTP API: one for each address that its host name stands for, none if it is off.
+fn open_http(config: &Config) -> io::Result<Vec<TcpListener>> {
+    let http = &config.http_server;
+    if !http.enable {
+        return Ok(Vec::new());
+    }
+    let bind = http
+        .bind()
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let open = |addresses: Vec<SocketAddr>| {
+        addresses
+            .into_iter()
+            .map(|address| listeners::listen(address, HTTP_BACKLOG))
+            .collect()
+    };
+    bind.resolve()
+        .and_then(open)
+        .map_err(|error| cannot_listen(&bind, &error))
+}
+
+/// The threads of a broker; they end when this is dropped.
+struct Threads(Vec<Arbiter>);
+
+impl Threads {
+    fn start(&mut self) -> io::Result<&Arbiter> {
+        self.0.push(Arbiter::try_new()?);
+        self.0
+            .last()
+            .ok_or_else(|| io::Error::other("a thread of the broker could not be started"))
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for arbiter in &self.0 {
             arbiter.stop();
         }
     }
@@ -167,6 +252,7 @@ async fn start_control(
                 store_load: Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT)),
             },
             store_retained: retained.address().recipient(),
+            retained_load: Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT)),
             retained_pages: retained.address().recipient(),
         };
         let load = shared.registry.store_load.clone();
@@ -188,7 +274,10 @@ async fn start_worker(
         let load = Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT));
         let host = ConnectionHost::new(Worker::new(shared, counters, load)).start();
         WorkerHandle {
-            accepted: Recipient::from(host),
+            accepted: host.clone().recipient(),
+            moved: host.clone().recipient(),
+            count_busy: host.clone().recipient(),
+            relieve: host.recipient(),
             metrics: Handle::current().metrics(),
         }
     })

@@ -6,7 +6,7 @@ use actix::{Actor, Context, Handler};
 use arc_swap::ArcSwap;
 
 use crate::{
-    config::{Config, FileForm, Overrides, Severity, Strictness, changes},
+    config::{self, Config, FileForm, HttpServer, Log, Overrides, Severity, Strictness, changes},
     messages::{GetConfig, ReloadConfig, ReloadReport},
 };
 
@@ -38,7 +38,7 @@ impl ConfigManager {
             self.source.path.as_deref(),
             self.source.form,
             Strictness::Start,
-            std::env::vars(),
+            config::environment(),
             &self.source.overrides,
         );
         let loaded = match loaded {
@@ -61,14 +61,30 @@ impl ConfigManager {
                 false => report.needs_restart.push(change.key),
             }
         }
-        log::set_max_level(loaded.config.log.level.into());
-        // What needs a restart stays as it runs.
-        self.running.store(Arc::new(Config {
-            system: old.system.clone(),
-            listeners: old.listeners.clone(),
-            ..loaded.config
-        }));
+        if loaded.config.log.level != old.log.level {
+            log::set_max_level(loaded.config.log.level.into());
+        }
+        self.running.store(Arc::new(hot_parts(&old, loaded.config)));
         report
+    }
+}
+
+/// `new` as far as it can change while running; what needs a restart stays as it runs.
+fn hot_parts(running: &Config, new: Config) -> Config {
+    Config {
+        system: running.system.clone(),
+        listeners: running.listeners.clone(),
+        http_server: HttpServer {
+            username: new.http_server.username,
+            password: new.http_server.password,
+            ..running.http_server.clone()
+        },
+        log: Log {
+            level: new.log.level,
+            ..running.log.clone()
+        },
+        mqtt: new.mqtt,
+        auth: new.auth,
     }
 }
 
@@ -113,5 +129,33 @@ impl Handler<ReloadConfig> for ConfigManager {
             ),
         }
         report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LogLevel, Secret, TcpListener};
+
+    #[test]
+    fn what_can_change_while_running_is_what_the_table_of_keys_calls_hot() {
+        let running = Config::default();
+        let mut new = Config::default();
+        new.system.num_taskq_thread = 3;
+        new.listeners
+            .tcp
+            .insert("more".to_owned(), TcpListener::default());
+        new.http_server.port = 1;
+        new.http_server.max_body = 2;
+        new.http_server.username = "ann".to_owned();
+        new.http_server.password = Secret::new("x");
+        new.log.level = LogLevel::Error;
+        new.mqtt.max_qos = 1;
+        new.auth.allow_anonymous = false;
+        let merged = hot_parts(&running, new.clone());
+        let applied: Vec<_> = changes(&running, &merged).into_iter().collect();
+        assert!(!applied.is_empty() && applied.iter().all(|change| change.hot));
+        let waiting = changes(&merged, &new);
+        assert!(!waiting.is_empty() && waiting.iter().all(|change| !change.hot));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
-use actix::{Actor, Context, Handler, Message};
+use actix::{Actor, Context, Handler, Message, Recipient};
 
-use super::{ClientConnection, Worker, client_connection::Door};
+use super::{ClientConnection, Door, MoveRequest, MovedConnection, Worker};
 
 /// A socket that was accepted, for the worker to serve.
 #[derive(Debug, Message)]
@@ -16,6 +16,21 @@ pub struct Accepted {
     pub peer: SocketAddr,
     /// The listener that accepted it.
     pub door: Arc<Door>,
+}
+
+/// Begins to count the busy connections of a worker.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct CountBusy;
+
+/// Has a part of the busy connections of a worker, as counted since [`CountBusy`], leave for another.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Relieve {
+    /// Takes them in.
+    pub to: Recipient<MovedConnection>,
+    /// Which part, 0 to 1.
+    pub part: f64,
 }
 
 /// One a worker. Its mailbox is bounded by the rate of accepting.
@@ -32,6 +47,43 @@ impl ConnectionHost {
 
 impl Actor for ConnectionHost {
     type Context = Context<Self>;
+}
+
+impl Handler<CountBusy> for ConnectionHost {
+    type Result = ();
+
+    fn handle(&mut self, _: CountBusy, _: &mut Self::Context) {
+        self.worker
+            .census
+            .set(self.worker.census.get().wrapping_add(1));
+        self.worker.busy_connections.set(0);
+        *self.worker.moving.borrow_mut() = None;
+    }
+}
+
+impl Handler<Relieve> for ConnectionHost {
+    type Result = ();
+
+    fn handle(&mut self, told: Relieve, _: &mut Self::Context) {
+        let connections = (self.worker.busy_connections.get() as f64 * told.part) as usize;
+        *self.worker.moving.borrow_mut() = (connections > 0).then_some(MoveRequest {
+            to: told.to,
+            connections,
+        });
+    }
+}
+
+impl Handler<MovedConnection> for ConnectionHost {
+    type Result = ();
+
+    fn handle(&mut self, moved: MovedConnection, _: &mut Self::Context) {
+        match ClientConnection::from_moved(self.worker.clone(), moved) {
+            Ok(connection) => {
+                connection.start();
+            }
+            Err(error) => log::warn!("a connection was lost on its way to another worker: {error}"),
+        }
+    }
 }
 
 impl Handler<Accepted> for ConnectionHost {

@@ -6,7 +6,7 @@
 //! | [`ClientConnection`] | one a socket | a worker | `SessionCommand` | publishers pause while its worker has too much waiting, see [`WorkerLoad`](crate::messages::WorkerLoad) |
 //! | [`ConnectionHost`] | one a worker | a worker | `Accepted` | the acceptors' rate |
 //! | [`SubscriptionRegistry`] | 1 | control arbiter | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
-//! | [`RetainedMessages`] | 1 | control arbiter | `StoreRetained`, `RetainedPageRequest` | askers wait; stores are bounded by the publishers' batches |
+//! | [`RetainedMessages`] | 1 | control arbiter | `StoreRetained`, `RetainedPageRequest` | askers wait; publishers pause while too much is on its way |
 //! | [`SessionStore`] | 1 | control arbiter | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig` | askers wait |
@@ -22,9 +22,9 @@ mod stats_collector;
 mod subscription_registry;
 mod worker;
 
-pub use client_connection::{ClientConnection, Door};
+pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};
-pub use connection_host::{Accepted, ConnectionHost};
+pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};
 pub use retained_messages::RetainedMessages;
 pub use router::Router;
 pub use session_store::SessionStore;

@@ -83,6 +83,7 @@ impl Handler<StoreRetained> for RetainedMessages {
         let lifetime = config.mqtt.retained_expiry_interval;
         drop(config);
         let mut message = told.0;
+        self.shared.retained_load.remove(message.size());
         if !lifetime.is_zero()
             && let Some(at) = Instant::now().checked_add(lifetime)
         {
@@ -90,7 +91,9 @@ impl Handler<StoreRetained> for RetainedMessages {
         }
         let outcome = self.store.store(message);
         if outcome == StoreOutcome::Full {
-            log::debug!("a message was not retained: mqtt.max_retained_messages or max_retained_bytes is reached");
+            log::debug!(
+                "a message was not retained: mqtt.max_retained_messages or max_retained_bytes is reached"
+            );
             self.counters.add(Metric::DroppedRetainedFull, 1);
         }
         self.changed(ctx);

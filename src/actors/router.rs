@@ -22,6 +22,7 @@ const REMEMBERED_TOPICS: usize = 8192;
 pub struct Router {
     table: Arc<RouteTable<Inbox>>,
     store_retained: Recipient<StoreRetained>,
+    retained_load: Arc<WorkerLoad>,
     counters: Arc<Counters>,
     snapshot: Arc<Snapshot<Inbox>>,
     remembered: HashMap<Box<str>, Arc<Routes<Inbox>>, foldhash::fast::RandomState>,
@@ -41,6 +42,7 @@ impl Router {
         Self {
             table: shared.routes.clone(),
             store_retained: shared.store_retained.clone(),
+            retained_load: shared.retained_load.clone(),
             counters,
             snapshot: Arc::clone(&shared.routes.load()),
             remembered: HashMap::default(),
@@ -54,7 +56,12 @@ impl Router {
     }
 
     /// Begins with the messages of one chunk.
-    pub fn start<'a>(&'a mut self, publisher: &'a Arc<Inbox>, chunk: &'a Bytes, now: Instant) -> Pass<'a> {
+    pub fn start<'a>(
+        &'a mut self,
+        publisher: &'a Arc<Inbox>,
+        chunk: &'a Bytes,
+        now: Instant,
+    ) -> Pass<'a> {
         self.refresh();
         Pass {
             router: self,
@@ -198,9 +205,13 @@ impl Pass<'_> {
 
     /// Retains a message before the routes are read for it.
     fn retain(&mut self, message: &MessageRef<'_>) {
-        self.router
-            .store_retained
-            .do_send(StoreRetained(Arc::new(message.to_message())));
+        let message = Arc::new(message.to_message());
+        let load = &self.router.retained_load;
+        load.add(message.size());
+        if load.is_over() {
+            self.router.overloaded = Some(load.clone());
+        }
+        self.router.store_retained.do_send(StoreRetained(message));
         self.router.refresh();
     }
 }

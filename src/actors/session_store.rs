@@ -12,7 +12,7 @@ use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
 use super::Worker;
 use crate::{
-    messages::{AddressedCommand, EndSession, Inbox, KeptSession, SessionCommand},
+    messages::{AddressedCommand, EndSession, Inbox, KeptSession, Owner, SessionCommand},
     stats::Metric,
 };
 
@@ -98,6 +98,7 @@ impl SessionStore {
         }
         log::debug!("session of {client_id:?} has expired");
         kept.session.outbound_mut().discard(&self.worker.counters);
+        kept.inbox.pass_on(kept.generation, || Owner::Nobody);
         self.worker.shared.registry.end.do_send(EndSession {
             client_id: kept.inbox.client_id().clone(),
             generation: kept.generation,

@@ -65,16 +65,15 @@ impl Handler<OpenSession> for SubscriptionRegistry {
 
     fn handle(&mut self, ask: OpenSession, _: &mut Self::Context) -> Self::Result {
         let max_sessions = self.shared.config.load().mqtt.max_sessions;
-        let owner = Owner::Connection(ask.owner, ask.load);
-        let owner = Cell::new(Some(owner));
+        let owner = Cell::new(Owner::Connection(ask.owner, ask.load));
         let opened = self.directory.open(
             ask.client_id.clone(),
             ask.info,
             ask.start_anew,
             max_sessions,
-            || {
-                let owner = owner.take().unwrap_or(Owner::Nobody);
-                Arc::new(Inbox::new(ask.client_id.clone(), owner))
+            |generation| {
+                let owner = owner.replace(Owner::Nobody);
+                Arc::new(Inbox::new(ask.client_id.clone(), owner, generation))
             },
         )?;
         let mut resumed = None;
@@ -82,19 +81,17 @@ impl Handler<OpenSession> for SubscriptionRegistry {
             Previous::None => self.update_gauges(),
             Previous::Resumed { connected } => {
                 let (reply, state) = oneshot::channel();
-                opened
-                    .target
-                    .command(SessionCommand::HandOver(HandOver { reply }));
-                opened
-                    .target
-                    .set_owner(owner.take().unwrap_or(Owner::Nobody));
+                opened.target.give(
+                    owner.into_inner(),
+                    opened.generation,
+                    SessionCommand::HandOver(HandOver { reply }),
+                );
                 resumed = Some(state);
                 self.counters.add(Metric::Takeovers, connected.into());
                 self.update_gauges();
             }
             Previous::Ended { target, connected } => {
-                target.command(SessionCommand::Discard);
-                target.set_owner(Owner::Nobody);
+                target.give(Owner::Nobody, opened.generation, SessionCommand::Discard);
                 self.counters.add(Metric::Takeovers, connected.into());
                 self.publish_routes();
             }

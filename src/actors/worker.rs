@@ -11,7 +11,7 @@ use actix::Recipient;
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 
-use super::Router;
+use super::{MoveRequest, Router};
 use crate::{
     config::Config,
     messages::{
@@ -35,6 +35,8 @@ pub struct Shared {
     pub registry: RegistryHandles,
     /// To the retained messages.
     pub store_retained: Recipient<StoreRetained>,
+    /// Bytes on the way to the retained messages, for which publishers pause.
+    pub retained_load: Arc<WorkerLoad>,
     /// To the retained messages.
     pub retained_pages: Recipient<RetainedPageRequest>,
 }
@@ -74,6 +76,12 @@ pub struct Worker {
     pub scratch: RefCell<BytesMut>,
     /// Connections that run on this worker.
     pub connections: Cell<usize>,
+    /// Number of the current count of busy connections.
+    pub census: Cell<u32>,
+    /// Connections that did something since the current count began.
+    pub busy_connections: Cell<usize>,
+    /// Set while connections are to leave for another worker.
+    pub moving: RefCell<Option<MoveRequest>>,
 }
 
 impl Worker {
@@ -86,6 +94,9 @@ impl Worker {
             load,
             scratch: RefCell::default(),
             connections: Cell::new(0),
+            census: Cell::new(0),
+            busy_connections: Cell::new(0),
+            moving: RefCell::default(),
         })
     }
 

@@ -14,23 +14,18 @@ pub fn check_credentials(
     username: Option<&str>,
     password: Option<&[u8]>,
 ) -> Result<(), (ReasonCode, &'static str)> {
-    let listed = username.and_then(|username| auth.password.iter().find(|(user, _)| user == username));
+    let listed =
+        username.and_then(|username| auth.password.iter().find(|(user, _)| user == username));
     match listed {
         Some((_, secret)) => {
             let right = same(secret.expose().as_bytes(), password.unwrap_or_default());
             match right {
                 true => Ok(()),
-                false => Err((
-                    ReasonCode::BadUserNameOrPassword,
-                    "wrong password",
-                )),
+                false => Err((ReasonCode::BadUserNameOrPassword, "wrong password")),
             }
         }
         None if auth.allow_anonymous && (username.is_none() || auth.password.is_empty()) => Ok(()),
-        None if username.is_some() => Err((
-            ReasonCode::BadUserNameOrPassword,
-            "unknown user name",
-        )),
+        None if username.is_some() => Err((ReasonCode::BadUserNameOrPassword, "unknown user name")),
         None => Err((
             ReasonCode::NotAuthorized,
             "no user name, and auth.allow_anonymous is false",

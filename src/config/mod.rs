@@ -45,3 +45,9 @@ pub use units::{
     NEVER_EXPIRES, format_duration, format_size, parse_duration, parse_expiry, parse_seconds,
     parse_size,
 };
+
+/// The environment, for [`Config::load`], without variables that are not UTF-8.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

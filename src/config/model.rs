@@ -188,7 +188,7 @@ impl Default for Log {
 pub struct Auth {
     /// Whether a client without a user name may connect. Default true.
     pub allow_anonymous: bool,
-    /// User names and passwords, a map in the file, in its order. Default empty: any user name and password is accepted.
+    /// User names and passwords, a map in the file, in its order. Default empty.
     #[serde(with = "user_map")]
     pub password: Vec<(String, Secret)>,
 }

@@ -52,8 +52,7 @@ pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: 
         );
     }
     if !config.auth.allow_anonymous && config.auth.password.is_empty() {
-        let message =
-            "auth.password is empty, so a client needs a user name but any will do".to_owned();
+        let message = "auth.password is empty, so no client at all may connect".to_owned();
         warn("auth.allow_anonymous", message);
     }
     for (user, _) in config

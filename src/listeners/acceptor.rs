@@ -86,7 +86,10 @@ impl Acceptor {
                 let most = self.door.config.max_connections;
                 if most > 0 && self.door.open.load(Ordering::Relaxed) >= most {
                     self.counters.add(Metric::ConnectionsRefused, 1);
-                    self.log(now, "max_connections is reached: new connections are closed");
+                    self.log(
+                        now,
+                        "max_connections is reached: new connections are closed",
+                    );
                 } else if let Some(worker) = self.balance.pick(now) {
                     self.counters.add(Metric::ConnectionsAccepted, 1);
                     worker.accepted.do_send(Accepted {

@@ -12,7 +12,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub use acceptor::Acceptor;
-pub use balance::{Balance, WorkerHandle};
+pub use balance::{Balance, Balancer, WorkerHandle};
 
 use crate::{actors::Door, config};
 

@@ -65,6 +65,17 @@ struct State {
     items: Vec<InboxItem>,
     bytes: usize,
     owner: Owner,
+    /// Number of the connection that the registry gave the session to last. An owner may pass the inbox on only
+    /// as long as this is its own number.
+    generation: u64,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some(load) = self.owner.load() {
+            load.remove(self.bytes);
+        }
+    }
 }
 
 /// Figures of one client, written by the owner of its session and read for lists.
@@ -87,8 +98,8 @@ pub struct ClientCounters {
 }
 
 impl Inbox {
-    /// An empty inbox.
-    pub fn new(client_id: Arc<str>, owner: Owner) -> Self {
+    /// An empty inbox that belongs to the connection with this number.
+    pub fn new(client_id: Arc<str>, owner: Owner, generation: u64) -> Self {
         Self {
             client_id,
             online: AtomicBool::new(matches!(owner, Owner::Connection(..))),
@@ -96,6 +107,7 @@ impl Inbox {
                 items: Vec::new(),
                 bytes: 0,
                 owner,
+                generation,
             }),
             counters: ClientCounters::default(),
         }
@@ -115,6 +127,7 @@ impl Inbox {
             items,
             bytes: waiting,
             owner,
+            ..
         } = &mut *state;
         let load = owner.load()?;
         let first = items.is_empty();
@@ -145,10 +158,29 @@ impl Inbox {
         self.send(&self.lock().owner, command);
     }
 
-    /// Gives the inbox to a new owner, who is told at once if anything waits. From here on nothing reaches the
-    /// old one.
-    pub fn set_owner(&self, owner: Owner) {
+    /// The registry gives the inbox to a new connection, or to nobody; it sends what the old owner has to know
+    /// with `farewell`, after which nothing reaches that one.
+    pub fn give(&self, owner: Owner, generation: u64, farewell: SessionCommand) {
         let mut state = self.lock();
+        self.send(&state.owner, farewell);
+        state.generation = generation;
+        self.change_owner(&mut state, owner);
+    }
+
+    /// The owner with this number passes the inbox on to the one that `next` returns, who is told at once if
+    /// anything waits. False when the registry has given it to another connection meanwhile: then the registry's
+    /// farewell is on its way to the owner, and `next` was not called.
+    pub fn pass_on(&self, generation: u64, next: impl FnOnce() -> Owner) -> bool {
+        let mut state = self.lock();
+        if state.generation != generation {
+            return false;
+        }
+        let owner = next();
+        self.change_owner(&mut state, owner);
+        true
+    }
+
+    fn change_owner(&self, state: &mut State, owner: Owner) {
         if let Some(load) = state.owner.load() {
             load.remove(state.bytes);
         }
@@ -165,6 +197,11 @@ impl Inbox {
         if !state.items.is_empty() {
             self.send(&state.owner, SessionCommand::Drain);
         }
+    }
+
+    /// The owner's connection ends: shared subscriptions prefer other members from here on.
+    pub fn go_offline(&self) {
+        self.online.store(false, Ordering::Release);
     }
 
     fn send(&self, owner: &Owner, command: SessionCommand) {

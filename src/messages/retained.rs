@@ -6,7 +6,7 @@ use actix::Message;
 
 use crate::routing::RetainedCursor;
 
-/// Retains messages, or clears their topics. Sent *before* the publisher reads the routes: so a message that races
+/// Retains a message, or clears its topic. Sent *before* the publisher reads the routes: so a message that races
 /// with a new subscription reaches it at least one way.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

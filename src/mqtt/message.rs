@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Properties, Property, PropertiesBuf, ProtocolVersion, Publish, QoS};
+use super::{Properties, PropertiesBuf, Property, ProtocolVersion, Publish, QoS};
 
 /// Payloads of at least this many bytes are kept as a slice of what was read instead of being copied: below it a
 /// kept message would pin a chunk many times its size.

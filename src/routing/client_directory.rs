@@ -3,13 +3,7 @@
 //! Each connection of a client id gets a generation number; what an older generation asks for is refused, so that
 //! a connection that was taken over cannot change what its successor owns.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    ops::Bound,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, net::SocketAddr, ops::Bound, sync::Arc, time::SystemTime};
 
 use super::{Route, SubscriptionTree, Target};
 use crate::mqtt::{ProtocolVersion, SubscribeOptions, TopicFilter};
@@ -172,7 +166,7 @@ impl<T: Target> ClientDirectory<T> {
     }
 
     /// Opens a session for a connection: a new one, or, unless it is to `start_anew`, the one there is.
-    /// `new_target` makes the place for a new session's messages.
+    /// `new_target` makes the place for a new session's messages; it is given the connection's number.
     ///
     /// # Errors
     /// [`DirectoryFull`] when there are `max_sessions` already and the client is not among them.
@@ -182,7 +176,7 @@ impl<T: Target> ClientDirectory<T> {
         info: ClientInfo,
         start_anew: bool,
         max_sessions: usize,
-        new_target: impl FnOnce() -> Arc<T>,
+        new_target: impl FnOnce(u64) -> Arc<T>,
     ) -> Result<Opened<T>, DirectoryFull> {
         let full = self.clients.len() >= max_sessions;
         let known = self.clients.get_mut(&client_id);
@@ -212,7 +206,7 @@ impl<T: Target> ClientDirectory<T> {
                 connected: old.connected,
             },
         };
-        let target = new_target();
+        let target = new_target(generation);
         self.connected += 1;
         self.clients.insert(
             client_id,
@@ -294,7 +288,7 @@ impl<T: Target> ClientDirectory<T> {
             subscription.options,
             subscription.subscription_id,
         );
-        self.tree.insert(&parsed, filter, route);
+        self.tree.insert(&parsed, filter, route, is_new);
         Ok(is_new)
     }
 
@@ -353,11 +347,16 @@ mod tests {
     ) -> Opened<Place> {
         let anew = info.clean_start;
         directory
-            .open(id.into(), info, anew, 10, || Arc::new(Place(place)))
+            .open(id.into(), info, anew, 10, |_| Arc::new(Place(place)))
             .unwrap()
     }
 
-    fn subscribe(directory: &mut ClientDirectory<Place>, id: &str, generation: u64, filter: &str) -> Result<bool, SubscribeError> {
+    fn subscribe(
+        directory: &mut ClientDirectory<Place>,
+        id: &str,
+        generation: u64,
+        filter: &str,
+    ) -> Result<bool, SubscribeError> {
         let subscription = StoredSubscription {
             options: SubscribeOptions::default(),
             subscription_id: None,
@@ -369,17 +368,26 @@ mod tests {
     fn a_kept_session_goes_on_with_its_subscriptions() {
         let mut directory = ClientDirectory::default();
         let first = open(&mut directory, "a", info(true, 60), 1);
-        assert_eq!(subscribe(&mut directory, "a", first.generation, "t/+"), Ok(true));
+        assert_eq!(
+            subscribe(&mut directory, "a", first.generation, "t/+"),
+            Ok(true)
+        );
         directory.keep("a", first.generation, 60);
         assert_eq!((directory.connected(), directory.len()), (0, 1));
         let second = open(&mut directory, "a", info(false, 60), 2);
-        assert!(matches!(second.previous, Previous::Resumed { connected: false }));
+        assert!(matches!(
+            second.previous,
+            Previous::Resumed { connected: false }
+        ));
         assert_eq!(second.target.0, 1);
         assert_eq!(directory.tree().routes("t/x").deliveries.len(), 1);
         // The first connection has no say any more.
         directory.keep("a", first.generation, 60);
         assert!(!directory.end("a", first.generation));
-        assert_eq!(subscribe(&mut directory, "a", first.generation, "u"), Err(SubscribeError::NotOwner));
+        assert_eq!(
+            subscribe(&mut directory, "a", first.generation, "u"),
+            Err(SubscribeError::NotOwner)
+        );
         assert_eq!((directory.connected(), directory.len()), (1, 1));
     }
 
@@ -403,7 +411,10 @@ mod tests {
             let new = open(&mut directory, "a", info(clean_start, 0), 2);
             match new.previous {
                 Previous::Resumed { connected: was } => assert!(resumed && was == connected),
-                Previous::Ended { target, connected: was } => {
+                Previous::Ended {
+                    target,
+                    connected: was,
+                } => {
                     assert!(!resumed && was == connected && target.0 == 1);
                 }
                 Previous::None => panic!("there was a session"),
@@ -417,13 +428,26 @@ mod tests {
     #[test]
     fn limits_hold() {
         let mut directory = ClientDirectory::default();
-        let opened = directory.open("a".into(), info(true, 0), true, 1, || Arc::new(Place(1))).unwrap();
-        assert!(directory.open("b".into(), info(true, 0), true, 1, || Arc::new(Place(2))).is_err());
-        assert!(directory.open("a".into(), info(true, 0), true, 1, || Arc::new(Place(3))).is_ok());
+        let opened = directory
+            .open("a".into(), info(true, 0), true, 1, |_| Arc::new(Place(1)))
+            .unwrap();
+        assert!(
+            directory
+                .open("b".into(), info(true, 0), true, 1, |_| Arc::new(Place(2)))
+                .is_err()
+        );
+        assert!(
+            directory
+                .open("a".into(), info(true, 0), true, 1, |_| Arc::new(Place(3)))
+                .is_ok()
+        );
         let generation = opened.generation + 1;
         assert_eq!(subscribe(&mut directory, "a", generation, "1"), Ok(true));
         assert_eq!(subscribe(&mut directory, "a", generation, "2"), Ok(true));
-        assert_eq!(subscribe(&mut directory, "a", generation, "3"), Err(SubscribeError::TooMany));
+        assert_eq!(
+            subscribe(&mut directory, "a", generation, "3"),
+            Err(SubscribeError::TooMany)
+        );
         assert_eq!(subscribe(&mut directory, "a", generation, "2"), Ok(false));
         assert!(directory.unsubscribe("a", generation, "1"));
         assert!(!directory.unsubscribe("a", generation, "1"));

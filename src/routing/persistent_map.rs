@@ -26,16 +26,16 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 /// See the module's description.
 #[derive(Clone, Debug)]
 pub struct PersistentMap<K, V> {
-    root: Child<K, V>,
+    root: Option<Arc<Node<K, V>>>,
 }
-
-type Child<K, V> = Option<Arc<Node<K, V>>>;
 
 #[derive(Clone, Debug)]
 enum Node<K, V> {
     Leaf(Vec<Entry<K, V>>),
     Branch(Box<[Child<K, V>; FANOUT]>),
 }
+
+type Child<K, V> = Option<Arc<Node<K, V>>>;
 
 #[derive(Clone, Debug)]
 struct Entry<K, V> {
@@ -192,7 +192,9 @@ fn entry_in<K: Hash + Eq + Clone, V: Clone>(
     if let Node::Leaf(entries) = node.as_ref()
         && entries.len() >= LEAF_MAX
         && shift < HASH_BITS
-        && !entries.iter().any(|entry| entry.hash == hash && entry.key == key)
+        && !entries
+            .iter()
+            .any(|entry| entry.hash == hash && entry.key == key)
     {
         *node = Arc::new(split(entries, shift));
     }
@@ -214,8 +216,8 @@ fn entry_in<K: Hash + Eq + Clone, V: Clone>(
             &mut entries[index].value
         }
         Node::Branch(children) => {
-            let child = children[slot(hash, shift)]
-                .get_or_insert_with(|| Arc::new(Node::Leaf(Vec::new())));
+            let child =
+                children[slot(hash, shift)].get_or_insert_with(|| Arc::new(Node::Leaf(Vec::new())));
             entry_in(child, hash, shift + BITS, key, default)
         }
     }

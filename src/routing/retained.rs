@@ -54,7 +54,9 @@ pub struct RetainedCursor {
 impl RetainedCursor {
     /// A look-up of the messages that match `filter`, a filter without its `$share/group/`.
     pub fn new(filter: &str) -> Self {
-        let first_wildcard = filter.split('/').position(|part| part == "+" || part == "#");
+        let first_wildcard = filter
+            .split('/')
+            .position(|part| part == "+" || part == "#");
         let prefix: Vec<&str> = filter
             .split('/')
             .take(first_wildcard.unwrap_or(usize::MAX))
@@ -274,7 +276,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::mqtt::{Properties, Property, PropertiesBuf, QoS, matches};
+    use crate::mqtt::{Properties, PropertiesBuf, Property, QoS, matches};
 
     const WIDE: RetainedLimits = RetainedLimits {
         messages: usize::MAX,
@@ -290,7 +292,14 @@ mod tests {
             Some(_) => buffer.as_properties(),
             None => Properties::EMPTY,
         };
-        Arc::new(Message::new(topic, payload.as_bytes(), QoS::AtMostOnce, true, properties, now))
+        Arc::new(Message::new(
+            topic,
+            payload.as_bytes(),
+            QoS::AtMostOnce,
+            true,
+            properties,
+            now,
+        ))
     }
 
     fn all(store: &RetainedStore, filter: &str, page: usize, now: Instant) -> Vec<String> {
@@ -307,7 +316,13 @@ mod tests {
 
     fn level() -> impl Strategy<Value = &'static str> {
         prop_oneof![
-            Just("a"), Just("a-"), Just("b"), Just(""), Just("$s"), Just("a\u{1}"), Just("\u{10ffff}")
+            Just("a"),
+            Just("a-"),
+            Just("b"),
+            Just(""),
+            Just("$s"),
+            Just("a\u{1}"),
+            Just("\u{10ffff}")
         ]
     }
 
@@ -342,22 +357,46 @@ mod tests {
     fn an_empty_payload_clears_and_a_new_message_replaces() {
         let now = Instant::now();
         let mut store = RetainedStore::new(WIDE);
-        assert_eq!(store.store(message("a", "1", None, now)), StoreOutcome::Stored);
-        assert_eq!(store.store(message("a", "22", None, now)), StoreOutcome::Stored);
+        assert_eq!(
+            store.store(message("a", "1", None, now)),
+            StoreOutcome::Stored
+        );
+        assert_eq!(
+            store.store(message("a", "22", None, now)),
+            StoreOutcome::Stored
+        );
         assert_eq!(store.len(), 1);
-        assert_eq!(store.store(message("a", "", None, now)), StoreOutcome::Cleared);
+        assert_eq!(
+            store.store(message("a", "", None, now)),
+            StoreOutcome::Cleared
+        );
         assert_eq!((store.len(), store.bytes()), (0, 0));
     }
 
     #[test]
     fn limits_refuse_new_topics_and_spare_old_ones() {
         let now = Instant::now();
-        let mut store = RetainedStore::new(RetainedLimits { messages: 1, bytes: 4096 });
-        assert_eq!(store.store(message("a", "1", None, now)), StoreOutcome::Stored);
-        assert_eq!(store.store(message("b", "1", None, now)), StoreOutcome::Full);
-        assert_eq!(store.store(message("a", "2", None, now)), StoreOutcome::Stored);
+        let mut store = RetainedStore::new(RetainedLimits {
+            messages: 1,
+            bytes: 4096,
+        });
+        assert_eq!(
+            store.store(message("a", "1", None, now)),
+            StoreOutcome::Stored
+        );
+        assert_eq!(
+            store.store(message("b", "1", None, now)),
+            StoreOutcome::Full
+        );
+        assert_eq!(
+            store.store(message("a", "2", None, now)),
+            StoreOutcome::Stored
+        );
         let big = "x".repeat(5000);
-        assert_eq!(store.store(message("a", &big, None, now)), StoreOutcome::Full);
+        assert_eq!(
+            store.store(message("a", &big, None, now)),
+            StoreOutcome::Full
+        );
         assert_eq!(all(&store, "#", 10, now), ["a"]);
     }
 

@@ -190,7 +190,11 @@ impl<T> Routes<T> {
     pub fn collect(mut matched: Vec<Route<T>>, groups: Vec<Arc<Group<T>>>, distinct: bool) -> Self {
         let mut deliveries = Vec::with_capacity(matched.len());
         if distinct {
-            deliveries.extend(matched.iter().map(|route| merge(std::slice::from_ref(route), |_| true)));
+            deliveries.extend(
+                matched
+                    .iter()
+                    .map(|route| merge(std::slice::from_ref(route), |_| true)),
+            );
         } else {
             matched.sort_by_key(|route| Arc::as_ptr(&route.target) as usize);
             for of_one in matched.chunk_by(|a, b| Arc::ptr_eq(&a.target, &b.target)) {

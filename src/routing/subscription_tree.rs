@@ -113,9 +113,16 @@ impl<T> Clone for Many<T> {
 }
 
 impl<T: Target> SubscriptionTree<T> {
-    /// Enters a subscription, or replaces the one the same session had on the same filter `[MQTT-3.8.4-3]`.
+    /// Enters a subscription, or replaces the one the same session had on the same filter `[MQTT-3.8.4-3]`;
+    /// `is_new` says that it had none, so that none is looked for among what may be very many.
     /// `full_filter` is the text of `filter`, which the tree may keep.
-    pub fn insert(&mut self, filter: &TopicFilter<'_>, full_filter: &Arc<str>, route: Route<T>) {
+    pub fn insert(
+        &mut self,
+        filter: &TopicFilter<'_>,
+        full_filter: &Arc<str>,
+        route: Route<T>,
+        is_new: bool,
+    ) {
         let slot = match filter.is_wildcard() {
             true => self.wildcards.slot_mut(filter.filter()),
             false => {
@@ -127,8 +134,8 @@ impl<T: Target> SubscriptionTree<T> {
             }
         };
         match filter.share() {
-            None => slot.insert(route),
-            Some(_) => slot.insert_shared(full_filter, route),
+            None => slot.insert(route, is_new),
+            Some(_) => slot.insert_shared(full_filter, route, is_new),
         }
     }
 
@@ -210,9 +217,7 @@ impl<T: Target> Level<T> {
             let child = match part {
                 "#" => return &mut level.multi,
                 "+" => level.single.get_or_insert_default(),
-                name => level
-                    .children
-                    .get_or_insert_with(name.into(), Arc::default),
+                name => level.children.get_or_insert_with(name.into(), Arc::default),
             };
             level = Arc::make_mut(child);
         }
@@ -343,21 +348,21 @@ impl<T: Target> Subscribers<T> {
         }
     }
 
-    fn insert(&mut self, route: Route<T>) {
+    fn insert(&mut self, route: Route<T>, is_new: bool) {
         match self {
             Self::None => *self = Self::One(route),
             Self::One(own) if Arc::ptr_eq(&own.target, &route.target) => *own = route,
-            _ => replace_or_push(&mut self.many_mut().routes, route),
+            _ => replace_or_push(&mut self.many_mut().routes, route, is_new),
         }
     }
 
-    fn insert_shared(&mut self, full_filter: &Arc<str>, route: Route<T>) {
+    fn insert_shared(&mut self, full_filter: &Arc<str>, route: Route<T>, is_new: bool) {
         let groups = &mut self.many_mut().groups;
         match groups
             .iter_mut()
             .find(|group| group.full_filter == *full_filter)
         {
-            Some(group) => replace_or_push(&mut Arc::make_mut(group).members, route),
+            Some(group) => replace_or_push(&mut Arc::make_mut(group).members, route, is_new),
             None => groups.push(Arc::new(Group::new(full_filter.clone(), route))),
         }
     }
@@ -401,11 +406,9 @@ impl<T: Target> Subscribers<T> {
     }
 }
 
-fn replace_or_push<T>(routes: &mut Vec<Route<T>>, route: Route<T>) {
-    match routes
-        .iter_mut()
-        .find(|own| Arc::ptr_eq(&own.target, &route.target))
-    {
+fn replace_or_push<T>(routes: &mut Vec<Route<T>>, route: Route<T>, is_new: bool) {
+    let same = |own: &&mut Route<T>| Arc::ptr_eq(&own.target, &route.target);
+    match (!is_new).then(|| routes.iter_mut().find(same)).flatten() {
         Some(own) => *own = route,
         None => routes.push(route),
     }
@@ -458,10 +461,24 @@ mod tests {
         id: Option<u32>,
     ) {
         let parsed = TopicFilter::parse(filter).unwrap();
-        tree.insert(&parsed, &filter.into(), Route::new(client.clone(), options, id));
+        let route = Route::new(client.clone(), options, id);
+        let is_new = !has(tree, &parsed, client);
+        tree.insert(&parsed, &filter.into(), route, is_new);
     }
 
-    fn unsubscribe(tree: &mut SubscriptionTree<Client>, filter: &str, client: &Arc<Client>) -> bool {
+    fn has(
+        tree: &SubscriptionTree<Client>,
+        filter: &TopicFilter<'_>,
+        client: &Arc<Client>,
+    ) -> bool {
+        tree.clone().remove(filter, client)
+    }
+
+    fn unsubscribe(
+        tree: &mut SubscriptionTree<Client>,
+        filter: &str,
+        client: &Arc<Client>,
+    ) -> bool {
         tree.remove(&TopicFilter::parse(filter).unwrap(), client)
     }
 
@@ -472,7 +489,9 @@ mod tests {
     fn topic() -> impl Strategy<Value = String> {
         proptest::collection::vec(level(), 1..5)
             .prop_map(|levels| levels.join("/"))
-            .prop_filter("a topic has at least one character", |topic| !topic.is_empty())
+            .prop_filter("a topic has at least one character", |topic| {
+                !topic.is_empty()
+            })
     }
 
     fn filter() -> impl Strategy<Value = String> {
@@ -486,7 +505,9 @@ mod tests {
                 }
                 levels.join("/")
             })
-            .prop_filter("a filter has at least one character", |filter| !filter.is_empty())
+            .prop_filter("a filter has at least one character", |filter| {
+                !filter.is_empty()
+            })
     }
 
     proptest! {
@@ -533,8 +554,20 @@ mod tests {
     fn overlapping_subscriptions_merge_to_the_highest_qos_with_all_identifiers() {
         let mut tree = SubscriptionTree::default();
         let a = client(0);
-        subscribe(&mut tree, "t/+", &a, options(QoS::AtMostOnce, false), Some(7));
-        subscribe(&mut tree, "t/#", &a, options(QoS::ExactlyOnce, false), Some(9));
+        subscribe(
+            &mut tree,
+            "t/+",
+            &a,
+            options(QoS::AtMostOnce, false),
+            Some(7),
+        );
+        subscribe(
+            &mut tree,
+            "t/#",
+            &a,
+            options(QoS::ExactlyOnce, false),
+            Some(9),
+        );
         subscribe(&mut tree, "t/x", &a, options(QoS::AtLeastOnce, false), None);
         let routes = tree.routes("t/x");
         let [delivery] = routes.deliveries.as_slice() else {
@@ -550,8 +583,20 @@ mod tests {
     fn no_local_keeps_only_the_own_messages_away() {
         let mut tree = SubscriptionTree::default();
         let (a, b) = (client(0), client(1));
-        subscribe(&mut tree, "t/x", &a, options(QoS::AtLeastOnce, true), Some(1));
-        subscribe(&mut tree, "t/#", &a, options(QoS::AtMostOnce, false), Some(2));
+        subscribe(
+            &mut tree,
+            "t/x",
+            &a,
+            options(QoS::AtLeastOnce, true),
+            Some(1),
+        );
+        subscribe(
+            &mut tree,
+            "t/#",
+            &a,
+            options(QoS::AtMostOnce, false),
+            Some(2),
+        );
         let routes = tree.routes("t/x");
         let served = |publisher: &Arc<Client>| -> Vec<(QoS, Vec<u32>)> {
             routes
@@ -575,7 +620,13 @@ mod tests {
         let a = client(0);
         for filter in ["t", "t/+", "$share/g/t", "$share/g/t/#"] {
             subscribe(&mut tree, filter, &a, options(QoS::AtMostOnce, false), None);
-            subscribe(&mut tree, filter, &a, options(QoS::ExactlyOnce, false), None);
+            subscribe(
+                &mut tree,
+                filter,
+                &a,
+                options(QoS::ExactlyOnce, false),
+                None,
+            );
         }
         assert_eq!(tree.routes("t").deliveries[0].qos, QoS::ExactlyOnce);
         assert_eq!(tree.routes("t/x").deliveries[0].qos, QoS::ExactlyOnce);
@@ -587,10 +638,21 @@ mod tests {
     fn a_group_gives_every_message_to_one_member_and_prefers_the_connected() {
         let mut tree = SubscriptionTree::default();
         let members: Vec<_> = (0..3)
-            .map(|name| Arc::new(Client { name, online: name != 1 }))
+            .map(|name| {
+                Arc::new(Client {
+                    name,
+                    online: name != 1,
+                })
+            })
             .collect();
         for member in &members {
-            subscribe(&mut tree, "$share/g/t/#", member, options(QoS::AtLeastOnce, false), None);
+            subscribe(
+                &mut tree,
+                "$share/g/t/#",
+                member,
+                options(QoS::AtLeastOnce, false),
+                None,
+            );
         }
         let routes = tree.routes("t/x");
         assert!(routes.deliveries.is_empty());
@@ -613,7 +675,14 @@ mod tests {
     fn a_group_whose_members_are_all_away_still_takes_messages() {
         let group = Group::new(
             "$share/g/t".into(),
-            Route::new(Arc::new(Client { name: 0, online: false }), options(QoS::AtLeastOnce, false), None),
+            Route::new(
+                Arc::new(Client {
+                    name: 0,
+                    online: false,
+                }),
+                options(QoS::AtLeastOnce, false),
+                None,
+            ),
         );
         let mut taken = 0;
         group.share_out(5, |_, range| taken += range.len());

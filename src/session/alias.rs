@@ -92,7 +92,9 @@ mod tests {
     #[test]
     fn outgoing_aliases_go_to_the_first_topics() {
         let mut aliases = OutgoingAliases::new(2);
-        let named: Vec<_> = ["a", "b", "c", "a", "b", "c"].map(|topic| aliases.name(topic)).into();
+        let named: Vec<_> = ["a", "b", "c", "a", "b", "c"]
+            .map(|topic| aliases.name(topic))
+            .into();
         assert_eq!(
             named,
             [

@@ -114,7 +114,10 @@ impl Channel {
     ///
     /// # Errors
     /// The breach for which the connection is to be closed.
-    #[expect(clippy::too_many_arguments, reason = "all of it is context of one step")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is context of one step"
+    )]
     pub fn on_publish<P: Publishing>(
         &mut self,
         publish: &Publish<'_>,
@@ -155,12 +158,12 @@ impl Channel {
         }
         let reason = match alias {
             None => match check_topic(&mut self.valid_topic, publish.topic, limits, counters)? {
-                ReasonCode::Success => {
-                    matched(publishing.publish(publish, packet, self.version))
-                }
+                ReasonCode::Success => matched(publishing.publish(publish, packet, self.version)),
                 refused => refused,
             },
-            Some(alias) => self.publish_aliased(alias, publish, limits, now, publishing, counters)?,
+            Some(alias) => {
+                self.publish_aliased(alias, publish, limits, now, publishing, counters)?
+            }
         };
         let Some(id) = publish.packet_id else {
             return Ok(());
@@ -364,7 +367,10 @@ impl Channel {
     }
 
     /// Messages for the client.
-    #[expect(clippy::too_many_arguments, reason = "all of it is context of one step")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is context of one step"
+    )]
     pub fn deliver(
         &mut self,
         batch: &Batch,
@@ -376,7 +382,15 @@ impl Channel {
         counters: &Counters,
     ) {
         let (outbound, mut writer) = self.outbound(wire);
-        outbound.deliver(batch, range, delivery, Some(&mut writer), limits, now, counters);
+        outbound.deliver(
+            batch,
+            range,
+            delivery,
+            Some(&mut writer),
+            limits,
+            now,
+            counters,
+        );
     }
 
     /// A retained message for a new subscription.
@@ -395,13 +409,7 @@ impl Channel {
 
     /// Writes what waits, as far as the window and the output buffer have room: after an acknowledgement, after
     /// the output was written, and on a resumed session.
-    pub fn pump(
-        &mut self,
-        wire: &mut BytesMut,
-        limits: &Mqtt,
-        now: Instant,
-        counters: &Counters,
-    ) {
+    pub fn pump(&mut self, wire: &mut BytesMut, limits: &Mqtt, now: Instant, counters: &Counters) {
         let (outbound, mut writer) = self.outbound(wire);
         outbound.pump(&mut writer, limits, now, counters);
     }

@@ -188,7 +188,9 @@ impl fmt::Display for CloseReason {
             Self::Refused(code, why) => write!(f, "refused: {}: {why}", code.description()),
             Self::ConnectTimeout => f.write_str("no CONNECT within listeners.*.connect_timeout"),
             Self::KeepAliveTimeout => f.write_str("silent for longer than the keep alive allows"),
-            Self::TakenOver => f.write_str("taken over by a new connection with the same client id"),
+            Self::TakenOver => {
+                f.write_str("taken over by a new connection with the same client id")
+            }
             Self::Kicked => f.write_str("closed by an administrator"),
             Self::ShuttingDown => f.write_str("the broker is stopping"),
             Self::Stuck => f.write_str("the client did not read its last packets in time"),

@@ -80,7 +80,10 @@ pub fn admit(
     if !limits.protocol_versions.contains(&version.level()) {
         return Err(Refusal::new(
             ReasonCode::UnsupportedProtocolVersion,
-            format!("version {} is not in mqtt.protocol_versions", version.level()),
+            format!(
+                "version {} is not in mqtt.protocol_versions",
+                version.level()
+            ),
         ));
     }
     if connect.properties.authentication_method().is_some() {
@@ -90,7 +93,9 @@ pub fn admit(
         ));
     }
     let count = connect.properties.iter().count()
-        + connect.will.map_or(0, |will| will.properties.iter().count());
+        + connect
+            .will
+            .map_or(0, |will| will.properties.iter().count());
     if count > limits.max_properties {
         return Err(Refusal::new(
             ReasonCode::QuotaExceeded,
@@ -254,7 +259,8 @@ impl Admission {
 
     /// How long the session is kept after the connection ends; none: for ever.
     pub fn expiry(&self) -> Option<Duration> {
-        (self.expiry_interval != NEVER).then(|| Duration::from_secs(u64::from(self.expiry_interval)))
+        (self.expiry_interval != NEVER)
+            .then(|| Duration::from_secs(u64::from(self.expiry_interval)))
     }
 }
 

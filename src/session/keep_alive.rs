@@ -13,7 +13,8 @@ pub struct KeepAlive {
 impl KeepAlive {
     /// `seconds` 0 switches it off.
     pub fn new(seconds: u16, multiplier: f64, now: Instant) -> Self {
-        let allowance = Duration::from_secs(u64::from(seconds)).mul_f64(multiplier.clamp(1.0, 100.0));
+        let allowance =
+            Duration::from_secs(u64::from(seconds)).mul_f64(multiplier.clamp(1.0, 100.0));
         Self {
             allowance: (seconds > 0).then_some(allowance),
             last_packet: now,
@@ -44,6 +45,9 @@ mod tests {
         watch.seen(at(7.0));
         assert_eq!(watch.deadline(), Some(at(22.0)));
         assert_eq!(KeepAlive::new(0, 1.5, start).deadline(), None);
-        assert_eq!(KeepAlive::new(65_535, 1.5, start).deadline(), Some(at(98_302.5)));
+        assert_eq!(
+            KeepAlive::new(65_535, 1.5, start).deadline(),
+            Some(at(98_302.5))
+        );
     }
 }

@@ -155,7 +155,10 @@ impl Outbound {
 
     /// Delivers the messages of `batch` in `range`. Without a `writer` nobody is connected: QoS 0 is dropped, the
     /// rest queued.
-    #[expect(clippy::too_many_arguments, reason = "all of it is context of one step")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is context of one step"
+    )]
     pub fn deliver(
         &mut self,
         batch: &Batch,
@@ -287,7 +290,7 @@ impl Outbound {
     fn enqueue(&mut self, queued: Queued, limits: &Mqtt, counters: &Counters) {
         let size = queued.message.size();
         if size > limits.max_mqueue_bytes {
-            // No room that others could make would do.
+            // No room that others could make would be enough.
             return self.drop_one(DropReason::QueueFull, counters);
         }
         let over = |of: &Self| {
@@ -395,9 +398,10 @@ impl Outbound {
 
     /// PUBACK `[MQTT-4.3.2-5]`; false when nothing waits for it.
     pub fn on_puback(&mut self, id: PacketId) -> bool {
-        self.complete(id, |slot| {
-            matches!(slot, Slot::Publish(queued) if queued.qos == QoS::AtLeastOnce)
-        })
+        self.complete(
+            id,
+            |slot| matches!(slot, Slot::Publish(queued) if queued.qos == QoS::AtLeastOnce),
+        )
     }
 
     /// PUBCOMP `[MQTT-4.3.3]`; false when nothing waits for it.

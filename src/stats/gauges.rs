@@ -17,6 +17,8 @@ pub struct Gauges {
     pub retained_bytes: Gauge,
     /// Sockets open, CONNECT received or not.
     pub sockets: Gauge,
+    /// Of those, the ones that are closing: their last bytes are being written.
+    pub closing: Gauge,
 }
 
 /// One size.

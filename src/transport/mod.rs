@@ -18,6 +18,8 @@ use tokio_util::io::poll_read_buf;
 pub enum Transport {
     /// Plain TCP.
     Tcp(TcpStream),
+    /// Taken away, see [`Transport::take`].
+    Gone,
 }
 
 impl Transport {
@@ -31,22 +33,41 @@ impl Transport {
         Ok(Self::Tcp(TcpStream::from_std(socket)?))
     }
 
+    /// Takes the socket out, to be watched by another thread.
+    ///
+    /// # Errors
+    /// As the operating system reports them; the stream is lost then.
+    pub fn take(&mut self) -> io::Result<std::net::TcpStream> {
+        match std::mem::replace(self, Self::Gone) {
+            Self::Tcp(stream) => stream.into_std(),
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
     /// Reads what is there into the spare room of `buffer`; 0 is the end of the stream.
     ///
     /// # Errors
     /// As the socket reports them.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
-        poll_read_buf(self.stream(), cx, buffer)
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        poll_read_buf(self.stream()?, cx, buffer)
     }
 
     /// Writes from the front of `buffer` until it is empty or the socket takes no more.
     ///
     /// # Errors
     /// As the socket reports them.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
         let mut written = 0;
         while !buffer.is_empty() {
-            match self.stream().poll_write(cx, buffer) {
+            match self.stream()?.poll_write(cx, buffer) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => {
                     written += n;
@@ -69,14 +90,14 @@ impl Transport {
     /// # Errors
     /// As the socket reports them.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.stream().poll_shutdown(cx))?;
+        ready!(self.stream()?.poll_shutdown(cx))?;
         Poll::Ready(Ok(()))
     }
 
-    fn stream(&mut self) -> Pin<&mut (impl AsyncRead + AsyncWrite + use<>)> {
+    fn stream(&mut self) -> io::Result<Pin<&mut (impl AsyncRead + AsyncWrite + use<>)>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream),
+            Self::Tcp(stream) => Ok(Pin::new(stream)),
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }
-

@@ -1,11 +1,14 @@
 //! The end of a connection: what the client is told, and what becomes of its session and its will.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{ClientConnection, Connected, Phase};
 use crate::{
     actors::{events, session_store::state_counters},
-    messages::{EndSession, HandOver, KeepSession, KeptSession, Owner},
+    messages::{EndSession, HandOver, Inbox, KeepSession, KeptSession, Owner, SessionCommand},
     session::{CloseReason, Session, Will},
     stats::Metric,
 };
@@ -31,7 +34,7 @@ impl ClientConnection {
 
     /// Closes the connection; nothing but the farewell is written from here on.
     pub(super) fn leave(&mut self, reason: &CloseReason, disposal: Disposal) {
-        if let Phase::Closing { .. } = self.phase {
+        if let Phase::Closing { .. } | Phase::Moved { .. } = self.phase {
             return;
         }
         let now = Instant::now();
@@ -39,17 +42,21 @@ impl ClientConnection {
             &mut self.phase,
             Phase::Closing {
                 deadline: now + FAREWELL_TIMEOUT,
-                inbox: None,
+                awaited: None,
                 finished: false,
             },
         );
+        self.worker.shared.gauges.closing.increment();
         self.waiting.clear();
         if let CloseReason::Violation(violation) = reason {
             self.worker.counters.add_error(violation.kind_name());
         }
         match before {
             Phase::Connected(connected) => self.part(*connected, reason, disposal, now),
-            Phase::AwaitingConnect { .. } | Phase::Opening { .. } | Phase::Closing { .. } => {
+            Phase::AwaitingConnect { .. }
+            | Phase::Opening { .. }
+            | Phase::Closing { .. }
+            | Phase::Moved { .. } => {
                 log::info!("{} closed before a session was opened: {reason}", self.peer);
             }
         }
@@ -69,10 +76,31 @@ impl ClientConnection {
             }
             _ => log::Level::Debug,
         };
-        log::log!(level, "{client_id:?} disconnected from {}: {reason}", self.peer);
+        log::log!(
+            level,
+            "{client_id:?} disconnected from {}: {reason}",
+            self.peer
+        );
         connected.channel.write_disconnect(reason, &mut self.wire);
         self.worker.counters.add(Metric::Disconnects, 1);
-        let (session, will) = connected.channel.close(reason);
+        let (mut session, will) = connected.channel.close(reason);
+        // What another connection goes on with stays in the inbox, in order; anything else is settled here.
+        let mut items = connected.items;
+        if !matches!(disposal, Disposal::HandOver(_)) {
+            connected.inbox.go_offline();
+            items.extend(connected.inbox.take());
+        }
+        let config = self.worker.shared.config.load();
+        for item in items {
+            session.deliver_offline(
+                &item.batch,
+                item.range,
+                &item.delivery,
+                &config.mqtt,
+                now,
+                &self.worker.counters,
+            );
+        }
         state_counters(&connected.inbox, session.outbound());
         let parting = Parting {
             session,
@@ -81,26 +109,9 @@ impl ClientConnection {
             inbox: connected.inbox.clone(),
         };
         match disposal {
-            Disposal::ByExpiry if parting.session.expiry_interval > 0 => {
-                self.keep(parting, now);
-            }
-            Disposal::ByExpiry => {
-                parting.inbox.set_owner(Owner::Nobody);
-                self.worker.shared.registry.end.do_send(EndSession {
-                    client_id: client_id.clone(),
-                    generation: parting.generation,
-                });
-                self.end(parting, now);
-            }
+            Disposal::ByExpiry => self.by_expiry(parting, now),
             Disposal::Discard => self.end(parting, now),
-            Disposal::HandOver(hand_over) => {
-                // The session goes on: a will with a delay is not published [MQTT-3.1.3-9].
-                if let Some(will) = parting.will.filter(|will| will.delay == 0) {
-                    self.publish_will(&will, now);
-                }
-                // The asker may have gone: then the session ends with it.
-                let _ = hand_over.reply.send(parting.session);
-            }
+            Disposal::HandOver(hand_over) => self.hand_over(parting, hand_over, now),
         }
         events::disconnected(
             &self.worker,
@@ -110,55 +121,119 @@ impl ClientConnection {
             reason.code(),
             now,
         );
-        if let Phase::Closing { inbox, .. } = &mut self.phase {
-            *inbox = Some(connected.inbox);
-        }
     }
 
-    /// The session has ended: its will is published now, its unacknowledged shared messages go to others.
-    fn end(&self, mut parting: Parting, now: Instant) {
+    /// The session ends now, or is kept, unless the registry has given it to another connection already.
+    fn by_expiry(&mut self, mut parting: Parting, now: Instant) {
         self.hand_orphans_over(&mut parting, now);
-        parting.session.outbound_mut().discard(&self.worker.counters);
-        if let Some(will) = parting.will {
-            self.publish_will(&will, now);
+        let given_away = match parting.session.expiry_interval {
+            0 => self.end_if_own(parting, now),
+            expiry_interval => self.keep_if_own(parting, expiry_interval, now),
+        };
+        if let Phase::Closing { awaited, .. } = &mut self.phase {
+            *awaited = given_away.map(Box::new);
         }
     }
 
-    /// Gives the session to the session store. The store learns of it before it can be asked for it: only then
-    /// does the inbox lead there.
-    fn keep(&self, mut parting: Parting, now: Instant) {
-        let handles = &self.worker.shared.registry;
-        let expiry_interval = parting.session.expiry_interval;
-        handles.keep.do_send(KeepSession {
-            client_id: parting.inbox.client_id().clone(),
-            generation: parting.generation,
-            expiry_interval,
+    fn end_if_own(&self, parting: Parting, now: Instant) -> Option<Parting> {
+        let own = parting.inbox.pass_on(parting.generation, || {
+            self.worker.shared.registry.end.do_send(EndSession {
+                client_id: parting.inbox.client_id().clone(),
+                generation: parting.generation,
+            });
+            Owner::Nobody
         });
+        if !own {
+            return Some(parting);
+        }
+        self.end(parting, now);
+        None
+    }
+
+    /// Gives the session to the session store, which learns of it before it can be asked for it: only then does
+    /// the inbox lead there.
+    fn keep_if_own(&self, parting: Parting, expiry_interval: u32, now: Instant) -> Option<Parting> {
         let after = |seconds: u32| now.checked_add(Duration::from_secs(u64::from(seconds)));
-        let mut delayed = None;
-        match parting.will.take() {
+        let (inbox, generation) = (parting.inbox.clone(), parting.generation);
+        let (mut at_once, mut delayed) = (None, None);
+        match parting.will {
             // The earlier of the delay and the end of the session [MQTT-3.1.3-9].
             Some(will) if will.delay > 0 => {
                 delayed = after(will.delay.min(expiry_interval)).map(|at| (at, will));
             }
-            Some(will) => self.publish_will(&will, now),
-            None => {}
+            will => at_once = will,
         }
-        let inbox = parting.inbox.clone();
-        self.hand_orphans_over(&mut parting, now);
-        handles.store.do_send(KeptSession {
+        let mut kept = Some(KeptSession {
             inbox: parting.inbox,
-            generation: parting.generation,
+            generation,
             session: parting.session,
             expires_at: (expiry_interval != u32::MAX)
                 .then(|| after(expiry_interval))
                 .flatten(),
             will: delayed,
         });
-        inbox.set_owner(Owner::Store(
-            handles.kept.clone(),
-            handles.store_load.clone(),
-        ));
+        let handles = &self.worker.shared.registry;
+        // Under the inbox's lock: nothing here may publish.
+        inbox.pass_on(generation, || {
+            handles.keep.do_send(KeepSession {
+                client_id: inbox.client_id().clone(),
+                generation,
+                expiry_interval,
+            });
+            if let Some(kept) = kept.take() {
+                handles.store.do_send(kept);
+            }
+            Owner::Store(handles.kept.clone(), handles.store_load.clone())
+        });
+        match kept {
+            None => {
+                if let Some(will) = at_once {
+                    self.publish_will(&will, now);
+                }
+                None
+            }
+            Some(kept) => Some(Parting {
+                session: kept.session,
+                will: at_once.or(kept.will.map(|(_, will)| will)),
+                generation,
+                inbox,
+            }),
+        }
+    }
+
+    /// The registry's farewell to a connection that was closing already.
+    pub(super) fn settle(&mut self, parting: Parting, command: SessionCommand) {
+        let now = Instant::now();
+        match command {
+            SessionCommand::HandOver(hand_over) => self.hand_over(parting, hand_over, now),
+            SessionCommand::Discard => self.end(parting, now),
+            SessionCommand::Drain | SessionCommand::Close(_) => {
+                if let Phase::Closing { awaited, .. } = &mut self.phase {
+                    *awaited = Some(Box::new(parting));
+                }
+            }
+        }
+    }
+
+    /// Another connection goes on with the session: a will with a delay is not published `[MQTT-3.1.3-9]`.
+    fn hand_over(&self, parting: Parting, hand_over: HandOver, now: Instant) {
+        if let Some(will) = parting.will.filter(|will| will.delay == 0) {
+            self.publish_will(&will, now);
+        }
+        // The asker may have gone: then the session ends with it.
+        let _ = hand_over.reply.send(parting.session);
+    }
+
+    /// The session has ended: its will is published now, its unacknowledged shared messages go to others.
+    fn end(&self, mut parting: Parting, now: Instant) {
+        self.hand_orphans_over(&mut parting, now);
+        parting
+            .session
+            .outbound_mut()
+            .discard(&self.worker.counters);
+        if let Some(will) = parting.will {
+            self.publish_will(&will, now);
+        }
     }
 
     /// Messages of shared subscriptions that were not acknowledged go to members that are connected.
@@ -181,9 +256,9 @@ impl ClientConnection {
 }
 
 /// What is left of a client whose connection has ended.
-struct Parting {
+pub(super) struct Parting {
     session: Session,
     will: Option<Box<Will>>,
     generation: u64,
-    inbox: std::sync::Arc<crate::messages::Inbox>,
+    inbox: Arc<Inbox>,
 }

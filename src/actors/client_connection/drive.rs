@@ -15,10 +15,7 @@ use tokio::time::sleep_until;
 
 use super::{ClientConnection, Connected, Phase};
 use crate::{
-    actors::session_store::state_counters,
-    mqtt::peek_header,
-    session::CloseReason,
-    stats::Metric,
+    actors::session_store::state_counters, mqtt::peek_header, session::CloseReason, stats::Metric,
 };
 
 /// Bytes read at once.
@@ -27,6 +24,8 @@ const READ_SIZE: usize = 64 * 1024;
 const READ_ROOM_MIN: usize = 16 * 1024;
 /// Bytes to be written that make it worth a system call while there is more to deliver.
 const WRITE_EARLY: usize = 64 * 1024;
+/// Batches that a connection delivers before others get their turn.
+const BATCHES_PER_TURN: usize = 128;
 /// Chunks that a connection handles before others get their turn.
 const CHUNKS_PER_TURN: usize = 4;
 
@@ -50,7 +49,11 @@ impl ActorFuture<ClientConnection> for Drive {
 impl ClientConnection {
     fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
         let now = Instant::now();
-        if !self.waker.as_ref().is_some_and(|own| own.will_wake(cx.waker())) {
+        if !self
+            .waker
+            .as_ref()
+            .is_some_and(|own| own.will_wake(cx.waker()))
+        {
             self.waker = Some(cx.waker().clone());
         }
         for _ in 0..CHUNKS_PER_TURN {
@@ -80,7 +83,9 @@ impl ClientConnection {
         self.deliver(now, cx);
         self.write(cx);
         self.state();
-        cx.waker().wake_by_ref();
+        if !self.move_if_asked(ctx) {
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// Nothing more can be done now.
@@ -95,24 +100,26 @@ impl ClientConnection {
         if self.watch_time(cx) {
             self.write(cx);
             self.drive_closing(ctx, cx);
+        } else {
+            self.move_if_asked(ctx);
         }
     }
 
     /// Delivers what waits in the inbox, writing whenever enough has come together: only what the socket does not
     /// take counts against the output limit.
     fn deliver(&mut self, now: Instant, cx: &mut task::Context<'_>) {
-        loop {
+        for _ in 0..BATCHES_PER_TURN {
             let Phase::Connected(connected) = &mut self.phase else {
                 return;
             };
             if connected.items.is_empty() {
                 if !std::mem::take(&mut connected.drain) {
-                    break;
+                    return;
                 }
                 connected.items = connected.inbox.take().into();
             }
             let Some(item) = connected.items.pop_front() else {
-                break;
+                return;
             };
             let config = self.worker.shared.config.load();
             connected.channel.deliver(
@@ -128,6 +135,7 @@ impl ClientConnection {
                 self.write(cx);
             }
         }
+        cx.waker().wake_by_ref();
     }
 
     /// Writes what there is; what waits behind a full output or window moves up when there is room.
@@ -166,7 +174,7 @@ impl ClientConnection {
         match &self.phase {
             Phase::AwaitingConnect { .. } => true,
             Phase::Connected(connected) => !connected.asking,
-            Phase::Opening { .. } | Phase::Closing { .. } => false,
+            Phase::Opening { .. } | Phase::Closing { .. } | Phase::Moved { .. } => false,
         }
     }
 
@@ -301,8 +309,10 @@ impl ClientConnection {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::AwaitingConnect { deadline } | Phase::Closing { deadline, .. } => Some(*deadline),
-            Phase::Opening { .. } => None,
+            Phase::AwaitingConnect { deadline } | Phase::Closing { deadline, .. } => {
+                Some(*deadline)
+            }
+            Phase::Opening { .. } | Phase::Moved { .. } => None,
             Phase::Connected(connected) => connected.channel.deadline(),
         }
     }
@@ -348,7 +358,7 @@ impl ClientConnection {
                 self.worker.counters.add(Metric::KeepAliveTimeouts, 1);
                 self.close(&CloseReason::KeepAliveTimeout);
             }
-            Phase::Closing { .. } | Phase::Opening { .. } => {}
+            Phase::Closing { .. } | Phase::Opening { .. } | Phase::Moved { .. } => {}
         }
         true
     }

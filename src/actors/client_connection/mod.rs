@@ -11,8 +11,11 @@
 
 mod close;
 mod drive;
+mod migrate;
 mod open;
 mod packets;
+
+pub use migrate::{MoveRequest, MovedConnection};
 
 use std::{
     collections::VecDeque,
@@ -27,15 +30,18 @@ use std::{
     time::Instant,
 };
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, Recipient};
 use bytes::{Bytes, BytesMut};
 use tokio::time::Sleep;
 
-use self::{close::Disposal, drive::Drive};
+use self::{
+    close::{Disposal, Parting},
+    drive::Drive,
+};
 use super::Worker;
 use crate::{
     config::TcpListener,
-    messages::{Inbox, InboxItem, SessionCommand, WorkerLoad},
+    messages::{EndSession, Inbox, InboxItem, Owner, SessionCommand, WorkerLoad},
     routing::RetainedCursor,
     session::{Channel, CloseReason, Delivery},
     transport::Transport,
@@ -67,6 +73,10 @@ pub struct ClientConnection {
     wire: BytesMut,
     /// Armed for a time not after the earliest deadline.
     timer: Option<Pin<Box<Sleep>>>,
+    /// The actor that the connection was before it moved here, until it knows.
+    left: Option<Recipient<migrate::Arrived>>,
+    /// Counts this connection once among those that are busy, see [`MoveRequest`].
+    census: u32,
     /// Wakes the actor, for answers that come after the socket was driven in a turn.
     waker: Option<Waker>,
     /// The worker that has too much waiting for this publisher to go on.
@@ -85,9 +95,14 @@ enum Phase {
     /// What is left to write is written; then the socket closes.
     Closing {
         deadline: Instant,
-        inbox: Option<Arc<Inbox>>,
+        /// A session that the registry has given to another connection, which is about to ask for it.
+        awaited: Option<Box<Parting>>,
         /// The end of the stream is sent.
         finished: bool,
+    },
+    /// The connection goes on as another actor, on another worker; commands for it wait until that one is there.
+    Moved {
+        deferred: Vec<SessionCommand>,
     },
 }
 
@@ -137,19 +152,39 @@ impl ClientConnection {
             waiting: Bytes::new(),
             wire: BytesMut::new(),
             timer: None,
+            left: None,
+            census: 0,
             waker: None,
             overloaded: None,
         })
     }
+}
 
+impl Connected {
+    /// Ends the session of a connection that a fault has ended.
+    fn abandon(&self, worker: &Worker) {
+        self.inbox.pass_on(self.generation, || Owner::Nobody);
+        worker.shared.registry.end.do_send(EndSession {
+            client_id: self.channel.client_id().clone(),
+            generation: self.generation,
+        });
+    }
 }
 
 impl Drop for ClientConnection {
     fn drop(&mut self) {
+        // Only a fault ends an actor that has not parted from its session: the session ends with it.
+        if let Phase::Connected(connected) = &self.phase {
+            connected.abandon(&self.worker);
+        }
         self.worker
             .connections
             .set(self.worker.connections.get().saturating_sub(1));
-        self.worker.shared.gauges.sockets.decrement();
+        let gauges = &self.worker.shared.gauges;
+        gauges.sockets.decrement();
+        if let Phase::Closing { .. } = self.phase {
+            gauges.closing.decrement();
+        }
         self.door.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -158,6 +193,7 @@ impl Actor for ClientConnection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.arrive(ctx);
         ctx.spawn(Drive);
     }
 }
@@ -177,12 +213,12 @@ impl Handler<SessionCommand> for ClientConnection {
                 SessionCommand::Discard => self.leave(&CloseReason::TakenOver, Disposal::Discard),
                 SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
             },
-            Phase::Closing { inbox, .. } => {
-                // It was on its way when the session got its present owner.
-                if let (SessionCommand::HandOver(_), Some(inbox)) = (&command, inbox) {
-                    inbox.command(command);
+            Phase::Closing { awaited, .. } => {
+                if let Some(parting) = awaited.take() {
+                    self.settle(*parting, command);
                 }
             }
+            Phase::Moved { deferred } => deferred.push(command),
         }
     }
 }

@@ -107,17 +107,18 @@ impl ClientConnection {
             load: self.worker.load.clone(),
         };
         let registry = self.worker.shared.registry.open.clone();
-        let opening = open_session(registry, ask)
-            .into_actor(self)
-            .map(move |opened, connection, ctx| {
-                match opened {
-                    Ok((opened, session)) => {
-                        connection.opened(opened, session, admission, info, ctx);
+        let opening =
+            open_session(registry, ask)
+                .into_actor(self)
+                .map(move |opened, connection, ctx| {
+                    match opened {
+                        Ok((opened, session)) => {
+                            connection.opened(opened, session, admission, info, ctx);
+                        }
+                        Err(refusal) => connection.refuse(refusal, Some(admission.version)),
                     }
-                    Err(refusal) => connection.refuse(refusal, Some(admission.version)),
-                }
-                connection.wake();
-            });
+                    connection.wake();
+                });
         ctx.spawn(opening);
     }
 
@@ -145,8 +146,7 @@ impl ClientConnection {
             }
         );
         let client_id = admission.client_id.clone();
-        let mut channel =
-            Channel::open(admission, session.unwrap_or_default(), &config.mqtt, now);
+        let mut channel = Channel::open(admission, session.unwrap_or_default(), &config.mqtt, now);
         channel.pump(&mut self.wire, &config.mqtt, now, &self.worker.counters);
         let before = std::mem::replace(
             &mut self.phase,
@@ -195,7 +195,7 @@ async fn open_session(
         Ok(Ok(session)) => Ok((opened, Some(session))),
         Ok(Err(_)) | Err(_) => {
             // So that the end of the lost session is not taken for the end of this connection.
-            opened.inbox.set_owner(Owner::Nobody);
+            opened.inbox.pass_on(opened.generation, || Owner::Nobody);
             Ok((answer(registry.send(again).await)?, None))
         }
     }

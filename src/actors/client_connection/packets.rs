@@ -37,7 +37,7 @@ impl ClientConnection {
         match &self.phase {
             Phase::AwaitingConnect { .. } => self.handle_first(data, ctx),
             Phase::Connected(_) => self.handle_packets(data, now, ctx),
-            Phase::Opening { .. } | Phase::Closing { .. } => {}
+            Phase::Opening { .. } | Phase::Closing { .. } | Phase::Moved { .. } => {}
         }
     }
 

@@ -1,0 +1,167 @@
+//! Moving a connection to another worker while its client notices nothing.
+//!
+//! The socket and the session are values: they travel in one message, and a new actor goes on where the old one
+//! left off. The old one stays until the new one owns the inbox, and sends it the commands that came meanwhile.
+
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
+
+use actix::{ActorContext, AsyncContext, Context, Handler, Message, Recipient};
+use bytes::{Bytes, BytesMut};
+
+use super::{ClientConnection, Connected, Door, Phase};
+use crate::{
+    actors::Worker,
+    messages::{Owner, SessionCommand},
+};
+
+/// Asks the connections of a worker to leave for another: the next `connections` that are busy do.
+#[derive(Debug)]
+pub struct MoveRequest {
+    /// Takes them in.
+    pub to: Recipient<MovedConnection>,
+    /// How many still.
+    pub connections: usize,
+}
+
+/// A connection on its way to another worker.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct MovedConnection {
+    socket: std::net::TcpStream,
+    peer: SocketAddr,
+    door: Arc<Door>,
+    connected: Box<Connected>,
+    partial: BytesMut,
+    waiting: Bytes,
+    wire: BytesMut,
+    /// The old actor.
+    left: Recipient<Arrived>,
+}
+
+/// Tells the old actor of a connection that the new one owns it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Arrived {
+    /// None when the connection was lost on its way.
+    now_at: Option<Recipient<SessionCommand>>,
+}
+
+impl ClientConnection {
+    /// Leaves for another worker if this one is to be relieved and nothing is under way; true when it has left.
+    pub(super) fn move_if_asked(&mut self, ctx: &mut Context<Self>) -> bool {
+        let worker = self.worker.clone();
+        if self.census != worker.census.get() {
+            self.census = worker.census.get();
+            worker
+                .busy_connections
+                .set(worker.busy_connections.get() + 1);
+        }
+        let mut slot = worker.moving.borrow_mut();
+        let Some(request) = &mut *slot else {
+            return false;
+        };
+        match &self.phase {
+            Phase::Connected(connected)
+                if !connected.asking && !connected.fetching && self.overloaded.is_none() => {}
+            _ => return false,
+        }
+        request.connections = request.connections.saturating_sub(1);
+        let to = request.to.clone();
+        if request.connections == 0 {
+            *slot = None;
+        }
+        self.move_to(&to, ctx)
+    }
+
+    fn move_to(&mut self, to: &Recipient<MovedConnection>, ctx: &mut Context<Self>) -> bool {
+        let socket = match self.transport.take() {
+            Ok(socket) => socket,
+            Err(error) => {
+                self.close(&crate::session::CloseReason::Socket(error.kind()));
+                return false;
+            }
+        };
+        let before = std::mem::replace(
+            &mut self.phase,
+            Phase::Moved {
+                deferred: Vec::new(),
+            },
+        );
+        let Phase::Connected(connected) = before else {
+            return false;
+        };
+        self.timer = None;
+        to.do_send(MovedConnection {
+            socket,
+            peer: self.peer,
+            door: self.door.clone(),
+            connected,
+            partial: std::mem::take(&mut self.partial),
+            waiting: std::mem::take(&mut self.waiting),
+            wire: std::mem::take(&mut self.wire),
+            left: ctx.address().recipient(),
+        });
+        true
+    }
+
+    /// A connection that comes from another worker.
+    ///
+    /// # Errors
+    /// When its socket cannot be watched here; the session then ends as with any fault.
+    pub fn from_moved(worker: Rc<Worker>, moved: MovedConnection) -> std::io::Result<Self> {
+        let MovedConnection {
+            socket,
+            peer,
+            door,
+            connected,
+            partial,
+            waiting,
+            wire,
+            left,
+        } = moved;
+        let mut connection = match Self::new(worker.clone(), door, socket, peer) {
+            Ok(connection) => connection,
+            Err(error) => {
+                connected.abandon(&worker);
+                left.do_send(Arrived { now_at: None });
+                return Err(error);
+            }
+        };
+        connection.phase = Phase::Connected(connected);
+        connection.partial = partial;
+        connection.waiting = waiting;
+        connection.wire = wire;
+        connection.left = Some(left);
+        Ok(connection)
+    }
+
+    /// Takes the inbox over from the actor that the connection left behind, if it comes from one.
+    pub(super) fn arrive(&mut self, ctx: &mut Context<Self>) {
+        let (Some(left), Phase::Connected(connected)) = (self.left.take(), &mut self.phase) else {
+            return;
+        };
+        let now_at: Recipient<SessionCommand> = ctx.address().recipient();
+        let load = self.worker.load.clone();
+        // If the registry has given the session away meanwhile, its farewell waits with the old actor.
+        connected.inbox.pass_on(connected.generation, || {
+            Owner::Connection(now_at.clone(), load)
+        });
+        connected.drain = true;
+        left.do_send(Arrived {
+            now_at: Some(now_at),
+        });
+    }
+}
+
+impl Handler<Arrived> for ClientConnection {
+    type Result = ();
+
+    fn handle(&mut self, arrived: Arrived, ctx: &mut Self::Context) {
+        if let (Phase::Moved { deferred }, Some(now_at)) = (&mut self.phase, &arrived.now_at) {
+            for command in deferred.drain(..) {
+                now_at.do_send(command);
+            }
+        }
+        ctx.stop();
+    }
+}

@@ -1,0 +1,222 @@
+//! `GET /api/v4/clients` and the look-ups of clients.
+
+use std::net::IpAddr;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Path},
+};
+use serde::Serialize;
+
+use super::{
+    ApiError, ApiState, answer, clock,
+    query::{Parameters, Text},
+    state::ask,
+};
+use crate::messages::{ClientRow, GetClient, ListClients};
+
+/// A client as lists show it: the members of the specification's example in its order, those of its table, and
+/// ours.
+#[derive(Serialize)]
+struct Row<'a> {
+    client_id: &'a str,
+    username: &'a str,
+    /// Seconds.
+    keepalive: u16,
+    conn_state: &'static str,
+    clean_start: bool,
+    proto_name: &'static str,
+    proto_ver: u8,
+    /// PUBLISH packets received.
+    recv_msg: u64,
+    clientid: &'a str,
+    connected: bool,
+    ip_address: IpAddr,
+    port: u16,
+    listener: &'a str,
+    connected_at: String,
+    /// Seconds that the session is kept; 4294967295: for ever.
+    expiry_interval: u32,
+    /// Messages in the queue.
+    mqueue_len: u32,
+    /// Messages dropped.
+    mqueue_dropped: u64,
+    /// Messages sent and not acknowledged.
+    inflight: u32,
+    /// PUBLISH packets sent.
+    send_msg: u64,
+    /// Bytes received.
+    recv_oct: u64,
+    /// Bytes sent.
+    send_oct: u64,
+    will_topic: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    fn new(client: &'a ClientRow) -> Self {
+        let info = &client.info;
+        Self {
+            client_id: &client.client_id,
+            username: username(client),
+            keepalive: info.keep_alive,
+            conn_state: match client.connected {
+                true => "connected",
+                false => "disconnected",
+            },
+            clean_start: info.clean_start,
+            proto_name: info.version.name(),
+            proto_ver: info.version.level(),
+            recv_msg: client.received_messages,
+            clientid: &client.client_id,
+            connected: client.connected,
+            ip_address: info.peer.ip(),
+            port: info.peer.port(),
+            listener: &info.listener,
+            connected_at: clock::local_time(info.connected_at),
+            expiry_interval: info.expiry_interval,
+            mqueue_len: client.queued,
+            mqueue_dropped: client.dropped,
+            inflight: client.inflight,
+            send_msg: client.sent_messages,
+            recv_oct: client.received_bytes,
+            send_oct: client.sent_bytes,
+            will_topic: info.will_topic.as_deref(),
+        }
+    }
+}
+
+/// Which clients are asked for; a client has to meet all that is given.
+#[derive(Debug)]
+struct Filter {
+    client_id: Option<Text>,
+    username: Option<Text>,
+    state: Option<ConnState>,
+    clean_start: Option<bool>,
+    protocol: Option<&'static str>,
+    version: Option<u8>,
+}
+
+/// The values of `conn_state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ConnState {
+    Connected,
+    Disconnected,
+    /// The socket is open and CONNECT has not come: such a client has no name and is in no list yet.
+    Idle,
+}
+
+impl Filter {
+    fn read(parameters: &mut Parameters) -> Result<Self, ApiError> {
+        use ConnState::{Connected, Disconnected, Idle};
+        let states = [
+            ("connected", Connected),
+            ("idle", Idle),
+            ("disconnected", Disconnected),
+        ];
+        // `MQIsdp` is what a client of MQTT 3.1 says. The gateways that would have the others do not exist.
+        let protocols = ["MQTT", "MQIsdp", "CoAP", "LwM2M", "MQTT-SN"].map(|name| (name, name));
+        let with_underscore = parameters.text("client_id");
+        Ok(Self {
+            client_id: parameters.text("clientid").or(with_underscore),
+            username: parameters.text("username"),
+            state: parameters.one_of("conn_state", &states)?,
+            clean_start: parameters.one_of("clean_start", &[("true", true), ("false", false)])?,
+            protocol: parameters.one_of("proto_name", &protocols)?,
+            version: parameters.one_of("proto_ver", &[("3", 3), ("4", 4), ("5", 5)])?,
+        })
+    }
+
+    fn admits(&self, client: &ClientRow) -> bool {
+        let info = &client.info;
+        let state = match client.connected {
+            true => ConnState::Connected,
+            false => ConnState::Disconnected,
+        };
+        meets(&self.client_id, |id| id.is(&client.client_id))
+            && meets(&self.username, |name| name.is(username(client)))
+            && meets(&self.state, |wanted| *wanted == state)
+            && meets(&self.clean_start, |wanted| *wanted == info.clean_start)
+            && meets(&self.protocol, |name| *name == info.version.name())
+            && meets(&self.version, |level| *level == info.version.level())
+    }
+}
+
+/// True when nothing is wanted, or what is wanted is there.
+fn meets<T>(wanted: &Option<T>, there: impl FnOnce(&T) -> bool) -> bool {
+    wanted.as_ref().is_none_or(there)
+}
+
+/// Empty for a client without user name, as the specification shows it.
+fn username(client: &ClientRow) -> &str {
+    client.info.username.as_deref().unwrap_or("")
+}
+
+/// The clients that meet the filters of the query.
+pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
+    let mut parameters = Parameters::parse(request.query_string())?;
+    let filter = Filter::read(&mut parameters)?;
+    let paging = parameters.paging()?;
+    parameters.finish()?;
+    let clients = match filter.client_id.as_ref().and_then(Text::single) {
+        // One client is found faster than all.
+        Some(id) => {
+            let ask_for = GetClient {
+                client_id: id.to_owned(),
+            };
+            ask(&state.client, ask_for).await?.into_iter().collect()
+        }
+        None => {
+            let username = filter.username.as_ref().and_then(Text::single);
+            let ask_for = ListClients {
+                username: username.map(str::to_owned),
+            };
+            ask(&state.clients, ask_for).await?
+        }
+    };
+    let mut clients: Vec<&ClientRow> = clients
+        .iter()
+        .filter(|client| filter.admits(client))
+        .collect();
+    let meta = paging.cut(&mut clients);
+    Ok(answer::page(rows(clients), meta))
+}
+
+/// The client with an id.
+pub async fn one(
+    client_id: Path<String>,
+    request: HttpRequest,
+    state: Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    Parameters::parse(request.query_string())?.finish()?;
+    let ask_for = GetClient {
+        client_id: client_id.into_inner(),
+    };
+    let client = ask(&state.client, ask_for).await?;
+    let client = client.ok_or(ApiError::NoSuchClient)?;
+    Ok(answer::data([Row::new(&client)]))
+}
+
+/// The clients with a user name.
+pub async fn of_user(
+    username: Path<String>,
+    request: HttpRequest,
+    state: Data<ApiState>,
+) -> Result<HttpResponse, ApiError> {
+    let mut parameters = Parameters::parse(request.query_string())?;
+    let paging = parameters.paging()?;
+    parameters.finish()?;
+    let ask_for = ListClients {
+        username: Some(username.into_inner()),
+    };
+    let clients = ask(&state.clients, ask_for).await?;
+    if clients.is_empty() {
+        return Err(ApiError::NoSuchUser);
+    }
+    let mut clients = clients.iter().collect();
+    let meta = paging.cut(&mut clients);
+    Ok(answer::page(rows(clients), meta))
+}
+
+fn rows(clients: Vec<&ClientRow>) -> Vec<Row<'_>> {
+    clients.into_iter().map(Row::new).collect()
+}

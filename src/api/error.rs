@@ -1,0 +1,104 @@
+//! What a request that failed is answered with.
+
+use std::fmt;
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{StatusCode, header},
+};
+use serde_json::json;
+
+/// Why a request was not answered with data. Each has a status and one of the specification's result codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiError {
+    /// No actor answered in time: 500, 102.
+    NoAnswer,
+    /// No such path: 404, 102.
+    UnknownPath(String),
+    /// The path has other methods, which `allow` lists: 405, 102.
+    MethodNotAllowed {
+        /// Value of the header Allow.
+        allow: String,
+    },
+    /// Wrong user name or password: 401, 103.
+    WrongCredentials,
+    /// No user name or no password: 401, 104.
+    NoCredentials,
+    /// There is no client with this user name: 404, 105.
+    NoSuchUser,
+    /// There is no parameter of this name: 400, 108.
+    UnknownParameter(String),
+    /// A parameter's value is not one it can have: 400, 108.
+    WrongParameter {
+        /// Its name.
+        name: &'static str,
+        /// What it takes.
+        expected: String,
+    },
+    /// There is no client with this id: 404, 112.
+    NoSuchClient,
+}
+
+impl ApiError {
+    /// The specification's result code.
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::NoAnswer | Self::UnknownPath(_) | Self::MethodNotAllowed { .. } => 102,
+            Self::WrongCredentials => 103,
+            Self::NoCredentials => 104,
+            Self::NoSuchUser => 105,
+            Self::UnknownParameter(_) | Self::WrongParameter { .. } => 108,
+            Self::NoSuchClient => 112,
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer => f.write_str("the broker did not answer in time"),
+            Self::UnknownPath(path) => write!(f, "{path}: there is no such path"),
+            Self::MethodNotAllowed { allow } => write!(f, "the path takes {allow} only"),
+            Self::WrongCredentials => f.write_str("wrong user name or password"),
+            Self::NoCredentials => f.write_str("a user name and a password are needed"),
+            Self::NoSuchUser => f.write_str("no client has this user name"),
+            Self::UnknownParameter(name) => write!(f, "{name}: there is no such parameter here"),
+            Self::WrongParameter { name, expected } => write!(f, "{name}: expected {expected}"),
+            Self::NoSuchClient => f.write_str("no client has this id"),
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NoAnswer => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WrongCredentials | Self::NoCredentials => StatusCode::UNAUTHORIZED,
+            Self::UnknownParameter(_) | Self::WrongParameter { .. } => StatusCode::BAD_REQUEST,
+            Self::UnknownPath(_) | Self::NoSuchUser | Self::NoSuchClient => StatusCode::NOT_FOUND,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        match self {
+            Self::MethodNotAllowed { allow } => {
+                response.insert_header((header::ALLOW, allow.as_str()));
+            }
+            Self::WrongCredentials | Self::NoCredentials => {
+                let challenge = r#"Basic realm="nanomq", charset="UTF-8""#;
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            _ => {}
+        }
+        let code = self.code();
+        response.json(match self {
+            // A look-up that found nothing keeps the form of one that did.
+            Self::NoSuchUser | Self::NoSuchClient => json!({ "code": code, "data": [] }),
+            _ => json!({ "code": code, "message": self.to_string() }),
+        })
+    }
+}

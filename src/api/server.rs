@@ -1,0 +1,89 @@
+//! The HTTP server itself.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use actix_web::{
+    App,
+    dev::ServerHandle,
+    web::{Data, PayloadConfig},
+};
+
+use super::{ApiState, authentication::warn_of_weakness, configure};
+use crate::config;
+
+/// How long a connection may be silent between two requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long the head of a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client gets to close its side.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Seconds that requests get to be answered when the server stops.
+const STOP_TIMEOUT: u64 = 1;
+
+/// The HTTP API, being served on a thread of its own.
+pub struct HttpServer {
+    addresses: Vec<SocketAddr>,
+    handle: ServerHandle,
+}
+
+impl HttpServer {
+    /// Serves the API on sockets that listen already. Needs the actix system of this thread.
+    ///
+    /// # Errors
+    /// When a socket cannot be used.
+    pub fn start(
+        sockets: Vec<TcpListener>,
+        state: ApiState,
+        config: &config::HttpServer,
+    ) -> io::Result<Self> {
+        let max_body = config.max_body;
+        let state = Data::new(state);
+        let mut server = actix_web::HttpServer::new(move || {
+            App::new()
+                .app_data(state.clone())
+                .app_data(PayloadConfig::new(max_body))
+                .configure(configure)
+        })
+        .workers(1)
+        .disable_signals()
+        .max_connections(config.limit_conn.max(1))
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(REQUEST_TIMEOUT)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .shutdown_timeout(STOP_TIMEOUT);
+        let mut addresses = Vec::new();
+        for socket in sockets {
+            addresses.push(socket.local_addr()?);
+            server = server.listen(socket)?;
+        }
+        let server = server.run();
+        let handle = server.handle();
+        actix::spawn(async move {
+            if let Err(error) = server.await {
+                log::error!("the HTTP server has ended: {error}");
+            }
+        });
+        for address in &addresses {
+            log::info!("listening http {address}");
+        }
+        warn_of_weakness(
+            config,
+            addresses.iter().any(|address| !address.ip().is_loopback()),
+        );
+        Ok(Self { addresses, handle })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Accepts no more and ends when the requests there are have been answered, or after a second.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+    }
+}

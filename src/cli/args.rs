@@ -1,0 +1,289 @@
+//! The arguments, with the names of NanoMQ. Their doc comments are the help.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{FileForm, Overrides};
+
+const PRECEDENCE: &str = "\
+Where settings come from, the later overriding the earlier:
+  1. the built-in defaults
+  2. the configuration file
+  3. environment variables that begin with NANOMQ_, such as NANOMQ_MSQ_LEN
+  4. the command line
+
+The configuration file is --conf or --old_conf, else the one that $NANOMQ_CONF_PATH names, else nanomq.conf beside
+the executable if there is one, else none.";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; for a broker in the foreground: stopped by SIGTERM or SIGINT
+  1  not done, for the reason on the standard error stream
+  2  the command line is not understood";
+
+const CONTROL_EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  not done, for the reason on the standard error stream; also when no broker runs
+  2  the command line is not understood";
+
+const SIGNALS: &str = "\
+Signals to a running broker:
+  SIGTERM, SIGINT  tell the clients and stop; a second one ends the process at once
+  SIGHUP           read the configuration anew
+
+The log goes to the standard error stream. $NANOMQ_LOG, such as info,nanomq::session=debug, replaces log.level until
+the next reload.";
+
+/// A broker for MQTT 3.1, 3.1.1 and 5.0.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nanomq",
+    version,
+    arg_required_else_help = true,
+    after_help = "`nanomq help COMMAND` explains a command.",
+    after_long_help = format!("{PRECEDENCE}\n\n{EXIT_CODES}\n\n\
+        Examples:\n  nanomq start --conf /etc/nanomq.conf\n  nanomq check --conf /etc/nanomq.conf")
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Start a broker
+    #[command(
+        long_about = "Start a broker, in the foreground or with -d in the background.\n\n\
+            It is ready when its log says so, and with -d when the command returns.\n\
+            Only one broker runs on a pid file.",
+        after_long_help = format!("{PRECEDENCE}\n\n{SIGNALS}\n\n{EXIT_CODES}\n\n\
+            Examples:\n  nanomq start\n  nanomq start --url nmq-tcp://127.0.0.1:1884 --log_level debug\n  \
+            nanomq start -d --conf /etc/nanomq.conf 2>>/var/log/nanomq.log")
+    )]
+    Start(StartArgs),
+    /// Stop the running broker and wait until it has ended
+    #[command(
+        long_about = "Stop the broker of a pid file and wait until its process has ended, at most 15 seconds.",
+        after_long_help = format!("{CONTROL_EXIT_CODES}\n\n\
+            Examples:\n  nanomq stop\n  nanomq stop --conf /etc/nanomq.conf")
+    )]
+    Stop(ControlArgs),
+    /// Stop the running broker, if there is one, and start one
+    #[command(
+        long_about = "Stop the broker of the pid file, if there is one, and start a broker with the given arguments.\n\n\
+            The running broker goes on if the configuration has errors.",
+        after_long_help = format!("{PRECEDENCE}\n\n{EXIT_CODES}\n\n\
+            Example:\n  nanomq restart -d --conf /etc/nanomq.conf")
+    )]
+    Restart(StartArgs),
+    /// Tell the running broker to read its configuration anew
+    #[command(
+        long_about = "Tell the broker of a pid file to read its configuration anew, as SIGHUP does.\n\n\
+            It reads the file that it was started with and its own environment and command line again, applies what\n\
+            can change while it runs, and logs what waits for a restart. A file with errors changes nothing.\n\
+            --conf only tells where the pid file is; it is checked before the broker is told.",
+        after_long_help = format!("{CONTROL_EXIT_CODES}\n\n\
+            Example:\n  nanomq reload --conf /etc/nanomq.conf")
+    )]
+    Reload(ControlArgs),
+    /// Check a configuration file without starting anything
+    #[command(
+        long_about = "Check a configuration file by itself: the environment and the command line do not count, and an unknown\n\
+            key is an error.\n\n\
+            Every problem goes to the standard error stream with its file, line, column and key. The configuration\n\
+            that the file makes, with all defaults and without passwords, goes to the standard output stream.\n\
+            Without an option it is the file that `nanomq start` would read.",
+        after_long_help = "Exit codes:\n  0  the file can be used\n  1  it has errors\n  2  the command line is not understood\n\n\
+            Examples:\n  nanomq check --conf /etc/nanomq.conf\n  nanomq check --conf nanomq.conf > effective.conf"
+    )]
+    Check(FileArgs),
+    /// The same commands as NanoMQ 0.8 spells them: nanomq broker start
+    #[command(subcommand)]
+    Broker(BrokerCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BrokerCommand {
+    /// As `nanomq start`
+    Start(StartArgs),
+    /// As `nanomq stop`
+    Stop(ControlArgs),
+    /// As `nanomq restart`
+    Restart(StartArgs),
+    /// As `nanomq reload`
+    Reload(ControlArgs),
+}
+
+/// Which configuration file.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct FileArgs {
+    /// Configuration file; whether it is HOCON or key = value lines is seen from its text
+    #[arg(long, value_name = "FILE")]
+    conf: Option<PathBuf>,
+    /// Configuration file of key = value lines, as NanoMQ before 0.14 has it
+    #[arg(long = "old_conf", value_name = "FILE")]
+    old_conf: Option<PathBuf>,
+}
+
+impl FileArgs {
+    /// The file, if one is given.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.conf.as_deref().or(self.old_conf.as_deref())
+    }
+
+    /// Its form, where the arguments say it.
+    pub(super) fn form(&self) -> Option<FileForm> {
+        self.old_conf.as_ref().map(|_| FileForm::Flat)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    /// Address to listen on, such as nmq-tcp://0.0.0.0:1883; repeat it for several. They replace those of the file
+    #[arg(long, value_name = "URL")]
+    url: Vec<String>,
+    /// Serve the HTTP API
+    #[arg(long)]
+    http: bool,
+    /// Port of the HTTP API
+    #[arg(short, long, value_name = "N")]
+    port: Option<u16>,
+    /// Least severe messages to log: off, error, warn, info, debug or trace
+    #[arg(long = "log_level", value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// Run in the background. The log is kept if the standard error stream is a file, else it is lost
+    #[arg(short, long)]
+    daemon: bool,
+    /// Worker threads, 0 to 255 (0 = the number of cores)
+    #[arg(short = 't', long = "tq_thread", value_name = "N")]
+    tq_thread: Option<u64>,
+    /// Most worker threads, 0 to 255 (0 = no bound)
+    #[arg(short = 'T', long = "max_tq_thread", value_name = "N")]
+    max_tq_thread: Option<u64>,
+    /// Most messages that wait for one session
+    #[arg(short = 'S', long = "msq_len", value_name = "N")]
+    msq_len: Option<u64>,
+    /// Accepted for NanoMQ's sake; has no effect and says so
+    #[arg(short = 'n', long, value_name = "N")]
+    parallel: Option<u64>,
+    /// Accepted for NanoMQ's sake; has no effect and says so
+    #[arg(short = 's', long = "property_size", value_name = "N")]
+    property_size: Option<u64>,
+    /// Accepted for NanoMQ's sake; has no effect and says so
+    #[arg(short = 'D', long = "qos_duration", value_name = "SECONDS")]
+    qos_duration: Option<u64>,
+}
+
+impl StartArgs {
+    /// What the arguments set in the configuration.
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            url: self.url.clone(),
+            http: self.http,
+            port: self.port,
+            log_level: self.log_level.clone(),
+            daemon: self.daemon,
+            num_taskq_thread: self.tq_thread,
+            max_taskq_thread: self.max_tq_thread,
+            parallel: self.parallel,
+            property_size: self.property_size,
+            msq_len: self.msq_len,
+            qos_duration: self.qos_duration,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ControlArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    /// The pid file of the broker, instead of the one of the configuration
+    #[arg(long = "pid_file", value_name = "FILE", conflicts_with = "FileArgs")]
+    pub(super) pid_file: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_become_overrides() {
+        let cli = Cli::try_parse_from([
+            "nanomq",
+            "broker",
+            "start",
+            "--url",
+            "nmq-tcp://127.0.0.1:1",
+            "--url",
+            ":2",
+            "--http",
+            "-p",
+            "0",
+            "--log_level",
+            "debug",
+            "-d",
+            "-t",
+            "1",
+            "-T",
+            "2",
+            "-n",
+            "3",
+            "-s",
+            "4",
+            "-S",
+            "5",
+            "-D",
+            "6",
+            "--old_conf",
+            "old.conf",
+        ])
+        .unwrap();
+        let Command::Broker(BrokerCommand::Start(args)) = cli.command else {
+            panic!("not start");
+        };
+        let expected = Overrides {
+            url: vec!["nmq-tcp://127.0.0.1:1".to_owned(), ":2".to_owned()],
+            http: true,
+            port: Some(0),
+            log_level: Some("debug".to_owned()),
+            daemon: true,
+            num_taskq_thread: Some(1),
+            max_taskq_thread: Some(2),
+            parallel: Some(3),
+            property_size: Some(4),
+            msq_len: Some(5),
+            qos_duration: Some(6),
+        };
+        assert_eq!(args.overrides(), expected);
+        assert_eq!(args.file.path(), Some(Path::new("old.conf")));
+        assert_eq!(args.file.form(), Some(FileForm::Flat));
+    }
+
+    #[test]
+    fn what_would_do_nothing_is_refused() {
+        let cases: [&[&str]; 6] = [
+            &["start", "--cacert", "ca.pem"],
+            &["start", "--verify"],
+            &["start", "--log_file", "nanomq.log"],
+            &["start", "--conf", "a", "--old_conf", "b"],
+            &["stop", "--conf", "a", "--pid_file", "b"],
+            &["broker", "check"],
+        ];
+        for case in cases {
+            let words = std::iter::once("nanomq").chain(case.iter().copied());
+            assert!(Cli::try_parse_from(words).is_err(), "{case:?}");
+        }
+    }
+}

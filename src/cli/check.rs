@@ -1,0 +1,21 @@
+//! `nanomq check`.
+
+use super::{Failure, args::FileArgs, complain, failure::line, say, start::config_path};
+use crate::config::{self, render_effective};
+
+/// Checks a file, which is the one that `start` would read if none is given.
+///
+/// # Errors
+/// [`Failure::Config`] with every problem when one is an error, [`Failure::NoFile`] without a file.
+pub(super) fn check(file: &FileArgs) -> Result<(), Failure> {
+    let path = config_path(file).ok_or(Failure::NoFile)?;
+    let report = config::check(&path, file.form());
+    let Some(effective) = report.effective else {
+        return Err(Failure::Config(report.problems));
+    };
+    for problem in &report.problems {
+        complain(&line(problem));
+    }
+    say(render_effective(&effective).trim_end());
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! A broker in this process, from its start to its end.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::pin,
+    task::{Context, Poll},
+};
+
+use futures::future::{Either, select};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Failure, pid_file::PidFile};
+use crate::{actors::ConfigSource, broker::Broker, config::Config, messages::ReloadConfig};
+
+/// Why the life of a broker is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It was told to stop, and has.
+    Stopped,
+    /// It was told to stop again before it had.
+    CutShort,
+}
+
+/// Runs a broker until it is told to stop. `on_ready` is called when it accepts clients.
+///
+/// # Errors
+/// [`Failure::Start`] when it cannot start, [`Failure::CutShort`] when it had no time to stop.
+pub(super) fn run(
+    config: Config,
+    source: ConfigSource,
+    pid_file: &mut PidFile,
+    on_ready: impl FnOnce(),
+) -> Result<(), Failure> {
+    match live(config, source, pid_file, on_ready)? {
+        Ended::Stopped => Ok(()),
+        Ended::CutShort => Err(Failure::CutShort),
+    }
+}
+
+/// The life of one broker, with an actix system of its own, of which nothing is left afterwards.
+fn live(
+    config: Config,
+    source: ConfigSource,
+    pid_file: &mut PidFile,
+    on_ready: impl FnOnce(),
+) -> Result<Ended, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Start)?;
+    let system = actix::System::with_tokio_rt(|| runtime);
+    system.block_on(async move {
+        let mut signals = Signals::listen().map_err(Failure::Start)?;
+        // Only now, so that nobody who reads it sends a signal that would end the process without more ado.
+        pid_file.write()?;
+        let broker = Broker::start(config, source)
+            .await
+            .map_err(Failure::Start)?;
+        log::info!("nanomq is ready");
+        on_ready();
+        while signals.next().await == Heard::Reload {
+            // The config manager logs what came of it.
+            if let Err(error) = broker.config().send(ReloadConfig).await {
+                log::error!("the configuration was not reloaded: {error}");
+            }
+        }
+        log::info!("nanomq is stopping");
+        match select(pin!(broker.stop()), pin!(signals.stop())).await {
+            Either::Left(_) => {
+                log::info!("nanomq has stopped");
+                Ok(Ended::Stopped)
+            }
+            Either::Right(_) => Ok(Ended::CutShort),
+        }
+    })
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Stop,
+    Reload,
+}
+
+/// The signals that the broker listens to. They no longer end the process from when this exists.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Heard {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Heard::Stop {}
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        // A reload that was asked for before the stop is done, so that both commands did what they said.
+        if self.hang_up.poll_recv(cx).is_ready() {
+            return Poll::Ready(Heard::Reload);
+        }
+        for signal in [&mut self.terminate, &mut self.interrupt] {
+            if signal.poll_recv(cx).is_ready() {
+                return Poll::Ready(Heard::Stop);
+            }
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,173 @@
+//! Messages on their way: chunks, order, slow readers, retained messages.
+
+use std::thread;
+
+use nanomq::{
+    mqtt::{Packet, Properties, ProtocolVersion, Publish, QoS},
+    stats::Metric,
+};
+
+use crate::kit::{Client, Got, TestBroker, bytes_of, publish_bytes, subscribe_bytes};
+
+const V5: ProtocolVersion = ProtocolVersion::V5;
+
+#[test]
+fn packets_may_come_byte_by_byte_or_all_at_once() {
+    let broker = TestBroker::start();
+    let mut client = Client::v5(broker.address, "a");
+    let mut bytes = subscribe_bytes(V5, 1, &[("t", QoS::AtLeastOnce)]);
+    bytes.extend_from_slice(&publish_bytes(V5, "t", b"one", QoS::AtMostOnce, 0));
+    bytes.extend_from_slice(&publish_bytes(V5, "t", b"two", QoS::AtLeastOnce, 7));
+    bytes.extend_from_slice(&bytes_of(&Packet::PingReq, V5));
+    for split in [1, bytes.len()] {
+        for part in bytes.chunks(split) {
+            client.send_bytes(part);
+        }
+        let mut got: Vec<Got> = (0..5).map(|_| client.next()).collect();
+        // SUBACK is first: what the client published behind SUBSCRIBE reaches it.
+        assert!(matches!(got.remove(0), Got::SubAck(1, _)));
+        let messages: Vec<_> = got
+            .iter()
+            .filter_map(|got| match got {
+                Got::Publish(message) => Some(message.payload.clone()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(messages, [b"one", b"two"]);
+        assert!(got.contains(&Got::PingResp));
+    }
+}
+
+#[test]
+fn a_packet_larger_than_a_read_arrives_whole() {
+    let broker = TestBroker::start();
+    let mut subscriber = Client::v5(broker.address, "s");
+    subscriber.subscribe("big", QoS::AtLeastOnce);
+    let mut publisher = Client::v5(broker.address, "p");
+    let reader = thread::spawn(move || {
+        (0..3)
+            .map(|_| subscriber.message().payload)
+            .collect::<Vec<_>>()
+    });
+    let payloads: Vec<Vec<u8>> = [900_000, 70_000, 100_000]
+        .map(|size| (0..size).map(|byte| byte as u8).collect())
+        .into();
+    let mut all = Vec::new();
+    for (id, payload) in payloads.iter().enumerate() {
+        all.extend_from_slice(&publish_bytes(
+            V5,
+            "big",
+            payload,
+            QoS::AtLeastOnce,
+            id as u16 + 1,
+        ));
+    }
+    publisher.send_bytes(&all);
+    assert!(reader.join().unwrap() == payloads);
+}
+
+#[test]
+fn a_subscriber_that_does_not_read_harms_nobody_else() {
+    const MESSAGES: usize = 30_000;
+    let broker = TestBroker::with(|config| config.mqtt.max_output_buffer = 256 * 1024);
+    let mut stuck = Client::v5(broker.address, "stuck");
+    stuck.subscribe("t", QoS::AtMostOnce);
+    let mut reader = Client::v5(broker.address, "reader");
+    reader.subscribe("t", QoS::AtMostOnce);
+    let mut publisher = Client::v5(broker.address, "p");
+    let counting = thread::spawn(move || {
+        for expected in 0..MESSAGES {
+            let payload = reader.message().payload;
+            assert_eq!(payload[..4], (expected as u32).to_be_bytes());
+            if expected % 100 == 99 {
+                // Lets the publisher go on: neither side is to be faster than the other.
+                reader.publish("go", b"", QoS::AtMostOnce, 0);
+            }
+        }
+    });
+    publisher.subscribe("go", QoS::AtMostOnce);
+    let mut payload = vec![b'x'; 1000];
+    for n in 0..MESSAGES {
+        payload[..4].copy_from_slice(&(n as u32).to_be_bytes());
+        publisher.publish("t", &payload, QoS::AtMostOnce, 0);
+        if n >= 200 && n % 100 == 99 {
+            publisher.message();
+        }
+    }
+    counting.join().unwrap();
+    broker.until(
+        "drops are counted and the slow one stays connected",
+        |stats| stats.totals.get(Metric::DroppedOutputFull) > 0 && stats.connections == 2,
+    );
+}
+
+#[test]
+fn every_retained_message_reaches_a_new_subscriber_once() {
+    const TOPICS: usize = 3000;
+    let broker = TestBroker::start();
+    let mut publisher = Client::v5(broker.address, "p");
+    for n in 0..TOPICS {
+        let topic = format!("r/{n}/x");
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            topic: &topic,
+            packet_id: nanomq::mqtt::PacketId::new(1),
+            properties: Properties::EMPTY,
+            payload: topic.as_bytes(),
+        };
+        publisher.send(&Packet::Publish(publish));
+        assert!(matches!(publisher.next(), Got::PubAck(1, _)));
+    }
+    let mut subscriber = Client::v5(broker.address, "s");
+    subscriber.subscribe("r/+/x", QoS::AtLeastOnce);
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..TOPICS {
+        let message = subscriber.message();
+        assert!(message.retain);
+        assert_eq!(message.topic.as_bytes(), message.payload);
+        subscriber.ack(Packet::PubAck, message.id.unwrap());
+        assert!(seen.insert(message.topic));
+    }
+    subscriber.send(&Packet::PingReq);
+    assert_eq!(subscriber.next(), Got::PingResp, "nothing comes twice");
+}
+
+#[test]
+fn many_publishers_keep_their_own_order() {
+    const EACH: u32 = 3000;
+    let broker = TestBroker::start();
+    let mut subscriber = Client::v5(broker.address, "s");
+    subscriber.subscribe("o/#", QoS::AtMostOnce);
+    let address = broker.address;
+    let publishers: Vec<_> = (0..8)
+        .map(|n| {
+            thread::spawn(move || {
+                let mut client = Client::v5(address, &format!("p{n}"));
+                let mut bytes = Vec::new();
+                for seq in 0..EACH {
+                    bytes.extend_from_slice(&publish_bytes(
+                        V5,
+                        &format!("o/{n}"),
+                        &seq.to_be_bytes(),
+                        QoS::AtMostOnce,
+                        0,
+                    ));
+                }
+                client.send_bytes(&bytes);
+                client.goodbye();
+            })
+        })
+        .collect();
+    let mut next = [0u32; 8];
+    for _ in 0..8 * EACH {
+        let message = subscriber.message();
+        let who: usize = message.topic[2..].parse().unwrap();
+        assert_eq!(message.payload, next[who].to_be_bytes());
+        next[who] += 1;
+    }
+    publishers
+        .into_iter()
+        .for_each(|publisher| publisher.join().unwrap());
+}

@@ -1,0 +1,10 @@
+//! The broker in-process, with scripted peers on plain sockets: what sessions, actors and inboxes do together.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod kit;
+
+mod flow;
+mod hostile;
+mod sessions;
+mod shared;
