@@ -148,7 +148,7 @@ impl ClientConnection {
                         continue;
                     };
                     connected.sent_bytes += written as u64;
-                    if connected.channel.session().outbound().queue_len() > 0 {
+                    if connected.channel.session().outbound().is_waiting() {
                         let config = self.worker.shared.config.load();
                         connected.channel.pump(
                             &mut self.wire,
