@@ -1,6 +1,11 @@
 //! The way of application messages from a publisher to the inboxes of their subscribers.
 
-use std::{collections::HashMap, ptr, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    ptr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::Recipient;
 use bytes::Bytes;
@@ -33,6 +38,11 @@ pub struct Router {
     unmatched: u64,
     /// The last worker found over its limit.
     overloaded: Option<Arc<WorkerLoad>>,
+    /// The last subscriber found with nearly as much waiting as it may have, unless it has been so for longer than
+    /// publishers wait.
+    congested: Option<Arc<Inbox>>,
+    /// See `mqtt.max_publisher_pause`.
+    max_pause: Duration,
 }
 
 impl Router {
@@ -52,6 +62,8 @@ impl Router {
             batch_routes: nobody,
             unmatched: 0,
             overloaded: None,
+            congested: None,
+            max_pause: Duration::ZERO,
         }
     }
 
@@ -60,8 +72,10 @@ impl Router {
         &'a mut self,
         publisher: &'a Arc<Inbox>,
         chunk: &'a Bytes,
+        max_pause: Duration,
         now: Instant,
     ) -> Pass<'a> {
+        self.max_pause = max_pause;
         self.refresh();
         Pass {
             router: self,
@@ -132,6 +146,14 @@ impl Router {
     /// The worker that publishers are to wait for, if one was found over its limit since the last call.
     pub fn take_overloaded(&mut self) -> Option<Arc<WorkerLoad>> {
         self.overloaded.take()
+    }
+
+    /// The subscriber that a publisher is to wait for, and for how long at most, if one was found nearly full
+    /// since the last call.
+    pub fn take_congested(&mut self, now: Instant) -> Option<(Arc<Inbox>, Duration)> {
+        let inbox = self.congested.take()?;
+        let left = self.max_pause.saturating_sub(inbox.congested_for(now)?);
+        Some((inbox, left))
     }
 
     /// Looks at the newest routes from here on.
@@ -228,7 +250,7 @@ impl Publishing for Pass<'_> {
                 retain: true,
                 expires_at: interval.and_then(|seconds| {
                     self.now
-                        .checked_add(std::time::Duration::from_secs(u64::from(seconds)))
+                        .checked_add(Duration::from_secs(u64::from(seconds)))
                 }),
             });
         }
@@ -275,6 +297,13 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
         });
         if over.is_some() {
             router.overloaded = over;
+        }
+        // A client that publishes to itself has to be read from to catch up.
+        if let Some(since) = to.target.congested_for(now)
+            && since < router.max_pause
+            && publisher != Some(Arc::as_ptr(&to.target))
+        {
+            router.congested = Some(to.target.clone());
         }
     }
     for group in &router.batch_routes.groups {

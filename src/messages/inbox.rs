@@ -9,9 +9,11 @@
 use std::{
     ops::Range,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
+    task::Waker,
+    time::{Duration, Instant},
 };
 
 use actix::Recipient;
@@ -56,9 +58,13 @@ pub struct Inbox {
     client_id: Arc<str>,
     state: Mutex<State>,
     online: AtomicBool,
+    /// Milliseconds after [`EPOCH`] since when the session has nearly as much waiting as it may; 0: it has not.
+    congested_since: AtomicU64,
     /// What the owner counts for this client.
     pub counters: ClientCounters,
 }
+
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 #[derive(Debug)]
 struct State {
@@ -109,6 +115,7 @@ impl Inbox {
                 owner,
                 generation,
             }),
+            congested_since: AtomicU64::new(0),
             counters: ClientCounters::default(),
         }
     }
@@ -138,6 +145,41 @@ impl Inbox {
             self.send(owner, SessionCommand::Drain);
         }
         load.is_over().then(|| load.clone())
+    }
+
+    /// The owner says whether the session has nearly as much waiting as it may.
+    pub fn set_congested(&self, congested: bool, now: Instant) {
+        let since = self.congested_since.load(Ordering::Relaxed);
+        if congested && since == 0 {
+            let since = now.saturating_duration_since(*EPOCH).as_millis();
+            let since = u64::try_from(since).unwrap_or(u64::MAX).max(1);
+            self.congested_since.store(since, Ordering::SeqCst);
+        } else if !congested && since != 0 {
+            self.congested_since.store(0, Ordering::SeqCst);
+            if let Some(load) = self.lock().owner.load() {
+                load.wake_all();
+            }
+        }
+    }
+
+    /// For how long the session has had nearly as much waiting as it may.
+    pub fn congested_for(&self, now: Instant) -> Option<Duration> {
+        match self.congested_since.load(Ordering::SeqCst) {
+            0 => None,
+            since => {
+                let now = now.saturating_duration_since(*EPOCH);
+                Some(now.saturating_sub(Duration::from_millis(since)))
+            }
+        }
+    }
+
+    /// Wakes `waker` when the session is congested no longer; false when it is not.
+    pub fn wait_uncongested(&self, waker: &Waker, now: Instant) -> bool {
+        if let Some(load) = self.lock().owner.load() {
+            load.park(waker);
+        }
+        // Looked at after parking: whoever clears the flag wakes those who are parked by then.
+        self.congested_for(now).is_some()
     }
 
     /// Takes everything that waits.

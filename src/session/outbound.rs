@@ -138,6 +138,14 @@ impl Outbound {
         !self.queue.is_empty() || self.sent < self.window.len()
     }
 
+    /// How much of what may wait does, with `wire` bytes to be written: 1 is all of it.
+    pub fn fullness(&self, wire: usize, limits: &Mqtt) -> f64 {
+        let part = |used: usize, most: usize| used as f64 / most.max(1) as f64;
+        part(self.queue.len(), limits.max_mqueue_len)
+            .max(part(self.queue_bytes, limits.max_mqueue_bytes))
+            .max(part(wire, limits.max_output_buffer))
+    }
+
     /// Messages sent, or to be sent again, and not acknowledged.
     pub fn inflight(&self) -> usize {
         self.unacknowledged
