@@ -8,13 +8,15 @@ use std::{
 };
 
 use actix::Recipient;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::Shared;
 use crate::{
-    messages::{Inbox, InboxItem, StoreRetained, WorkerLoad},
+    config::Config,
+    messages::{Inbox, InboxItem, Patience, StoreRetained, WorkerLoad},
     mqtt::{Batch, BatchBuilder, Message, MessageRef, ProtocolVersion, Publish},
-    routing::{RouteTable, Routes, Snapshot},
+    routing::{Group, Route, RouteTable, Routes, Snapshot},
     session::{Delivery, Publishing},
     stats::{Counters, Metric},
 };
@@ -41,8 +43,7 @@ pub struct Router {
     /// The last subscriber found with nearly as much waiting as it may have, unless it has been so for longer than
     /// publishers wait.
     congested: Option<Arc<Inbox>>,
-    /// See `mqtt.max_publisher_pause`.
-    max_pause: Duration,
+    config: Arc<ArcSwap<Config>>,
 }
 
 impl Router {
@@ -63,7 +64,7 @@ impl Router {
             unmatched: 0,
             overloaded: None,
             congested: None,
-            max_pause: Duration::ZERO,
+            config: shared.config.clone(),
         }
     }
 
@@ -72,10 +73,8 @@ impl Router {
         &'a mut self,
         publisher: &'a Arc<Inbox>,
         chunk: &'a Bytes,
-        max_pause: Duration,
         now: Instant,
     ) -> Pass<'a> {
-        self.max_pause = max_pause;
         self.refresh();
         Pass {
             router: self,
@@ -123,20 +122,16 @@ impl Router {
             .iter()
             .any(|member| member.target.is_online() && !Arc::ptr_eq(&member.target, leaving));
         if live {
+            let patience = Patience::new(&self.config.load().mqtt, now);
             for orphan in messages() {
                 let batch = Arc::new(Batch::of_message(&orphan.message, now));
                 members.share_out(1, |member, range| {
-                    member.target.push(InboxItem {
+                    let item = InboxItem {
                         batch: batch.clone(),
                         range,
-                        delivery: Delivery {
-                            qos: member.qos,
-                            retain_as_published: member.retain_as_published,
-                            subscription_ids: (member.subscription_id != 0)
-                                .then(|| [member.subscription_id].into()),
-                            group: Some(members.full_filter.clone()),
-                        },
-                    });
+                        delivery: to_member(&members, member),
+                    };
+                    member.target.push(item, patience);
                 });
             }
         }
@@ -152,7 +147,8 @@ impl Router {
     /// since the last call.
     pub fn take_congested(&mut self, now: Instant) -> Option<(Arc<Inbox>, Duration)> {
         let inbox = self.congested.take()?;
-        let left = self.max_pause.saturating_sub(inbox.congested_for(now)?);
+        let max_pause = self.config.load().mqtt.max_publisher_pause;
+        let left = max_pause.saturating_sub(inbox.congested_for(now)?);
         Some((inbox, left))
     }
 
@@ -279,13 +275,30 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
         return;
     }
     let batch = Arc::new(router.batch.finish(now));
+    let config = router.config.load();
+    let patience = Patience::new(&config.mqtt, now);
+    let max_pause = config.mqtt.max_publisher_pause;
     let all = 0..batch.len();
     let publisher = publisher.map(Arc::as_ptr);
+    let (mut overloaded, mut congested) = (None, None);
+    let mut push = |target: &Arc<Inbox>, item: InboxItem| {
+        if let Some(load) = target.push(item, patience) {
+            overloaded = Some(load);
+        }
+        // A client that publishes to itself has to be read from to catch up.
+        if target
+            .congested_for(now)
+            .is_some_and(|since| since < max_pause)
+            && publisher != Some(Arc::as_ptr(target))
+        {
+            congested = Some(target.clone());
+        }
+    };
     for to in &router.batch_routes.deliveries {
         if !to.serves(publisher) {
             continue;
         }
-        let over = to.target.push(InboxItem {
+        let item = InboxItem {
             batch: batch.clone(),
             range: all.clone(),
             delivery: Delivery {
@@ -294,34 +307,29 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
                 subscription_ids: to.subscription_ids.clone(),
                 group: None,
             },
-        });
-        if over.is_some() {
-            router.overloaded = over;
-        }
-        // A client that publishes to itself has to be read from to catch up.
-        if let Some(since) = to.target.congested_for(now)
-            && since < router.max_pause
-            && publisher != Some(Arc::as_ptr(&to.target))
-        {
-            router.congested = Some(to.target.clone());
-        }
+        };
+        push(&to.target, item);
     }
     for group in &router.batch_routes.groups {
         group.share_out(batch.len(), |member, range| {
-            let over = member.target.push(InboxItem {
+            let item = InboxItem {
                 batch: batch.clone(),
                 range,
-                delivery: Delivery {
-                    qos: member.qos,
-                    retain_as_published: member.retain_as_published,
-                    subscription_ids: (member.subscription_id != 0)
-                        .then(|| [member.subscription_id].into()),
-                    group: Some(group.full_filter.clone()),
-                },
-            });
-            if over.is_some() {
-                router.overloaded = over;
-            }
+                delivery: to_member(group, member),
+            };
+            push(&member.target, item);
         });
+    }
+    router.overloaded = overloaded.or(router.overloaded.take());
+    router.congested = congested.or(router.congested.take());
+}
+
+/// How a member of a shared subscription is served.
+fn to_member(group: &Group<Inbox>, member: &Route<Inbox>) -> Delivery {
+    Delivery {
+        qos: member.qos,
+        retain_as_published: member.retain_as_published,
+        subscription_ids: (member.subscription_id != 0).then(|| [member.subscription_id].into()),
+        group: Some(group.full_filter.clone()),
     }
 }

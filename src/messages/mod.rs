@@ -10,7 +10,7 @@ mod stats;
 mod worker_load;
 
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
-pub use inbox::{ClientCounters, Inbox, InboxItem, Owner};
+pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience};
 pub use registry::{
     ClientRow, CloseClients, EndSession, GetClient, KeepSession, ListClients, ListSubscriptions,
     OpenRefused, OpenSession, OpenedSession, Subscribe, SubscriptionRow, Unsubscribe,

@@ -15,13 +15,10 @@ use tokio::time::sleep_until;
 
 use super::{ClientConnection, Connected, Phase, hold::Hold};
 use crate::{
-    actors::session_store::state_counters, mqtt::peek_header, session::CloseReason, stats::Metric,
+    actors::session_store::state_counters, messages::Patience, mqtt::peek_header,
+    session::CloseReason, stats::Metric,
 };
 
-/// Part of its queue or output that makes publishers wait for a subscriber, ...
-const CONGESTED: f64 = 0.75;
-/// ... until it is below this one.
-const RELAXED: f64 = 0.5;
 /// Bytes read at once.
 const READ_SIZE: usize = 64 * 1024;
 /// Room in the worker's buffer below which it gets a new allocation.
@@ -280,8 +277,8 @@ impl ClientConnection {
         state_counters(inbox, outbound);
         let config = self.worker.shared.config.load();
         let fullness = outbound.fullness(self.wire.len(), &config.mqtt);
-        if !(RELAXED..=CONGESTED).contains(&fullness) {
-            inbox.set_congested(fullness > CONGESTED, Instant::now());
+        if !(Patience::RELAXED..=Patience::CONGESTED).contains(&fullness) {
+            inbox.set_congested(fullness > Patience::CONGESTED, Instant::now());
         }
     }
 

@@ -63,7 +63,7 @@ impl ClientConnection {
         let limits = &config.mqtt;
         let version = channel.version();
         let mut router = worker.router.borrow_mut();
-        let mut pass = router.start(inbox, &data, limits.max_publisher_pause, now);
+        let mut pass = router.start(inbox, &data, now);
         let mut rest: &[u8] = &data;
         let mut packets = 0;
         let mut published = [0u64; 3];
