@@ -6,5 +6,6 @@ mod bodies;
 mod kit;
 mod lists;
 mod publish;
+mod publish_batch;
 mod refusals;
 mod subscribe;
