@@ -15,14 +15,15 @@ use super::{
     alias::{IncomingAliases, OutgoingAliases},
     keep_alive::KeepAlive,
     outbound::write_ack,
+    publish_topic::{TopicRefusal, check_topic},
     subscribe::{Granted, SubscribeRequest},
 };
 use crate::{
     config::Mqtt,
     mqtt::{
         Ack, Batch, Disconnect, Message, MessageRef, Packet, PacketId, Properties, PropertiesBuf,
-        Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, TopicName, Unsubscribe,
-        encode, packet_len,
+        Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, Unsubscribe, encode,
+        packet_len,
     },
     stats::{Counters, Metric},
 };
@@ -157,7 +158,7 @@ impl Channel {
             }
         }
         let reason = match alias {
-            None => match check_topic(&mut self.valid_topic, publish.topic, limits, counters)? {
+            None => match topic_code(&mut self.valid_topic, publish.topic, limits, counters)? {
                 ReasonCode::Success => matched(publishing.publish(publish, packet, self.version)),
                 refused => refused,
             },
@@ -217,7 +218,7 @@ impl Channel {
             .get_or_insert_default()
             .resolve(alias, publish.topic)
             .ok_or(Violation::TopicAliasUnknown)?;
-        let checked = check_topic(&mut self.valid_topic, topic, limits, counters)?;
+        let checked = topic_code(&mut self.valid_topic, topic, limits, counters)?;
         if checked.is_error() {
             return Ok(checked);
         }
@@ -474,7 +475,7 @@ impl Channel {
 }
 
 /// Success, or why a message to this topic is not taken. `valid` is the last topic that was found valid.
-fn check_topic(
+fn topic_code(
     valid: &mut String,
     topic: &str,
     limits: &Mqtt,
@@ -483,16 +484,17 @@ fn check_topic(
     if valid == topic {
         return Ok(ReasonCode::Success);
     }
-    let name = TopicName::parse(topic).map_err(|_| Violation::TopicNameInvalid)?;
-    if name.is_system() && (topic == "$SYS" || topic.starts_with("$SYS/")) {
-        counters.add(Metric::DroppedNotPermitted, 1);
-        return Ok(ReasonCode::NotAuthorized);
-    }
-    if topic.len() > usize::from(limits.max_topic_length)
-        || name.levels().count() > limits.max_topic_levels
-    {
-        counters.add(Metric::DroppedTopicLimit, 1);
-        return Ok(ReasonCode::TopicNameInvalid);
+    match check_topic(topic, limits) {
+        Ok(()) => {}
+        Err(TopicRefusal::Invalid(_)) => return Err(Violation::TopicNameInvalid),
+        Err(TopicRefusal::System) => {
+            counters.add(Metric::DroppedNotPermitted, 1);
+            return Ok(ReasonCode::NotAuthorized);
+        }
+        Err(TopicRefusal::OverLimit) => {
+            counters.add(Metric::DroppedTopicLimit, 1);
+            return Ok(ReasonCode::TopicNameInvalid);
+        }
     }
     valid.clear();
     valid.push_str(topic);
