@@ -37,18 +37,34 @@ pub enum ApiError {
     },
     /// There is no client with this id: 404, 112.
     NoSuchClient,
+    /// A parameter that is needed is not there: 400, 107.
+    MissingParameter(&'static str),
+    /// A topic or filter that may not be used: 400, 115.
+    IllegalTopic {
+        /// Name of the parameter or member.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The broker stops: 503, 102.
+    Stopping,
 }
 
 impl ApiError {
     /// The specification's result code.
     pub fn code(&self) -> u16 {
         match self {
-            Self::NoAnswer | Self::UnknownPath(_) | Self::MethodNotAllowed { .. } => 102,
+            Self::NoAnswer
+            | Self::UnknownPath(_)
+            | Self::MethodNotAllowed { .. }
+            | Self::Stopping => 102,
             Self::WrongCredentials => 103,
             Self::NoCredentials => 104,
             Self::NoSuchUser => 105,
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => 108,
             Self::NoSuchClient => 112,
+            Self::MissingParameter(_) => 107,
+            Self::IllegalTopic { .. } => 115,
         }
     }
 }
@@ -65,6 +81,9 @@ impl fmt::Display for ApiError {
             Self::UnknownParameter(name) => write!(f, "{name}: there is no such parameter here"),
             Self::WrongParameter { name, expected } => write!(f, "{name}: expected {expected}"),
             Self::NoSuchClient => f.write_str("no client has this id"),
+            Self::MissingParameter(name) => write!(f, "{name}: missing"),
+            Self::IllegalTopic { name, why } => write!(f, "{name}: {why}"),
+            Self::Stopping => f.write_str("the broker is stopping"),
         }
     }
 }
@@ -79,6 +98,8 @@ impl ResponseError for ApiError {
             Self::WrongCredentials | Self::NoCredentials => StatusCode::UNAUTHORIZED,
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => StatusCode::BAD_REQUEST,
             Self::UnknownPath(_) | Self::NoSuchUser | Self::NoSuchClient => StatusCode::NOT_FOUND,
+            Self::MissingParameter(_) | Self::IllegalTopic { .. } => StatusCode::BAD_REQUEST,
+            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
