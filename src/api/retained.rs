@@ -183,3 +183,33 @@ fn illegal(why: &str) -> ApiError {
         why: why.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::{Properties, QoS};
+
+    #[test]
+    fn payloads_that_do_not_fit_are_left_out() {
+        let message = |size: usize| {
+            let payload = vec![b'x'; size];
+            Arc::new(Message::new(
+                "t",
+                &payload,
+                QoS::AtLeastOnce,
+                true,
+                Properties::EMPTY,
+                Instant::now(),
+            ))
+        };
+        let sizes = [MAX_PAYLOADS - 2, 3, 2, 1];
+        let messages: Vec<Arc<Message>> = sizes.into_iter().map(message).collect();
+        let rows = rows(&messages, Encoding::Text);
+        let shown: Vec<(&str, usize)> = rows
+            .iter()
+            .map(|row| (row.payload_encoding, row.payload_size))
+            .collect();
+        let expected = ["text", "none", "text", "none"].into_iter().zip(sizes);
+        assert_eq!(shown, expected.collect::<Vec<_>>());
+    }
+}

@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod figures;
 mod kit;
 mod lists;
 mod refusals;
+mod removals;
+mod retained;
+mod topic_tree;
