@@ -5,6 +5,7 @@ mod answers;
 mod figures;
 mod kit;
 mod lists;
+mod prometheus;
 mod refusals;
 mod removals;
 mod retained;

@@ -1,8 +1,16 @@
 //! Clients that are disconnected, and sessions that are dropped, through the API.
 
-use std::io::Read;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    thread,
+};
 
-use nanomq::mqtt::{PropertiesBuf, Property, QoS};
+use bytes::BytesMut;
+use nanomq::mqtt::{
+    Packet, PacketId, Properties, PropertiesBuf, Property, QoS, Subscribe, SubscribeFiltersBuf,
+    SubscribeOptions, encode,
+};
 
 use crate::kit::{ADMIN, Answer, At, Mqtt, V5, V311, client, with_broker};
 
@@ -96,6 +104,58 @@ fn a_session_is_dropped_with_its_connection() {
                 let bytes = farewell(&mut mqtt);
                 assert_eq!((bytes[0], bytes[2]), (0xe0, 0x98));
             }
+        },
+    );
+}
+
+#[test]
+fn whatever_a_kick_meets_nothing_is_left_behind() {
+    with_broker(
+        |config| config.system.num_taskq_thread = 2,
+        |at| {
+            let mut filters = SubscribeFiltersBuf::default();
+            let options = SubscribeOptions::with_qos(QoS::AtLeastOnce);
+            filters.push("t", options).unwrap();
+            let mut hello = BytesMut::new();
+            let mut connect = client(V311, "c", None);
+            connect.clean_start = false;
+            encode(&Packet::Connect(connect), V311, &mut hello).unwrap();
+            let subscribe = Subscribe {
+                packet_id: PacketId::MIN,
+                properties: Properties::EMPTY,
+                filters: filters.as_filters(),
+            };
+            encode(&Packet::Subscribe(subscribe), V311, &mut hello).unwrap();
+            // Connections of one client id take over from each other, and are kicked at any moment.
+            let come_and_go = || {
+                for _ in 0..100 {
+                    let mut socket = TcpStream::connect(at.mqtt).unwrap();
+                    // What comes of it depends on the others.
+                    let _ = socket.write_all(&hello);
+                    let _ = socket.read(&mut [0; 4]);
+                }
+            };
+            let kick_all_the_time = |target: &str| {
+                for _ in 0..100 {
+                    let status = kick(at, target).status;
+                    assert!([200, 404].contains(&status), "{status}");
+                }
+            };
+            thread::scope(|scope| {
+                scope.spawn(come_and_go);
+                scope.spawn(come_and_go);
+                scope.spawn(|| kick_all_the_time("/clients/c"));
+                kick_all_the_time("/clients/c?session=true");
+            });
+            at.await_ok("/clients", |body| {
+                !body.contains(r#""conn_state":"connected""#)
+            });
+            kick(at, "/clients/c");
+            at.await_ok("/stats", |body| {
+                body.contains(
+                    r#""connections":0,"sessions":0,"subscriptions":0,"topics":0,"sockets":0"#,
+                )
+            });
         },
     );
 }
