@@ -4,7 +4,10 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -37,6 +40,8 @@ const HTTP_BACKLOG: u32 = 128;
 pub struct Broker {
     mqtt: Vec<(String, SocketAddr)>,
     http: Option<HttpServer>,
+    /// Set when the broker begins to stop, for who asks for its health.
+    stopping: Arc<AtomicBool>,
     shared: Shared,
     acceptors: Vec<Addr<Acceptor>>,
     balancer: Option<Addr<Balancer>>,
@@ -54,12 +59,15 @@ impl Broker {
     /// When a listener cannot be opened, or a thread not be started; nothing runs then.
     pub async fn start(config: Config, source: ConfigSource) -> io::Result<Self> {
         let mut sockets = Vec::new();
+        let mut known = Vec::new();
         for (name, listener) in &config.listeners.tcp {
-            if listener.enable {
-                let opened = listeners::open(name, listener)
-                    .map_err(|error| cannot_listen(&listener.bind, &error))?;
-                sockets.extend(opened);
-            }
+            let opened = match listener.enable {
+                true => listeners::open(name, listener)
+                    .map_err(|error| cannot_listen(&listener.bind, &error))?,
+                false => Vec::new(),
+            };
+            known.push(listeners::describe(name, listener, &opened)?);
+            sockets.extend(opened);
         }
         let http_sockets = open_http(&config)?;
         let http_config = config.http_server.clone();
@@ -70,7 +78,8 @@ impl Broker {
         let mut threads = Threads(Vec::new());
         let control = threads.start()?;
         let control_counters = Arc::new(Counters::default());
-        let (shared, registry) = start_control(control, &config, &control_counters).await?;
+        let (shared, registry, retained) =
+            start_control(control, &config, &control_counters).await?;
 
         let mut handles = Vec::new();
         let mut counters = vec![control_counters];
@@ -86,7 +95,7 @@ impl Broker {
         let load = Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT));
         let worker = Worker::new(shared.clone(), own.clone(), load);
         let publisher = Publisher::new(worker.clone()).start();
-        let stats = StatsCollector::new(counters, worker).start();
+        let stats = StatsCollector::new(counters, known, worker).start();
         let manager = ConfigManager::new(source, config).start();
 
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
@@ -100,6 +109,7 @@ impl Broker {
             let acceptor = Acceptor::new(socket, door, balance.clone(), own.clone())?;
             acceptors.push(acceptor.start());
         }
+        let stopping = Arc::new(AtomicBool::new(false));
         let http = match http_sockets.is_empty() {
             true => None,
             false => {
@@ -113,6 +123,15 @@ impl Broker {
                     publish: publisher.recipient(),
                     subscribe: registry.clone().recipient(),
                     unsubscribe: registry.clone().recipient(),
+                    topic_tree: registry.clone().recipient(),
+                    slow_clients: registry.clone().recipient(),
+                    queues: registry.clone().recipient(),
+                    kick: registry.clone().recipient(),
+                    process: stats.clone().recipient(),
+                    listeners: stats.clone().recipient(),
+                    retained: shared.retained_pages.clone(),
+                    remove_retained: retained.recipient(),
+                    stopping: stopping.clone(),
                 };
                 Some(HttpServer::start(http_sockets, state, &http_config)?)
             }
@@ -120,6 +139,7 @@ impl Broker {
         Ok(Self {
             mqtt,
             http,
+            stopping,
             shared,
             acceptors,
             balancer,
@@ -155,11 +175,10 @@ impl Broker {
         &self.stats
     }
 
-    /// Stops accepting, tells every client `[MQTT-4.13.2-1]`, and ends the threads.
+    /// Stops accepting, tells every client `[MQTT-4.13.2-1]`, and ends the threads. The HTTP API answers until the
+    /// clients have left.
     pub async fn stop(self) {
-        if let Some(http) = self.http {
-            http.stop().await;
-        }
+        self.stopping.store(true, Ordering::Release);
         for acceptor in &self.acceptors {
             acceptor.do_send(StopAccepting);
         }
@@ -174,6 +193,9 @@ impl Broker {
             while gauges.connections.get() + gauges.closing.get() > 0 && Instant::now() < deadline {
                 sleep(Duration::from_millis(10)).await;
             }
+        }
+        if let Some(http) = self.http {
+            http.stop().await;
         }
     }
 }
@@ -234,7 +256,7 @@ async fn start_control(
     arbiter: &Arbiter,
     config: &Arc<ArcSwap<Config>>,
     counters: &Arc<Counters>,
-) -> io::Result<(Shared, Addr<SubscriptionRegistry>)> {
+) -> io::Result<(Shared, Addr<SubscriptionRegistry>, Addr<RetainedMessages>)> {
     let (config, counters) = (config.clone(), counters.clone());
     on(arbiter, move || {
         // Each needs the addresses of the others, so the contexts are made before the actors.
@@ -261,10 +283,10 @@ async fn start_control(
         };
         let load = shared.registry.store_load.clone();
         let worker = Worker::new(shared.clone(), counters.clone(), load);
-        retained.run(RetainedMessages::new(shared.clone(), counters.clone()));
+        let retained = retained.run(RetainedMessages::new(shared.clone(), counters.clone()));
         store.run(SessionStore::new(worker));
         let registry = registry.run(SubscriptionRegistry::new(shared.clone(), counters));
-        (shared, registry)
+        (shared, registry, retained)
     })
     .await
 }

@@ -6,16 +6,17 @@
 //! | [`ClientConnection`] | one a socket | a worker | `SessionCommand` | publishers pause while its worker has too much waiting, see [`WorkerLoad`](crate::messages::WorkerLoad) |
 //! | [`ConnectionHost`] | one a worker | a worker | `Accepted` | the acceptors' rate |
 //! | [`SubscriptionRegistry`] | 1 | control arbiter | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
-//! | [`RetainedMessages`] | 1 | control arbiter | `StoreRetained`, `RetainedPageRequest` | askers wait; publishers pause while too much is on its way |
+//! | [`RetainedMessages`] | 1 | control arbiter | `StoreRetained`, `RetainedPageRequest`, `RemoveRetained` | askers wait; publishers pause while too much is on its way |
 //! | [`SessionStore`] | 1 | control arbiter | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
-//! | [`StatsCollector`] | 1 | main arbiter | `GetStats` | askers wait |
+//! | [`StatsCollector`] | 1 | main arbiter | `GetStats`, `GetProcessStats`, `ListListeners` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig` | askers wait |
 
 mod client_connection;
 mod config_manager;
 mod connection_host;
 mod events;
+mod process_figures;
 mod publisher;
 mod retained_messages;
 mod router;
@@ -31,6 +32,6 @@ pub use publisher::Publisher;
 pub use retained_messages::RetainedMessages;
 pub use router::Router;
 pub use session_store::SessionStore;
-pub use stats_collector::StatsCollector;
+pub use stats_collector::{ListenerInfo, StatsCollector};
 pub use subscription_registry::SubscriptionRegistry;
 pub use worker::{RegistryHandles, Shared, Worker};

@@ -7,7 +7,7 @@ use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use super::Shared;
 use crate::{
     config::Mqtt,
-    messages::{RetainedPage, RetainedPageRequest, StoreRetained},
+    messages::{RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved, StoreRetained},
     routing::{RetainedLimits, RetainedStore, StoreOutcome},
     stats::{Counters, Metric},
 };
@@ -108,6 +108,23 @@ impl Handler<RetainedPageRequest> for RetainedMessages {
         let (messages, more) = self.store.page(&mut cursor, ask.limit, Instant::now());
         RetainedPage {
             messages,
+            next: more.then_some(cursor),
+        }
+    }
+}
+
+impl Handler<RemoveRetained> for RetainedMessages {
+    type Result = RetainedRemoved;
+
+    fn handle(&mut self, ask: RemoveRetained, ctx: &mut Self::Context) -> Self::Result {
+        let mut cursor = ask.cursor;
+        let (messages, more) = self.store.page(&mut cursor, ask.limit, Instant::now());
+        for message in &messages {
+            self.store.clear(message.topic());
+        }
+        self.changed(ctx);
+        RetainedRemoved {
+            removed: messages.len(),
             next: more.then_some(cursor),
         }
     }

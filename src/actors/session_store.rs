@@ -134,6 +134,8 @@ pub(super) fn state_counters(inbox: &Inbox, outbound: &crate::session::Outbound)
     let counters = &inbox.counters;
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     counters.queued.store(small(outbound.queue_len()), Relaxed);
+    let bytes = outbound.queue_bytes() as u64;
+    counters.queued_bytes.store(bytes, Relaxed);
     counters.inflight.store(small(outbound.inflight()), Relaxed);
     counters.dropped.store(outbound.dropped(), Relaxed);
     counters.sent_messages.store(outbound.written(), Relaxed);
@@ -176,7 +178,7 @@ impl Handler<AddressedCommand> for SessionStore {
                 }
                 self.arm(ctx);
             }
-            SessionCommand::Discard => {
+            SessionCommand::Discard(_) => {
                 let now = Instant::now();
                 if let Some(mut kept) = self.take(&told.client_id) {
                     kept.session.outbound_mut().discard(&self.worker.counters);

@@ -2,48 +2,117 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use actix::{Actor, AsyncContext, Context, Handler};
 
-use super::Worker;
+use super::{
+    Door, Worker,
+    process_figures::{ProcessFigures, open_files, open_files_limit},
+};
 use crate::{
-    messages::{GetStats, StatsSnapshot},
+    messages::{
+        GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats, StatsSnapshot,
+    },
     mqtt::{Message, Properties, QoS},
-    stats::{Counters, Metric, Totals},
+    stats::{Counters, Metric, Rates, Totals},
 };
 
 /// How long to wait before looking again whether `mqtt.sys_interval` was switched on.
 const SWITCHED_OFF: Duration = Duration::from_secs(10);
 
+/// The interval that rates are averages of.
+const RATE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A listener whose connections are counted.
+#[derive(Clone, Debug)]
+pub struct ListenerInfo {
+    /// What it speaks below MQTT: `tcp`.
+    pub protocol: &'static str,
+    /// What its connections know of it.
+    pub door: Arc<Door>,
+    /// Where it listens; none while it is switched off.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// What was counted up to some moment.
+struct Sample {
+    at: Instant,
+    totals: Totals,
+    cpu: Duration,
+}
+
 /// See the module's description.
 pub struct StatsCollector {
     started: Instant,
     counters: Vec<Arc<Counters>>,
+    listeners: Vec<ListenerInfo>,
+    /// At the beginning of the present interval.
+    sample: Sample,
+    /// Over the last one.
+    rates: Rates,
+    /// Over the last one, and the highest so far.
+    cpu_percent: Option<f64>,
+    cpu_percent_max: f64,
     worker: Rc<Worker>,
     /// What was published last, by topic: only changes are published again.
     published: HashMap<String, String>,
 }
 
 impl StatsCollector {
-    /// A collector of these workers' counters; it publishes as `worker`.
-    pub fn new(counters: Vec<Arc<Counters>>, worker: Rc<Worker>) -> Self {
+    /// A collector of these workers' counters, which knows the listeners; it publishes as `worker`.
+    pub fn new(
+        counters: Vec<Arc<Counters>>,
+        listeners: Vec<ListenerInfo>,
+        worker: Rc<Worker>,
+    ) -> Self {
+        let started = Instant::now();
         Self {
-            started: Instant::now(),
+            started,
             counters,
+            listeners,
+            sample: Sample {
+                at: started,
+                totals: Totals::default(),
+                cpu: ProcessFigures::read().cpu,
+            },
+            rates: Rates::default(),
+            cpu_percent: None,
+            cpu_percent_max: 0.0,
             worker,
             published: HashMap::new(),
         }
     }
 
-    fn snapshot(&self) -> StatsSnapshot {
+    fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for counters in &self.counters {
             counters.add_to(&mut totals);
         }
+        totals
+    }
+
+    /// Ends an interval and begins the next.
+    fn next_interval(&mut self) {
+        let next = Sample {
+            at: Instant::now(),
+            totals: self.totals(),
+            cpu: ProcessFigures::read().cpu,
+        };
+        let interval = next.at - self.sample.at;
+        self.rates = Rates::between(&self.sample.totals, &next.totals, interval);
+        let percent = percent(next.cpu.saturating_sub(self.sample.cpu), interval);
+        self.cpu_percent = Some(percent);
+        self.cpu_percent_max = self.cpu_percent_max.max(percent);
+        self.sample = next;
+    }
+
+    fn snapshot(&self) -> StatsSnapshot {
+        let totals = self.totals();
         let gauges = &self.worker.shared.gauges;
         StatsSnapshot {
             uptime: self.started.elapsed(),
@@ -51,8 +120,17 @@ impl StatsCollector {
             connections: gauges.connections.get(),
             sessions: gauges.sessions.get(),
             subscriptions: gauges.subscriptions.get(),
+            topics: gauges.topics.get(),
+            sockets: gauges.sockets.get(),
             retained: gauges.retained.get(),
             retained_bytes: gauges.retained_bytes.get(),
+            most: Most {
+                connections: gauges.connections.most(),
+                sessions: gauges.sessions.most(),
+                subscriptions: gauges.subscriptions.most(),
+                topics: gauges.topics.most(),
+            },
+            rates: self.rates,
         }
     }
 
@@ -110,6 +188,7 @@ impl Actor for StatsCollector {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.publish(ctx);
+        ctx.run_interval(RATE_INTERVAL, |collector, _| collector.next_interval());
     }
 }
 
@@ -118,5 +197,52 @@ impl Handler<GetStats> for StatsCollector {
 
     fn handle(&mut self, _: GetStats, _: &mut Self::Context) -> Self::Result {
         self.snapshot()
+    }
+}
+
+impl Handler<GetProcessStats> for StatsCollector {
+    type Result = ProcessStats;
+
+    fn handle(&mut self, _: GetProcessStats, _: &mut Self::Context) -> Self::Result {
+        let figures = ProcessFigures::read();
+        let since_start = || percent(figures.cpu, self.started.elapsed());
+        let cpu_percent = self.cpu_percent.unwrap_or_else(since_start);
+        ProcessStats {
+            memory: figures.memory,
+            memory_max: figures.memory_max,
+            cpu: figures.cpu,
+            cpu_percent,
+            cpu_percent_max: self.cpu_percent_max.max(cpu_percent),
+            open_files: open_files(),
+            open_files_limit: open_files_limit(),
+        }
+    }
+}
+
+impl Handler<ListListeners> for StatsCollector {
+    type Result = Vec<ListenerRow>;
+
+    fn handle(&mut self, _: ListListeners, _: &mut Self::Context) -> Self::Result {
+        self.listeners
+            .iter()
+            .map(|listener| ListenerRow {
+                name: listener.door.name.clone(),
+                protocol: listener.protocol,
+                bind: listener.door.config.bind.to_string(),
+                addresses: listener.addresses.clone(),
+                enabled: listener.door.config.enable,
+                connections: listener.door.open.load(Relaxed),
+                max_connections: listener.door.config.max_connections,
+                max_connection_rate: listener.door.config.max_connection_rate,
+            })
+            .collect()
+    }
+}
+
+/// Per cent of one core.
+fn percent(cpu: Duration, interval: Duration) -> f64 {
+    match interval.is_zero() {
+        true => 0.0,
+        false => cpu.as_secs_f64() / interval.as_secs_f64() * 100.0,
     }
 }

@@ -1,5 +1,7 @@
 //! The subscription registry: owns the directory of clients and is the only writer of the subscription tree.
 
+mod lists;
+
 use std::{cell::Cell, sync::Arc};
 
 use actix::{Actor, Context, Handler, MessageResult};
@@ -8,13 +10,13 @@ use tokio::sync::oneshot;
 use super::Shared;
 use crate::{
     messages::{
-        AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient, HandOver,
-        Inbox, KeepSession, ListClients, ListSubscriptions, OpenRefused, OpenSession,
-        OpenedSession, Owner, SessionCommand, Subscribe, SubscriptionRow, Unsubscribe,
+        AdminSubscribe, AdminUnsubscribe, CloseClients, EndSession, HandOver, Inbox, KeepSession,
+        KickClient, Kicked, OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand,
+        Subscribe, Unsubscribe,
     },
     mqtt::ReasonCode,
-    routing::{ClientDirectory, ClientEntry, Previous, StoredSubscription, SubscribeError},
-    session::{Granted, SubscribeRequest},
+    routing::{ClientDirectory, Previous, StoredSubscription, SubscribeError},
+    session::{CloseReason, Granted, SubscribeRequest},
     stats::{Counters, Metric},
 };
 
@@ -49,6 +51,7 @@ impl SubscriptionRegistry {
         gauges.connections.set(self.directory.connected());
         gauges.sessions.set(self.directory.len());
         gauges.subscriptions.set(self.directory.subscriptions());
+        gauges.topics.set(self.directory.tree().filters());
     }
 }
 
@@ -91,7 +94,8 @@ impl Handler<OpenSession> for SubscriptionRegistry {
                 self.update_gauges();
             }
             Previous::Ended { target, connected } => {
-                target.give(Owner::Nobody, opened.generation, SessionCommand::Discard);
+                let farewell = SessionCommand::Discard(CloseReason::TakenOver);
+                target.give(Owner::Nobody, opened.generation, farewell);
                 self.counters.add(Metric::Takeovers, connected.into());
                 self.publish_routes();
             }
@@ -235,73 +239,30 @@ impl Handler<CloseClients> for SubscriptionRegistry {
     }
 }
 
-impl Handler<ListClients> for SubscriptionRegistry {
-    type Result = Vec<ClientRow>;
+impl Handler<KickClient> for SubscriptionRegistry {
+    type Result = Option<Kicked>;
 
-    fn handle(&mut self, ask: ListClients, _: &mut Self::Context) -> Self::Result {
-        self.directory
-            .iter_after(None)
-            .filter(|(_, entry)| match &ask.username {
-                None => true,
-                wanted => entry.info.username.as_deref() == wanted.as_deref(),
-            })
-            .map(|(id, entry)| row(id, entry))
-            .collect()
-    }
-}
-
-impl Handler<GetClient> for SubscriptionRegistry {
-    type Result = Option<ClientRow>;
-
-    fn handle(&mut self, ask: GetClient, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, ask: KickClient, _: &mut Self::Context) -> Self::Result {
         let entry = self.directory.get(&ask.client_id)?;
-        Some(row(entry.target.client_id(), entry))
-    }
-}
-
-impl Handler<ListSubscriptions> for SubscriptionRegistry {
-    type Result = Option<Vec<SubscriptionRow>>;
-
-    fn handle(&mut self, ask: ListSubscriptions, _: &mut Self::Context) -> Self::Result {
-        let rows = |id: &Arc<str>, entry: &ClientEntry<Inbox>| -> Vec<SubscriptionRow> {
-            entry
-                .subscriptions
-                .iter()
-                .map(|(topic, subscription)| SubscriptionRow {
-                    client_id: id.clone(),
-                    topic: topic.clone(),
-                    qos: subscription.options.qos,
-                })
-                .collect()
-        };
-        match ask.client_id {
-            Some(id) => {
-                let entry = self.directory.get(&id)?;
-                Some(rows(entry.target.client_id(), entry))
-            }
-            None => Some(
-                self.directory
-                    .iter_after(None)
-                    .flat_map(|(id, entry)| rows(id, entry))
-                    .collect(),
-            ),
+        let connected = entry.connected;
+        if connected && !ask.end_session {
+            let close = SessionCommand::Close(CloseReason::Kicked);
+            entry.target.command(close);
+            return Some(Kicked {
+                connected,
+                session_ended: false,
+            });
         }
-    }
-}
-
-fn row(client_id: &Arc<str>, entry: &ClientEntry<Inbox>) -> ClientRow {
-    use std::sync::atomic::Ordering::Relaxed;
-    let counters = &entry.target.counters;
-    ClientRow {
-        client_id: client_id.clone(),
-        connected: entry.connected,
-        info: entry.info.clone(),
-        received_messages: counters.received_messages.load(Relaxed),
-        sent_messages: counters.sent_messages.load(Relaxed),
-        received_bytes: counters.received_bytes.load(Relaxed),
-        sent_bytes: counters.sent_bytes.load(Relaxed),
-        queued: counters.queued.load(Relaxed),
-        inflight: counters.inflight.load(Relaxed),
-        dropped: counters.dropped.load(Relaxed),
+        let evicted = self.directory.evict(&ask.client_id)?;
+        // As when the client starts anew: whoever owns the session lets go of it, and is not asked for more.
+        let farewell = SessionCommand::Discard(CloseReason::Kicked);
+        evicted
+            .target
+            .give(Owner::Nobody, evicted.generation, farewell);
+        self.publish_routes();
+        Some(Kicked {
+            connected,
+            session_ended: true,
+        })
     }
 }

@@ -20,7 +20,7 @@ pub struct Endpoint {
 }
 
 /// The list of endpoints itself, which the list does not hold.
-pub const LIST: Endpoint = Endpoint {
+pub static LIST: Endpoint = Endpoint {
     path: "",
     name: "list_endpoints",
     method: Method::GET,
@@ -55,9 +55,8 @@ pub async fn unknown_path(request: HttpRequest) -> Result<HttpResponse, ApiError
     Err(ApiError::UnknownPath(request.path().to_owned()))
 }
 
-/// The server's patterns for the path of `endpoints`: with and without a slash at its end.
-pub fn paths(endpoints: &[Endpoint]) -> Vec<String> {
-    let path = endpoints.first().map_or("", |endpoint| endpoint.path);
+/// The server's patterns for the path of an endpoint: with and without a slash at its end.
+pub fn paths(path: &str) -> Vec<String> {
     let pattern: String = path
         .split('/')
         .filter(|segment| !segment.is_empty())
@@ -70,7 +69,7 @@ pub fn paths(endpoints: &[Endpoint]) -> Vec<String> {
 }
 
 /// The resource of endpoints that have one path; it answers other methods with 405.
-pub fn resource(patterns: Vec<String>, endpoints: &'static [Endpoint]) -> Resource {
+pub fn resource(patterns: Vec<String>, endpoints: &[&'static Endpoint]) -> Resource {
     let allow: Vec<&str> = endpoints
         .iter()
         .map(|endpoint| allowed(&endpoint.method))

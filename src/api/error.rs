@@ -52,24 +52,31 @@ pub enum ApiError {
     BodyTooLarge,
     /// The body is not what was expected of it as JSON: 400, 109.
     NotJson(String),
-    /// A member of the body is no topic or filter that may be used: 400, 115.
+    /// A parameter that is needed is not there: 400, 107.
+    MissingParameter(&'static str),
+    /// A topic or filter that may not be used: 400, 115.
     IllegalTopic {
-        /// Its name.
+        /// Name of the parameter or member.
         name: String,
         /// What is wrong with it.
         why: String,
     },
+    /// The broker stops: 503, 102.
+    Stopping,
 }
 
 impl ApiError {
     /// The specification's result code.
     pub fn code(&self) -> u16 {
         match self {
-            Self::NoAnswer | Self::UnknownPath(_) | Self::MethodNotAllowed { .. } => 102,
+            Self::NoAnswer
+            | Self::UnknownPath(_)
+            | Self::MethodNotAllowed { .. }
+            | Self::Stopping => 102,
             Self::WrongCredentials => 103,
             Self::NoCredentials => 104,
             Self::NoSuchUser => 105,
-            Self::MissingMember(_) => 107,
+            Self::MissingMember(_) | Self::MissingParameter(_) => 107,
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => 108,
             Self::WrongMember { .. } | Self::TooManyEntries(_) | Self::BodyTooLarge => 108,
             Self::NotJson(_) => 109,
@@ -96,7 +103,9 @@ impl fmt::Display for ApiError {
             Self::TooManyEntries(most) => write!(f, "the body has more than {most} entries"),
             Self::BodyTooLarge => f.write_str("the body is larger than http_server.max_body"),
             Self::NotJson(why) => write!(f, "the body: {why}"),
+            Self::MissingParameter(name) => write!(f, "{name}: missing"),
             Self::IllegalTopic { name, why } => write!(f, "{name}: {why}"),
+            Self::Stopping => f.write_str("the broker is stopping"),
         }
     }
 }
@@ -113,10 +122,11 @@ impl ResponseError for ApiError {
             Self::MissingMember(_)
             | Self::WrongMember { .. }
             | Self::TooManyEntries(_)
-            | Self::NotJson(_)
-            | Self::IllegalTopic { .. } => StatusCode::BAD_REQUEST,
+            | Self::NotJson(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownPath(_) | Self::NoSuchUser | Self::NoSuchClient => StatusCode::NOT_FOUND,
+            Self::MissingParameter(_) | Self::IllegalTopic { .. } => StatusCode::BAD_REQUEST,
+            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

@@ -9,17 +9,24 @@ mod answer;
 mod authentication;
 mod body;
 mod brokers;
+mod client_session;
 mod clients;
 mod clock;
 mod endpoints;
 mod error;
+mod health;
+mod listeners;
 mod nodes;
+mod prometheus;
 mod publish;
 mod query;
+mod retained;
 mod server;
 mod state;
+mod statistics;
 mod subscribe;
 mod subscriptions;
+mod topic_tree;
 
 use actix_web::{Route, http::Method, middleware::from_fn, web};
 
@@ -107,19 +114,103 @@ const ENDPOINTS: &[Endpoint] = &[
         "Batch unsubscribes topics",
         || web::to(subscribe::unsubscribe_batch),
     ),
+    get(
+        "/topic-tree/",
+        "list_topic-tree",
+        "A list of topic-tree in the cluster",
+        || web::to(topic_tree::show),
+    ),
+    get(
+        "/metrics/",
+        "get_metrics",
+        "CPU, memory and connections",
+        || web::to(statistics::metrics),
+    ),
+    get(
+        "/prometheus/",
+        "get_prometheus",
+        "Metrics in the text format of Prometheus",
+        || web::to(prometheus::show),
+    ),
+    get("/stats/", "get_stats", "Counters, sizes and rates", || {
+        web::to(statistics::stats)
+    }),
+    get(
+        "/slow_clients/",
+        "list_slow_clients",
+        "The clients with the longest queues",
+        || web::to(client_session::slow),
+    ),
+    get(
+        "/listeners/",
+        "list_listeners",
+        "A list of listeners",
+        || web::to(listeners::list),
+    ),
+    get(
+        health::PATH,
+        "get_health",
+        "Whether the broker runs; needs no credentials",
+        || web::to(health::show),
+    ),
+    get(
+        "/retained/",
+        "list_retained",
+        "A list of retained messages",
+        || web::to(retained::list),
+    ),
+    delete(
+        "/retained/",
+        "delete_retained",
+        "Remove retained messages",
+        || web::to(retained::remove),
+    ),
+    delete(
+        "/clients/:clientid",
+        "kick_client",
+        "Disconnect a client, or end its session",
+        || web::to(client_session::kick),
+    ),
+    get(
+        "/clients/:clientid/inflight",
+        "lookup_client_inflight",
+        "The unacknowledged messages of a client",
+        || web::to(client_session::inflight),
+    ),
+    get(
+        "/clients/:clientid/mqueue",
+        "lookup_client_mqueue",
+        "The queue of a client",
+        || web::to(client_session::queue),
+    ),
 ];
 
-/// Puts the API below `/api/v4`.
+/// What all paths begin with.
+const PREFIX: &str = "/api/v4";
+
+/// Puts the API in its place. Whether the broker is healthy may be asked without credentials.
 fn configure(app: &mut web::ServiceConfig) {
-    let mut scope = web::scope("/api/v4").default_service(web::to(endpoints::unknown_path));
+    let mut scope = web::scope(PREFIX).default_service(web::to(endpoints::unknown_path));
     for path in ["", "/"] {
         scope = scope.service(endpoints::resource(
             vec![path.to_owned()],
-            &[endpoints::LIST],
+            &[&endpoints::LIST],
         ));
     }
-    for same_path in ENDPOINTS.chunk_by(|a, b| a.path == b.path) {
-        scope = scope.service(endpoints::resource(endpoints::paths(same_path), same_path));
+    for (index, endpoint) in ENDPOINTS.iter().enumerate() {
+        let path = endpoint.path;
+        if ENDPOINTS.iter().position(|other| other.path == path) != Some(index) {
+            continue;
+        }
+        let of_path = ENDPOINTS.iter().filter(|other| other.path == path);
+        let of_path: Vec<&Endpoint> = of_path.collect();
+        let patterns = endpoints::paths(path);
+        if path == health::PATH {
+            let patterns = patterns.iter().map(|below| format!("{PREFIX}{below}"));
+            app.service(endpoints::resource(patterns.collect(), &of_path));
+        } else {
+            scope = scope.service(endpoints::resource(patterns, &of_path));
+        }
     }
     app.service(scope.wrap(from_fn(authenticate)))
         .default_service(web::to(endpoints::unknown_path));
@@ -150,6 +241,21 @@ const fn post(
         path,
         name,
         method: Method::POST,
+        descr,
+        route,
+    }
+}
+
+const fn delete(
+    path: &'static str,
+    name: &'static str,
+    descr: &'static str,
+    route: fn() -> Route,
+) -> Endpoint {
+    Endpoint {
+        path,
+        name,
+        method: Method::DELETE,
         descr,
         route,
     }

@@ -1,5 +1,7 @@
 //! Parameters of the query string: filters and paging.
 
+use std::ops::RangeInclusive;
+
 use actix_web::web;
 
 use super::{ApiError, answer::Meta};
@@ -27,6 +29,11 @@ impl Text {
     /// True when `other` is the text.
     pub fn is(&self, other: &str) -> bool {
         self.literal == other || self.with_spaces.as_deref() == Some(other)
+    }
+
+    /// The text with its plus signs, for topics and filters: there a plus sign means one.
+    pub fn literal(&self) -> &str {
+        &self.literal
     }
 
     /// The text, unless it could mean two.
@@ -110,22 +117,33 @@ impl Parameters {
     /// # Errors
     /// [`ApiError::WrongParameter`] when one is not a number from 1 on.
     pub fn paging(&mut self) -> Result<Paging, ApiError> {
-        let page = self.number("_page")?;
-        let limit = self.number("_limit")?;
+        let page = self.number_in("_page", 1..=usize::MAX)?;
+        let limit = self.number_in("_limit", 1..=usize::MAX)?;
         Ok(Paging((page.is_some() || limit.is_some()).then(|| {
             (page.unwrap_or(1), limit.unwrap_or(DEFAULT_LIMIT))
         })))
     }
 
-    fn number(&mut self, name: &'static str) -> Result<Option<usize>, ApiError> {
+    /// Takes a parameter out whose value is a number.
+    ///
+    /// # Errors
+    /// [`ApiError::WrongParameter`] when it is not one in `range`.
+    pub fn number_in(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<usize>,
+    ) -> Result<Option<usize>, ApiError> {
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
         match text.literal.parse() {
-            Ok(number) if number > 0 => Ok(Some(number)),
+            Ok(number) if range.contains(&number) => Ok(Some(number)),
             _ => Err(ApiError::WrongParameter {
                 name,
-                expected: "a number from 1 on".to_owned(),
+                expected: match *range.end() {
+                    usize::MAX => format!("a number from {} on", range.start()),
+                    end => format!("a number from {} to {end}", range.start()),
+                },
             }),
         }
     }

@@ -1,6 +1,9 @@
 //! Whom the handlers ask.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use actix::{Message, Recipient};
 use tokio::time::timeout;
@@ -9,8 +12,9 @@ use super::ApiError;
 use crate::{
     config::HttpAuth,
     messages::{
-        AdminSubscribe, AdminUnsubscribe, GetClient, GetConfig, GetStats, ListClients,
-        ListSubscriptions, PublishMessages,
+        AdminSubscribe, AdminUnsubscribe, GetClient, GetConfig, GetProcessStats, GetQueueTotals,
+        GetStats, GetTopicTree, KickClient, ListClients, ListListeners, ListSlowClients,
+        ListSubscriptions, PublishMessages, RemoveRetained, RetainedPageRequest,
     },
 };
 
@@ -38,6 +42,24 @@ pub struct ApiState {
     pub subscribe: Recipient<AdminSubscribe>,
     /// Unsubscribes for clients.
     pub unsubscribe: Recipient<AdminUnsubscribe>,
+    /// Knows the topic filters.
+    pub topic_tree: Recipient<GetTopicTree>,
+    /// Knows the clients that lag behind.
+    pub slow_clients: Recipient<ListSlowClients>,
+    /// Knows what waits for all clients.
+    pub queues: Recipient<GetQueueTotals>,
+    /// Disconnects clients.
+    pub kick: Recipient<KickClient>,
+    /// Knows what the process uses.
+    pub process: Recipient<GetProcessStats>,
+    /// Knows the listeners.
+    pub listeners: Recipient<ListListeners>,
+    /// Knows the retained messages.
+    pub retained: Recipient<RetainedPageRequest>,
+    /// Removes retained messages.
+    pub remove_retained: Recipient<RemoveRetained>,
+    /// True from the moment when the broker begins to stop.
+    pub stopping: Arc<AtomicBool>,
 }
 
 /// Asks an actor.

@@ -14,7 +14,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub use acceptor::Acceptor;
 pub use balance::{Balance, Balancer, WorkerHandle};
 
-use crate::{actors::Door, config};
+use crate::{
+    actors::{Door, ListenerInfo},
+    config,
+};
 
 /// Opens the sockets of a listener: one for each address that its `bind` stands for.
 ///
@@ -32,6 +35,33 @@ pub fn open(name: &str, config: &config::TcpListener) -> io::Result<Vec<(TcpList
         .into_iter()
         .map(|address| Ok((listen(address, config.backlog)?, door.clone())))
         .collect()
+}
+
+/// What statistics are to know of a listener, whether it is switched on or not; `opened` are its sockets.
+///
+/// # Errors
+/// When a socket does not know its address.
+pub fn describe(
+    name: &str,
+    config: &config::TcpListener,
+    opened: &[(TcpListener, Arc<Door>)],
+) -> io::Result<ListenerInfo> {
+    let addresses: io::Result<Vec<SocketAddr>> = opened
+        .iter()
+        .map(|(socket, _)| socket.local_addr())
+        .collect();
+    let closed = || {
+        Arc::new(Door {
+            name: name.into(),
+            config: config.clone(),
+            open: Default::default(),
+        })
+    };
+    Ok(ListenerInfo {
+        protocol: "tcp",
+        door: opened.first().map_or_else(closed, |(_, door)| door.clone()),
+        addresses: addresses?,
+    })
 }
 
 /// Opens a listening socket.

@@ -128,6 +128,8 @@ pub struct ClientCounters {
     pub sent_bytes: AtomicU64,
     /// Messages in the queue.
     pub queued: AtomicU32,
+    /// Bytes of the messages in the queue.
+    pub queued_bytes: AtomicU64,
     /// Messages sent and not acknowledged.
     pub inflight: AtomicU32,
     /// Messages dropped.

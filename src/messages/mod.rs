@@ -14,11 +14,16 @@ pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience};
 pub use publish::PublishMessages;
 pub use registry::{
-    AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient, KeepSession,
-    ListClients, ListSubscriptions, OpenRefused, OpenSession, OpenedSession, Subscribe,
+    AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient,
+    GetQueueTotals, GetTopicTree, KeepSession, KickClient, Kicked, ListClients, ListSlowClients,
+    ListSubscriptions, OpenRefused, OpenSession, OpenedSession, QueueTotals, Subscribe,
     SubscriptionRow, Unsubscribe,
 };
-pub use retained::{RetainedPage, RetainedPageRequest, StoreRetained};
+pub use retained::{
+    RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved, StoreRetained,
+};
 pub use session::{AddressedCommand, HandOver, KeptSession, SessionCommand};
-pub use stats::{GetStats, StatsSnapshot};
+pub use stats::{
+    GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats, StatsSnapshot,
+};
 pub use worker_load::WorkerLoad;

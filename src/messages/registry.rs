@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use actix::{Message, Recipient};
+use actix::{Message, MessageResponse, Recipient};
 use tokio::sync::oneshot;
 
 use super::{Inbox, SessionCommand, WorkerLoad};
@@ -140,6 +140,53 @@ pub struct GetClient {
     pub client_id: String,
 }
 
+/// The clients that keep the most messages waiting: by the length of their queues, then by what was dropped for
+/// them. Clients without either are not among them.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Vec<ClientRow>")]
+pub struct ListSlowClients {
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Sums over the queues of all sessions.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "QueueTotals")]
+pub struct GetQueueTotals;
+
+/// What waits in all sessions together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, MessageResponse)]
+pub struct QueueTotals {
+    /// Sessions with messages in their queues.
+    pub sessions: u64,
+    /// Messages that wait.
+    pub messages: u64,
+    /// Bytes of the messages that wait.
+    pub bytes: u64,
+    /// Messages sent and not acknowledged.
+    pub inflight: u64,
+}
+
+/// Closes a client's connection, if it has one, with reason code 0x98. The session of a client without one ends.
+/// The answer is none for an unknown client.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Option<Kicked>")]
+pub struct KickClient {
+    /// Client id.
+    pub client_id: String,
+    /// Ends the session in any case.
+    pub end_session: bool,
+}
+
+/// What [`KickClient`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kicked {
+    /// A connection was told to close.
+    pub connected: bool,
+    /// The session and its subscriptions are gone; else it ends or is kept as its expiry interval says.
+    pub session_ended: bool,
+}
+
 /// A client as lists show it.
 #[derive(Clone, Debug)]
 pub struct ClientRow {
@@ -159,6 +206,8 @@ pub struct ClientRow {
     pub sent_bytes: u64,
     /// Messages that wait.
     pub queued: u32,
+    /// Bytes of the messages that wait.
+    pub queued_bytes: u64,
     /// Messages not acknowledged.
     pub inflight: u32,
     /// Messages dropped.
@@ -184,6 +233,13 @@ pub struct ListSubscriptions {
     /// Only those of this client; the answer is none when it is not known.
     pub client_id: Option<String>,
 }
+
+/// Each subscription's client and whole filter, in the order of the client ids: what a
+/// [`TopicTreeView`](crate::routing::TopicTreeView) is made of. It is made by who asks, since that may take longer
+/// than the registry can be spared.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Vec<(Arc<str>, Arc<str>)>")]
+pub struct GetTopicTree;
 
 /// A subscription as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,25 @@ pub struct RetainedPageRequest {
     pub limit: usize,
 }
 
+/// Removes retained messages, a page at a time.
+#[derive(Debug, Message)]
+#[rtype(result = "RetainedRemoved")]
+pub struct RemoveRetained {
+    /// Where to go on.
+    pub cursor: RetainedCursor,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// How far [`RemoveRetained`] has come.
+#[derive(Debug, actix::MessageResponse)]
+pub struct RetainedRemoved {
+    /// Messages removed.
+    pub removed: usize,
+    /// Where to go on, if there may be more.
+    pub next: Option<RetainedCursor>,
+}
+
 /// A page of retained messages.
 #[derive(Debug, actix::MessageResponse)]
 pub struct RetainedPage {

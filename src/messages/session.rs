@@ -16,8 +16,9 @@ pub enum SessionCommand {
     Drain,
     /// Another connection goes on with the session.
     HandOver(HandOver),
-    /// The session has ended, since a new connection of the same client id starts anew.
-    Discard,
+    /// The session has ended for this reason: a new connection of the same client id starts anew, or somebody
+    /// dropped it. So does the connection.
+    Discard(CloseReason),
     /// Close the connection; nothing to a session without one.
     Close(CloseReason),
     /// Subscriptions were entered for the client; their retained messages are to be sent to it. Nothing to a

@@ -95,6 +95,15 @@ pub enum Previous<T> {
     },
 }
 
+/// A session that was ended from outside.
+#[derive(Debug)]
+pub struct Evicted<T> {
+    /// Where its messages went.
+    pub target: Arc<T>,
+    /// A number of its own: whoever owned the session owns it no longer.
+    pub generation: u64,
+}
+
 /// No further session may be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirectoryFull;
@@ -245,6 +254,16 @@ impl<T: Target> ClientDirectory<T> {
                 .is_some_and(|entry| !entry.subscriptions.is_empty()),
             _ => false,
         }
+    }
+
+    /// Ends a session whoever owns it, with its subscriptions.
+    pub fn evict(&mut self, client_id: &str) -> Option<Evicted<T>> {
+        let entry = self.take(client_id)?;
+        self.last_generation += 1;
+        Some(Evicted {
+            target: entry.target,
+            generation: self.last_generation,
+        })
     }
 
     fn take(&mut self, client_id: &str) -> Option<ClientEntry<T>> {
@@ -421,6 +440,29 @@ mod tests {
             }
             assert_eq!(directory.subscriptions(), usize::from(resumed));
             assert_eq!(directory.tree().routes("t").is_empty(), !resumed);
+            assert_eq!((directory.connected(), directory.len()), (1, 1));
+        }
+    }
+
+    #[test]
+    fn an_evicted_session_is_gone_with_its_subscriptions() {
+        for connected in [true, false] {
+            let mut directory = ClientDirectory::default();
+            let old = open(&mut directory, "a", info(true, 60), 1);
+            subscribe(&mut directory, "a", old.generation, "t").unwrap();
+            if !connected {
+                directory.keep("a", old.generation, 60);
+            }
+            let evicted = directory.evict("a").unwrap();
+            assert!(evicted.generation > old.generation);
+            assert_eq!(evicted.target.0, 1);
+            assert!(directory.is_empty() && directory.tree().routes("t").is_empty());
+            assert_eq!((directory.connected(), directory.subscriptions()), (0, 0));
+            assert!(directory.evict("a").is_none());
+            // What its last owner still says changes nothing for a session of the same name.
+            open(&mut directory, "a", info(true, 60), 2);
+            directory.keep("a", old.generation, 60);
+            assert!(!directory.end("a", old.generation));
             assert_eq!((directory.connected(), directory.len()), (1, 1));
         }
     }

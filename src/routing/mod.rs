@@ -7,13 +7,15 @@ mod retained;
 mod route_table;
 mod routes;
 mod subscription_tree;
+mod topic_tree_view;
 
 pub use client_directory::{
-    ClientDirectory, ClientEntry, ClientInfo, DirectoryFull, Opened, Previous, StoredSubscription,
-    SubscribeError,
+    ClientDirectory, ClientEntry, ClientInfo, DirectoryFull, Evicted, Opened, Previous,
+    StoredSubscription, SubscribeError,
 };
 pub use persistent_map::PersistentMap;
 pub use retained::{RetainedCursor, RetainedLimits, RetainedStore, StoreOutcome};
 pub use route_table::{RouteTable, Snapshot};
 pub use routes::{Delivery, Group, Route, Routes, Target};
 pub use subscription_tree::SubscriptionTree;
+pub use topic_tree_view::{TopicTreeBounds, TopicTreeNode, TopicTreeView};

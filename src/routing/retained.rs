@@ -121,6 +121,11 @@ impl RetainedStore {
         StoreOutcome::Stored
     }
 
+    /// Removes the message of a topic, if there is one.
+    pub fn clear(&mut self, topic: &str) {
+        self.remove(&key_of(topic).into());
+    }
+
     fn remove(&mut self, key: &Arc<[u8]>) {
         if let Some(old) = self.messages.remove(key) {
             self.bytes -= old.size();
@@ -371,6 +376,12 @@ mod tests {
             StoreOutcome::Cleared
         );
         assert_eq!((store.len(), store.bytes()), (0, 0));
+        store.store(message("a/b", "1", Some(5), now));
+        store.clear("a");
+        assert_eq!(store.len(), 1);
+        store.clear("a/b");
+        assert_eq!((store.len(), store.bytes()), (0, 0));
+        assert_eq!(store.next_expiry(), None);
     }
 
     #[test]

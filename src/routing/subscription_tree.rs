@@ -16,6 +16,8 @@ use crate::mqtt::TopicFilter;
 pub struct SubscriptionTree<T> {
     exact: PersistentMap<Arc<str>, Subscribers<T>>,
     wildcards: Level<T>,
+    /// Filters with subscribers.
+    filters: usize,
 }
 
 impl<T> Clone for SubscriptionTree<T> {
@@ -23,6 +25,7 @@ impl<T> Clone for SubscriptionTree<T> {
         Self {
             exact: self.exact.clone(),
             wildcards: self.wildcards.clone(),
+            filters: self.filters,
         }
     }
 }
@@ -32,6 +35,7 @@ impl<T> Default for SubscriptionTree<T> {
         Self {
             exact: PersistentMap::default(),
             wildcards: Level::default(),
+            filters: 0,
         }
     }
 }
@@ -133,17 +137,28 @@ impl<T: Target> SubscriptionTree<T> {
                 self.exact.get_or_insert_with(key, || Subscribers::None)
             }
         };
+        self.filters += usize::from(matches!(slot, Subscribers::None));
         match filter.share() {
             None => slot.insert(route, is_new),
             Some(_) => slot.insert_shared(full_filter, route, is_new),
         }
     }
 
+    /// Number of different filters, not counting by whom and in which groups they are subscribed to.
+    pub fn filters(&self) -> usize {
+        self.filters
+    }
+
     /// Takes a session's subscription out; false when it had none on this filter.
     pub fn remove(&mut self, filter: &TopicFilter<'_>, target: &Arc<T>) -> bool {
         let group = filter.share().map(|_| filter.full());
         if filter.is_wildcard() {
-            return remove_below(&mut self.wildcards, filter.filter(), group, target);
+            let removed = remove_below(&mut self.wildcards, filter.filter(), group, target);
+            let left = self.wildcards.slot(filter.filter());
+            if removed && matches!(left, None | Some(Subscribers::None)) {
+                self.filters -= 1;
+            }
+            return removed;
         }
         let Some(slot) = self.exact.get_mut(filter.filter()) else {
             return false;
@@ -151,6 +166,7 @@ impl<T: Target> SubscriptionTree<T> {
         let removed = slot.remove(group, target);
         if matches!(slot, Subscribers::None) {
             self.exact.remove(filter.filter());
+            self.filters -= 1;
         }
         removed
     }
@@ -532,6 +548,11 @@ mod tests {
                 }
             }
             for (tree, model) in [(&tree, &model), (&earlier.0, &earlier.1)] {
+                let filters: BTreeSet<&str> = model
+                    .iter()
+                    .filter_map(|(filter, _)| Some(TopicFilter::parse(filter).ok()?.filter()))
+                    .collect();
+                prop_assert_eq!(tree.filters(), filters.len());
                 for topic in &topics {
                     let got: Vec<usize> = tree.routes(topic).deliveries.iter().map(|to| to.target.name).collect();
                     let expected: BTreeSet<usize> = model
@@ -547,6 +568,7 @@ mod tests {
                 prop_assert!(unsubscribe(&mut tree, filter, &clients[*who]));
             }
             prop_assert!(tree.wildcards.is_empty() && tree.exact.is_empty(), "nothing is left behind");
+            prop_assert_eq!(tree.filters(), 0);
         }
     }
 

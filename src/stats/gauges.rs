@@ -11,6 +11,8 @@ pub struct Gauges {
     pub sessions: Gauge,
     /// Subscriptions.
     pub subscriptions: Gauge,
+    /// Different topic filters subscribed to.
+    pub topics: Gauge,
     /// Retained messages.
     pub retained: Gauge,
     /// Bytes of the retained messages.
@@ -23,26 +25,37 @@ pub struct Gauges {
 
 /// One size.
 #[derive(Debug, Default)]
-pub struct Gauge(AtomicU64);
+pub struct Gauge {
+    now: AtomicU64,
+    most: AtomicU64,
+}
 
 impl Gauge {
     /// States the size.
     pub fn set(&self, value: usize) {
-        self.0.store(value as u64, Ordering::Relaxed);
+        self.now.store(value as u64, Ordering::Relaxed);
+        self.most.fetch_max(value as u64, Ordering::Relaxed);
     }
 
     /// One more; returns how many there are now.
     pub fn increment(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed) + 1
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(now, Ordering::Relaxed);
+        now
     }
 
     /// One less.
     pub fn decrement(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.now.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The size.
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// The largest size there ever was.
+    pub fn most(&self) -> u64 {
+        self.most.load(Ordering::Relaxed)
     }
 }

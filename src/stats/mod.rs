@@ -6,7 +6,9 @@
 mod counters;
 mod gauges;
 mod metric;
+mod rates;
 
 pub use counters::{Counters, Totals};
 pub use gauges::{Gauge, Gauges};
 pub use metric::{DropReason, Metric};
+pub use rates::Rates;

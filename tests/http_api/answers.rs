@@ -18,7 +18,8 @@ fn endpoints_are_listed_as_the_specification_does() {
                 r#"{"path":"/clients/:clientid","name":"lookup_client","method":"GET","descr":"Lookup a client in the cluster"},"#,
                 r#"{"path":"/clients/username/:username","name":"lookup_client_via_username","method":"GET","descr":"Lookup a client via username in the cluster"},"#,
                 r#"{"path":"/subscriptions/","name":"list_subscriptions","method":"GET","descr":"A list of subscriptions in the cluster"},"#,
-                r#"{"path":"/subscriptions/:clientid","name":"lookup_client_subscriptions","method":"GET","descr":"A list of subscriptions of a client"}"#,
+                r#"{"path":"/subscriptions/:clientid","name":"lookup_client_subscriptions","method":"GET","descr":"A list of subscriptions of a client"},"#,
+                r#"{"path":"/topic-tree/","name":"list_topic-tree","method":"GET","descr":"A list of topic-tree in the cluster"}"#,
             );
             for target in ["", "/", "?x=1"] {
                 assert!(at.ok(target).starts_with(expected), "{target}");

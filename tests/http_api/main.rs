@@ -3,9 +3,14 @@
 
 mod answers;
 mod bodies;
+mod figures;
 mod kit;
 mod lists;
+mod prometheus;
 mod publish;
 mod publish_batch;
 mod refusals;
+mod removals;
+mod retained;
 mod subscribe;
+mod topic_tree;

@@ -47,7 +47,7 @@ fn wrong_requests_are_refused() {
                 ),
                 ("POST", "/nothing", 404, 102, "/nothing"),
                 ("POST", "/clients", 405, 102, "GET"),
-                ("DELETE", "/clients/a", 405, 102, "GET"),
+                ("DELETE", "/clients/username/a", 405, 102, "GET"),
                 ("PUT", "/subscriptions/", 405, 102, "GET"),
                 ("OPTIONS", "", 405, 102, "GET"),
                 ("NONSENSE", "/brokers/", 405, 102, "GET"),

@@ -22,7 +22,7 @@ pub(super) enum Disposal {
     ByExpiry,
     /// Another connection goes on with it.
     HandOver(HandOver),
-    /// It has ended: another connection of the client starts anew.
+    /// It has ended: another connection of the client starts anew, or somebody dropped it.
     Discard,
 }
 
@@ -207,7 +207,7 @@ impl ClientConnection {
         let now = Instant::now();
         match command {
             SessionCommand::HandOver(hand_over) => self.hand_over(parting, hand_over, now),
-            SessionCommand::Discard => self.end(parting, now),
+            SessionCommand::Discard(_) => self.end(parting, now),
             SessionCommand::Drain | SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {
                 if let Phase::Closing { awaited, .. } = &mut self.phase {
                     *awaited = Some(Box::new(parting));

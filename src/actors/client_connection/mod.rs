@@ -215,7 +215,7 @@ impl Handler<SessionCommand> for ClientConnection {
                 SessionCommand::HandOver(hand_over) => {
                     self.leave(&CloseReason::TakenOver, Disposal::HandOver(hand_over));
                 }
-                SessionCommand::Discard => self.leave(&CloseReason::TakenOver, Disposal::Discard),
+                SessionCommand::Discard(reason) => self.leave(&reason, Disposal::Discard),
                 SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
                 SessionCommand::Subscribed(requests) => {
                     if connected.retained.len() < RETAINED_WAITING_MAX {

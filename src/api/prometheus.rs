@@ -1,0 +1,153 @@
+//! `GET /api/v4/prometheus`: everything that is counted, in Prometheus' text format 0.0.4.
+
+use std::fmt::{Display, Write};
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
+
+use super::{ApiError, ApiState, query::Parameters, state::ask};
+use crate::{
+    messages::{GetProcessStats, GetStats, ProcessStats, StatsSnapshot},
+    stats::Metric,
+};
+
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The metrics: those of NanoMQ under its names, then ours.
+pub async fn show(request: HttpRequest, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
+    Parameters::parse(request.query_string())?.finish()?;
+    let stats = ask(&state.stats, GetStats).await?;
+    let process = ask(&state.process, GetProcessStats).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, CONTENT_TYPE))
+        .body(render(&stats, &process)))
+}
+
+fn render(stats: &StatsSnapshot, process: &ProcessStats) -> String {
+    let mut page = Page::default();
+    let (most, totals) = (&stats.most, &stats.totals);
+    page.gauge("connections_count", "clients connected", stats.connections);
+    page.gauge(
+        "connections_max",
+        "most clients connected at once",
+        most.connections,
+    );
+    page.gauge(
+        "sessions_count",
+        "sessions, connected or kept",
+        stats.sessions,
+    );
+    page.gauge("sessions_max", "most sessions at once", most.sessions);
+    page.gauge(
+        "topics_count",
+        "different topic filters subscribed to",
+        stats.topics,
+    );
+    page.gauge(
+        "topics_max",
+        "most different topic filters at once",
+        most.topics,
+    );
+    page.gauge("subscribers_count", "subscriptions", stats.subscriptions);
+    page.gauge(
+        "subscribers_max",
+        "most subscriptions at once",
+        most.subscriptions,
+    );
+    page.counter(
+        "messages_received",
+        "PUBLISH packets read from clients",
+        totals.messages_received(),
+    );
+    page.counter(
+        "messages_sent",
+        "PUBLISH packets written to clients",
+        totals.messages_sent(),
+    );
+    page.counter(
+        "messages_dropped",
+        "messages dropped, for any reason",
+        totals.messages_dropped(),
+    );
+    page.gauge("memory_usage", "bytes of resident memory", process.memory);
+    page.gauge(
+        "memory_usage_max",
+        "most bytes of resident memory",
+        process.memory_max,
+    );
+    let percent = |value: f64| format!("{value:.2}");
+    page.gauge(
+        "cpu_usage",
+        "per cent of one core",
+        percent(process.cpu_percent),
+    );
+    page.gauge(
+        "cpu_usage_max",
+        "highest per cent of one core",
+        percent(process.cpu_percent_max),
+    );
+
+    page.gauge(
+        "sockets_count",
+        "sockets open, CONNECT received or not",
+        stats.sockets,
+    );
+    page.gauge("retained_count", "retained messages", stats.retained);
+    page.gauge(
+        "retained_bytes",
+        "bytes of the retained messages",
+        stats.retained_bytes,
+    );
+    page.gauge("open_files", "files and sockets open", process.open_files);
+    page.gauge(
+        "uptime_seconds",
+        "time since the start",
+        stats.uptime.as_secs(),
+    );
+    page.counter(
+        "cpu_seconds_total",
+        "CPU time of all threads",
+        process.cpu.as_secs_f64(),
+    );
+    for metric in Metric::ALL {
+        let name = format!("{}_total", metric.name().replace('.', "_"));
+        if *metric != Metric::ProtocolErrors {
+            page.counter(&name, metric.help(), totals.get(*metric));
+            continue;
+        }
+        page.family(&name, "counter", metric.help());
+        for (kind, n) in &totals.errors {
+            page.sample(&format!("{name}{{kind=\"{kind}\"}}"), n);
+        }
+    }
+    page.0
+}
+
+/// What has been written; every name gets the prefix `nanomq_`.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "gauge", help);
+        self.sample(name, value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "counter", help);
+        self.sample(name, value);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP nanomq_{name} {help}"));
+        self.line(format_args!("# TYPE nanomq_{name} {kind}"));
+    }
+
+    fn sample(&mut self, name: &str, value: impl Display) {
+        self.line(format_args!("nanomq_{name} {value}"));
+    }
+
+    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to a text in memory does not fail.
+        let _ = writeln!(self.0, "{text}");
+    }
+}
