@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, sync::oneshot, time::sleep};
 
 use crate::{
     actors::{
-        ConfigManager, ConfigSource, ConnectionHost, RegistryHandles, RetainedMessages,
+        ConfigManager, ConfigSource, ConnectionHost, Publisher, RegistryHandles, RetainedMessages,
         SessionStore, Shared, StatsCollector, SubscriptionRegistry, Worker,
     },
     api::{ApiState, HttpServer},
@@ -85,6 +85,7 @@ impl Broker {
         counters.push(own.clone());
         let load = Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT));
         let worker = Worker::new(shared.clone(), own.clone(), load);
+        let publisher = Publisher::new(worker.clone()).start();
         let stats = StatsCollector::new(counters, worker).start();
         let manager = ConfigManager::new(source, config).start();
 
@@ -109,6 +110,9 @@ impl Broker {
                     clients: registry.clone().recipient(),
                     client: registry.clone().recipient(),
                     subscriptions: registry.clone().recipient(),
+                    publish: publisher.recipient(),
+                    subscribe: registry.clone().recipient(),
+                    unsubscribe: registry.clone().recipient(),
                 };
                 Some(HttpServer::start(http_sockets, state, &http_config)?)
             }

@@ -8,6 +8,7 @@
 //! | [`SubscriptionRegistry`] | 1 | control arbiter | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
 //! | [`RetainedMessages`] | 1 | control arbiter | `StoreRetained`, `RetainedPageRequest` | askers wait; publishers pause while too much is on its way |
 //! | [`SessionStore`] | 1 | control arbiter | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
+//! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig` | askers wait |
 
@@ -15,6 +16,7 @@ mod client_connection;
 mod config_manager;
 mod connection_host;
 mod events;
+mod publisher;
 mod retained_messages;
 mod router;
 mod session_store;
@@ -25,6 +27,7 @@ mod worker;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};
 pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};
+pub use publisher::Publisher;
 pub use retained_messages::RetainedMessages;
 pub use router::Router;
 pub use session_store::SessionStore;

@@ -73,6 +73,15 @@ impl Router {
 
     /// Publishes a message of the broker itself, or a will.
     pub fn publish_own(&mut self, message: &Arc<Message>, now: Instant) {
+        self.publish_all([message], now);
+    }
+
+    /// Publishes messages that come from no client of the broker, in this order.
+    pub fn publish_all<'m>(
+        &mut self,
+        messages: impl IntoIterator<Item = &'m Arc<Message>>,
+        now: Instant,
+    ) {
         static EMPTY: Bytes = Bytes::new();
         self.refresh();
         let mut pass = Pass {
@@ -81,7 +90,9 @@ impl Router {
             chunk: &EMPTY,
             now,
         };
-        pass.publish_detached(&message.view());
+        for message in messages {
+            pass.publish_detached(&message.view());
+        }
         pass.finish();
     }
 

@@ -187,7 +187,7 @@ impl Handler<AddressedCommand> for SessionStore {
                 }
                 self.arm(ctx);
             }
-            SessionCommand::Close(_) => {}
+            SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {}
         }
     }
 }

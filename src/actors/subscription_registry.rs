@@ -8,13 +8,13 @@ use tokio::sync::oneshot;
 use super::Shared;
 use crate::{
     messages::{
-        ClientRow, CloseClients, EndSession, GetClient, HandOver, Inbox, KeepSession, ListClients,
-        ListSubscriptions, OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand,
-        Subscribe, SubscriptionRow, Unsubscribe,
+        AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient, HandOver,
+        Inbox, KeepSession, ListClients, ListSubscriptions, OpenRefused, OpenSession,
+        OpenedSession, Owner, SessionCommand, Subscribe, SubscriptionRow, Unsubscribe,
     },
     mqtt::ReasonCode,
     routing::{ClientDirectory, ClientEntry, Previous, StoredSubscription, SubscribeError},
-    session::Granted,
+    session::{Granted, SubscribeRequest},
     stats::{Counters, Metric},
 };
 
@@ -125,13 +125,16 @@ impl Handler<EndSession> for SubscriptionRegistry {
     }
 }
 
-impl Handler<Subscribe> for SubscriptionRegistry {
-    type Result = MessageResult<Subscribe>;
-
-    fn handle(&mut self, ask: Subscribe, _: &mut Self::Context) -> Self::Result {
+impl SubscriptionRegistry {
+    /// Enters subscriptions; when this returns, publishers can see them.
+    fn enter(
+        &mut self,
+        client_id: &str,
+        generation: u64,
+        requests: &[SubscribeRequest],
+    ) -> Vec<Granted> {
         let max = self.shared.config.load().mqtt.max_subscriptions;
-        let answers: Vec<Granted> = ask
-            .requests
+        let answers: Vec<Granted> = requests
             .iter()
             .map(|request| {
                 let subscription = StoredSubscription {
@@ -139,8 +142,8 @@ impl Handler<Subscribe> for SubscriptionRegistry {
                     subscription_id: request.subscription_id,
                 };
                 let entered = self.directory.subscribe(
-                    &ask.client_id,
-                    ask.generation,
+                    client_id,
+                    generation,
                     &request.filter,
                     subscription,
                     max,
@@ -158,7 +161,27 @@ impl Handler<Subscribe> for SubscriptionRegistry {
         self.counters
             .add(Metric::Subscribes, entered.count() as u64);
         self.publish_routes();
-        MessageResult(answers)
+        answers
+    }
+
+    /// Removes subscriptions; says of each whether it was there.
+    fn remove(&mut self, client_id: &str, generation: u64, filters: &[Arc<str>]) -> Vec<bool> {
+        let existed: Vec<bool> = filters
+            .iter()
+            .map(|filter| self.directory.unsubscribe(client_id, generation, filter))
+            .collect();
+        let removed = existed.iter().filter(|existed| **existed).count();
+        self.counters.add(Metric::Unsubscribes, removed as u64);
+        self.publish_routes();
+        existed
+    }
+}
+
+impl Handler<Subscribe> for SubscriptionRegistry {
+    type Result = MessageResult<Subscribe>;
+
+    fn handle(&mut self, ask: Subscribe, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.enter(&ask.client_id, ask.generation, &ask.requests))
     }
 }
 
@@ -166,18 +189,37 @@ impl Handler<Unsubscribe> for SubscriptionRegistry {
     type Result = Vec<bool>;
 
     fn handle(&mut self, ask: Unsubscribe, _: &mut Self::Context) -> Self::Result {
-        let existed: Vec<bool> = ask
-            .filters
-            .iter()
-            .map(|filter| {
-                self.directory
-                    .unsubscribe(&ask.client_id, ask.generation, filter)
-            })
-            .collect();
-        let removed = existed.iter().filter(|existed| **existed).count();
-        self.counters.add(Metric::Unsubscribes, removed as u64);
-        self.publish_routes();
-        existed
+        self.remove(&ask.client_id, ask.generation, &ask.filters)
+    }
+}
+
+impl Handler<AdminSubscribe> for SubscriptionRegistry {
+    type Result = Option<Vec<Granted>>;
+
+    fn handle(&mut self, ask: AdminSubscribe, _: &mut Self::Context) -> Self::Result {
+        let entry = self.directory.get(&ask.client_id)?;
+        let (connected, target) = (entry.connected, entry.target.clone());
+        let answers = self.enter(&ask.client_id, entry.generation, &ask.requests);
+        if connected {
+            let granted = ask.requests.into_iter().zip(&answers);
+            let wanting: Vec<_> = granted
+                .filter(|(request, answer)| request.wants_retained(answer))
+                .map(|(request, _)| request)
+                .collect();
+            if !wanting.is_empty() {
+                target.command(SessionCommand::Subscribed(wanting));
+            }
+        }
+        Some(answers)
+    }
+}
+
+impl Handler<AdminUnsubscribe> for SubscriptionRegistry {
+    type Result = Option<Vec<bool>>;
+
+    fn handle(&mut self, ask: AdminUnsubscribe, _: &mut Self::Context) -> Self::Result {
+        let generation = self.directory.get(&ask.client_id)?.generation;
+        Some(self.remove(&ask.client_id, generation, &ask.filters))
     }
 }
 

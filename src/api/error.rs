@@ -37,6 +37,28 @@ pub enum ApiError {
     },
     /// There is no client with this id: 404, 112.
     NoSuchClient,
+    /// A member of the body is not there: 400, 107.
+    MissingMember(String),
+    /// A member of the body is not what it can be: 400, 108.
+    WrongMember {
+        /// Its name, with that of the object it is in.
+        name: String,
+        /// What it takes.
+        expected: String,
+    },
+    /// The body is an array of more entries than this: 400, 108.
+    TooManyEntries(usize),
+    /// The body has more than `http_server.max_body` bytes: 413, 108.
+    BodyTooLarge,
+    /// The body is not what was expected of it as JSON: 400, 109.
+    NotJson(String),
+    /// A member of the body is no topic or filter that may be used: 400, 115.
+    IllegalTopic {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl ApiError {
@@ -47,8 +69,12 @@ impl ApiError {
             Self::WrongCredentials => 103,
             Self::NoCredentials => 104,
             Self::NoSuchUser => 105,
+            Self::MissingMember(_) => 107,
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => 108,
+            Self::WrongMember { .. } | Self::TooManyEntries(_) | Self::BodyTooLarge => 108,
+            Self::NotJson(_) => 109,
             Self::NoSuchClient => 112,
+            Self::IllegalTopic { .. } => 115,
         }
     }
 }
@@ -65,6 +91,12 @@ impl fmt::Display for ApiError {
             Self::UnknownParameter(name) => write!(f, "{name}: there is no such parameter here"),
             Self::WrongParameter { name, expected } => write!(f, "{name}: expected {expected}"),
             Self::NoSuchClient => f.write_str("no client has this id"),
+            Self::MissingMember(name) => write!(f, "{name}: missing"),
+            Self::WrongMember { name, expected } => write!(f, "{name}: expected {expected}"),
+            Self::TooManyEntries(most) => write!(f, "the body has more than {most} entries"),
+            Self::BodyTooLarge => f.write_str("the body is larger than http_server.max_body"),
+            Self::NotJson(why) => write!(f, "the body: {why}"),
+            Self::IllegalTopic { name, why } => write!(f, "{name}: {why}"),
         }
     }
 }
@@ -78,6 +110,12 @@ impl ResponseError for ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongCredentials | Self::NoCredentials => StatusCode::UNAUTHORIZED,
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => StatusCode::BAD_REQUEST,
+            Self::MissingMember(_)
+            | Self::WrongMember { .. }
+            | Self::TooManyEntries(_)
+            | Self::NotJson(_)
+            | Self::IllegalTopic { .. } => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownPath(_) | Self::NoSuchUser | Self::NoSuchClient => StatusCode::NOT_FOUND,
         }
     }

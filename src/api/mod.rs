@@ -7,15 +7,18 @@
 
 mod answer;
 mod authentication;
+mod body;
 mod brokers;
 mod clients;
 mod clock;
 mod endpoints;
 mod error;
 mod nodes;
+mod publish;
 mod query;
 mod server;
 mod state;
+mod subscribe;
 mod subscriptions;
 
 use actix_web::{Route, http::Method, middleware::from_fn, web};
@@ -68,6 +71,42 @@ const ENDPOINTS: &[Endpoint] = &[
         "A list of subscriptions of a client",
         || web::to(subscriptions::of_client),
     ),
+    post(
+        "/mqtt/subscribe",
+        "mqtt_subscribe",
+        "Subscribe a topic",
+        || web::to(subscribe::subscribe),
+    ),
+    post(
+        "/mqtt/publish",
+        "mqtt_publish",
+        "Publish a MQTT message",
+        || web::to(publish::publish),
+    ),
+    post(
+        "/mqtt/unsubscribe",
+        "mqtt_unsubscribe",
+        "Unsubscribe a topic",
+        || web::to(subscribe::unsubscribe),
+    ),
+    post(
+        "/mqtt/subscribe_batch",
+        "mqtt_subscribe_batch",
+        "Batch subscribes topics",
+        || web::to(subscribe::subscribe_batch),
+    ),
+    post(
+        "/mqtt/publish_batch",
+        "mqtt_publish_batch",
+        "Batch publish MQTT messages",
+        || web::to(publish::publish_batch),
+    ),
+    post(
+        "/mqtt/unsubscribe_batch",
+        "mqtt_unsubscribe_batch",
+        "Batch unsubscribes topics",
+        || web::to(subscribe::unsubscribe_batch),
+    ),
 ];
 
 /// Puts the API below `/api/v4`.
@@ -96,6 +135,21 @@ const fn get(
         path,
         name,
         method: Method::GET,
+        descr,
+        route,
+    }
+}
+
+const fn post(
+    path: &'static str,
+    name: &'static str,
+    descr: &'static str,
+    route: fn() -> Route,
+) -> Endpoint {
+    Endpoint {
+        path,
+        name,
+        method: Method::POST,
         descr,
         route,
     }

@@ -8,7 +8,10 @@ use tokio::time::timeout;
 use super::ApiError;
 use crate::{
     config::HttpAuth,
-    messages::{GetClient, GetConfig, GetStats, ListClients, ListSubscriptions},
+    messages::{
+        AdminSubscribe, AdminUnsubscribe, GetClient, GetConfig, GetStats, ListClients,
+        ListSubscriptions, PublishMessages,
+    },
 };
 
 /// How long a handler waits for an actor.
@@ -29,6 +32,12 @@ pub struct ApiState {
     pub client: Recipient<GetClient>,
     /// Knows the subscriptions.
     pub subscriptions: Recipient<ListSubscriptions>,
+    /// Publishes messages.
+    pub publish: Recipient<PublishMessages>,
+    /// Subscribes for clients.
+    pub subscribe: Recipient<AdminSubscribe>,
+    /// Unsubscribes for clients.
+    pub unsubscribe: Recipient<AdminUnsubscribe>,
 }
 
 /// Asks an actor.

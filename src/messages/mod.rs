@@ -3,6 +3,7 @@
 
 mod config;
 mod inbox;
+mod publish;
 mod registry;
 mod retained;
 mod session;
@@ -11,9 +12,11 @@ mod worker_load;
 
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use inbox::{ClientCounters, Inbox, InboxItem, Owner};
+pub use publish::PublishMessages;
 pub use registry::{
-    ClientRow, CloseClients, EndSession, GetClient, KeepSession, ListClients, ListSubscriptions,
-    OpenRefused, OpenSession, OpenedSession, Subscribe, SubscriptionRow, Unsubscribe,
+    AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient, KeepSession,
+    ListClients, ListSubscriptions, OpenRefused, OpenSession, OpenedSession, Subscribe,
+    SubscriptionRow, Unsubscribe,
 };
 pub use retained::{RetainedPage, RetainedPageRequest, StoreRetained};
 pub use session::{AddressedCommand, HandOver, KeptSession, SessionCommand};

@@ -96,6 +96,29 @@ pub struct Unsubscribe {
     pub filters: Vec<Arc<str>>,
 }
 
+/// Enters subscriptions for a client, connected or with a kept session, as a SUBSCRIBE of its own would. The answer
+/// is as for [`Subscribe`], or none when the client is not known. A client that is connected gets the retained
+/// messages; a kept session gets none, not even later.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Vec<Granted>>")]
+pub struct AdminSubscribe {
+    /// Client id.
+    pub client_id: String,
+    /// The subscriptions.
+    pub requests: Vec<SubscribeRequest>,
+}
+
+/// Removes subscriptions of a client, connected or with a kept session. The answer is as for [`Unsubscribe`], or
+/// none when the client is not known.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Vec<bool>>")]
+pub struct AdminUnsubscribe {
+    /// Client id.
+    pub client_id: String,
+    /// The whole filters.
+    pub filters: Vec<Arc<str>>,
+}
+
 /// Closes every connection of a client that has a session.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

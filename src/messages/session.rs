@@ -6,7 +6,7 @@ use actix::Message;
 use tokio::sync::oneshot;
 
 use super::Inbox;
-use crate::session::{CloseReason, Session, Will};
+use crate::session::{CloseReason, Session, SubscribeRequest, Will};
 
 /// What the owner of a session is told.
 #[derive(Debug, Message)]
@@ -20,6 +20,9 @@ pub enum SessionCommand {
     Discard,
     /// Close the connection; nothing to a session without one.
     Close(CloseReason),
+    /// Subscriptions were entered for the client; their retained messages are to be sent to it. Nothing to a
+    /// session without a connection.
+    Subscribed(Vec<SubscribeRequest>),
 }
 
 /// Asks for a session's state. Dropping it without an answer says that there is none.

@@ -15,14 +15,15 @@ use super::{
     alias::{IncomingAliases, OutgoingAliases},
     keep_alive::KeepAlive,
     outbound::write_ack,
+    publish_topic::{TopicRefusal, check_topic},
     subscribe::{Granted, SubscribeRequest},
 };
 use crate::{
     config::Mqtt,
     mqtt::{
         Ack, Batch, Disconnect, Message, MessageRef, Packet, PacketId, Properties, PropertiesBuf,
-        Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, TopicName, Unsubscribe,
-        encode, packet_len,
+        Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, Unsubscribe, encode,
+        packet_len,
     },
     stats::{Counters, Metric},
 };
@@ -239,16 +240,17 @@ impl Channel {
         if self.valid_topic == topic {
             return Ok(ReasonCode::Success);
         }
-        let name = TopicName::parse(topic).map_err(|_| Violation::TopicNameInvalid)?;
-        if name.is_system() && (topic == "$SYS" || topic.starts_with("$SYS/")) {
-            counters.add(Metric::DroppedNotPermitted, 1);
-            return Ok(ReasonCode::NotAuthorized);
-        }
-        if topic.len() > usize::from(limits.max_topic_length)
-            || name.levels().count() > limits.max_topic_levels
-        {
-            counters.add(Metric::DroppedTopicLimit, 1);
-            return Ok(ReasonCode::TopicNameInvalid);
+        match check_topic(topic, limits) {
+            Ok(()) => {}
+            Err(TopicRefusal::Invalid(_)) => return Err(Violation::TopicNameInvalid),
+            Err(TopicRefusal::System) => {
+                counters.add(Metric::DroppedNotPermitted, 1);
+                return Ok(ReasonCode::NotAuthorized);
+            }
+            Err(TopicRefusal::OverLimit) => {
+                counters.add(Metric::DroppedTopicLimit, 1);
+                return Ok(ReasonCode::TopicNameInvalid);
+            }
         }
         self.valid_topic.clear();
         self.valid_topic.push_str(topic);

@@ -16,6 +16,7 @@ mod connect;
 mod keep_alive;
 mod kept;
 mod outbound;
+mod publish_topic;
 mod subscribe;
 mod will;
 
@@ -24,5 +25,6 @@ pub use close::{CloseReason, Violation};
 pub use connect::{Admission, Refusal, admit, refuse};
 pub use kept::Session;
 pub use outbound::{Delivery, Orphan, Outbound, Writer};
+pub use publish_topic::{TopicRefusal, check_topic};
 pub use subscribe::{Granted, SubscribeJob, SubscribeRequest, UnsubscribeJob};
 pub use will::Will;

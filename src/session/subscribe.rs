@@ -21,6 +21,45 @@ pub struct SubscribeRequest {
     pub subscription_id: Option<u32>,
 }
 
+impl SubscribeRequest {
+    /// Checks one filter of a SUBSCRIBE against what the broker allows.
+    ///
+    /// # Errors
+    /// The code that says why the client may not have it.
+    pub fn check(
+        text: &str,
+        options: SubscribeOptions,
+        subscription_id: Option<u32>,
+        version: ProtocolVersion,
+        limits: &Mqtt,
+    ) -> Result<Self, ReasonCode> {
+        check(text, subscription_id, limits)?;
+        let options = SubscribeOptions {
+            qos: options.qos.min(maximum_qos(limits)),
+            // Versions before 5 have neither; RETAIN is cleared on what is forwarded.
+            no_local: options.no_local && version.is_v5(),
+            retain_as_published: options.retain_as_published && version.is_v5(),
+            ..options
+        };
+        Ok(Self {
+            filter: text.into(),
+            options,
+            subscription_id,
+        })
+    }
+
+    /// True when the retained messages are to be sent: granted, not shared `[MQTT-4.8.2]`, and asked for
+    /// `[MQTT-3.3.1-9]` to `[MQTT-3.3.1-11]`.
+    pub fn wants_retained(&self, answer: &Granted) -> bool {
+        let wanted = match self.options.retain_handling {
+            RetainHandling::SendAlways => true,
+            RetainHandling::SendIfNew => answer.is_new,
+            RetainHandling::Never => false,
+        };
+        !answer.code.is_error() && wanted && !self.filter.starts_with("$share/")
+    }
+}
+
 /// A SUBSCRIBE on its way to the registry and back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscribeJob {
@@ -41,26 +80,13 @@ impl SubscribeJob {
         };
         let subscription_id = packet.properties.subscription_identifier();
         for (index, (text, options)) in packet.filters().enumerate() {
-            let code = check(text, options, subscription_id, limits);
-            job.codes.push(code);
-            if code.is_error() {
-                continue;
+            match SubscribeRequest::check(text, options, subscription_id, version, limits) {
+                Ok(request) => {
+                    job.codes.push(ReasonCode::granted(request.options.qos));
+                    job.granted.push((index, request));
+                }
+                Err(code) => job.codes.push(code),
             }
-            let options = SubscribeOptions {
-                qos: options.qos.min(maximum_qos(limits)),
-                // Versions before 5 have neither; RETAIN is cleared on what is forwarded.
-                no_local: options.no_local && version.is_v5(),
-                retain_as_published: options.retain_as_published && version.is_v5(),
-                ..options
-            };
-            job.granted.push((
-                index,
-                SubscribeRequest {
-                    filter: text.into(),
-                    options,
-                    subscription_id,
-                },
-            ));
         }
         job
     }
@@ -71,20 +97,14 @@ impl SubscribeJob {
     }
 
     /// Enters the registry's answer, one code a request. Returns the filters whose retained messages are to be
-    /// sent: granted, not shared `[MQTT-4.8.2]`, and asked for `[MQTT-3.3.1-9]` to `[MQTT-3.3.1-11]`.
+    /// sent.
     pub fn granted(&mut self, answers: &[Granted]) -> Vec<SubscribeRequest> {
         let mut wanting_retained = Vec::new();
         for ((index, request), answer) in self.granted.drain(..).zip(answers) {
             if let Some(code) = self.codes.get_mut(index) {
                 *code = answer.code;
             }
-            let shared = request.filter.starts_with("$share/");
-            let wanted = match request.options.retain_handling {
-                RetainHandling::SendAlways => true,
-                RetainHandling::SendIfNew => answer.is_new,
-                RetainHandling::Never => false,
-            };
-            if !answer.code.is_error() && wanted && !shared {
+            if request.wants_retained(answer) {
                 wanting_retained.push(request);
             }
         }
@@ -122,27 +142,22 @@ fn maximum_qos(limits: &Mqtt) -> QoS {
     QoS::from_bits(limits.max_qos).unwrap_or(QoS::ExactlyOnce)
 }
 
-fn check(
-    text: &str,
-    options: SubscribeOptions,
-    subscription_id: Option<u32>,
-    limits: &Mqtt,
-) -> ReasonCode {
+fn check(text: &str, subscription_id: Option<u32>, limits: &Mqtt) -> Result<(), ReasonCode> {
     let Ok(filter) = TopicFilter::parse(text) else {
-        return ReasonCode::TopicFilterInvalid;
+        return Err(ReasonCode::TopicFilterInvalid);
     };
     let too_long = text.len() > usize::from(limits.max_topic_length);
     if too_long || filter.levels().count() > limits.max_topic_levels {
-        return ReasonCode::TopicFilterInvalid;
+        return Err(ReasonCode::TopicFilterInvalid);
     }
     if filter.share().is_some() && !limits.shared_subscription_available {
-        return ReasonCode::SharedSubscriptionsNotSupported;
+        return Err(ReasonCode::SharedSubscriptionsNotSupported);
     }
     if filter.is_wildcard() && !limits.wildcard_subscription_available {
-        return ReasonCode::WildcardSubscriptionsNotSupported;
+        return Err(ReasonCode::WildcardSubscriptionsNotSupported);
     }
     if subscription_id.is_some() && !limits.subscription_identifier_available {
-        return ReasonCode::SubscriptionIdentifiersNotSupported;
+        return Err(ReasonCode::SubscriptionIdentifiersNotSupported);
     }
-    ReasonCode::granted(options.qos.min(maximum_qos(limits)))
+    Ok(())
 }

@@ -207,7 +207,7 @@ impl ClientConnection {
         match command {
             SessionCommand::HandOver(hand_over) => self.hand_over(parting, hand_over, now),
             SessionCommand::Discard => self.end(parting, now),
-            SessionCommand::Drain | SessionCommand::Close(_) => {
+            SessionCommand::Drain | SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {
                 if let Phase::Closing { awaited, .. } = &mut self.phase {
                     *awaited = Some(Box::new(parting));
                 }

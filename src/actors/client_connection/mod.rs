@@ -212,6 +212,7 @@ impl Handler<SessionCommand> for ClientConnection {
                 }
                 SessionCommand::Discard => self.leave(&CloseReason::TakenOver, Disposal::Discard),
                 SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
+                SessionCommand::Subscribed(requests) => connected.want_retained(requests),
             },
             Phase::Closing { awaited, .. } => {
                 if let Some(parting) = awaited.take() {

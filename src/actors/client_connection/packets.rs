@@ -31,6 +31,22 @@ enum End {
     Violation(Violation),
 }
 
+impl Connected {
+    /// Has the retained messages of new subscriptions sent.
+    pub(super) fn want_retained(&mut self, subscriptions: Vec<SubscribeRequest>) {
+        self.retained
+            .extend(subscriptions.into_iter().map(|request| {
+                let delivery = Delivery {
+                    qos: request.options.qos,
+                    retain_as_published: true,
+                    subscription_ids: request.subscription_id.map(|id| Arc::from([id])),
+                    group: None,
+                };
+                (RetainedCursor::new(&request.filter), delivery)
+            }));
+    }
+}
+
 impl ClientConnection {
     /// Handles bytes that were read, or waited.
     pub(super) fn handle_bytes(&mut self, data: Bytes, now: Instant, ctx: &mut Context<Self>) {
@@ -161,17 +177,7 @@ impl ClientConnection {
         };
         connected.asking = false;
         let wanting = connected.channel.subscribed(job, answers, &mut self.wire);
-        for request in wanting {
-            let delivery = Delivery {
-                qos: request.options.qos,
-                retain_as_published: true,
-                subscription_ids: request.subscription_id.map(|id| Arc::from([id])),
-                group: None,
-            };
-            connected
-                .retained
-                .push_back((RetainedCursor::new(&request.filter), delivery));
-        }
+        connected.want_retained(wanting);
     }
 
     fn unsubscribe(&mut self, job: UnsubscribeJob, ctx: &mut Context<Self>) {

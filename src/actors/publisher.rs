@@ -1,0 +1,42 @@
+//! The publisher: publishes messages that come from no client of the broker, those of the HTTP API.
+
+use std::{future::poll_fn, rc::Rc, task::Poll, time::Instant};
+
+use actix::{Actor, AtomicResponse, Context, Handler, WrapFuture};
+
+use super::Worker;
+use crate::messages::PublishMessages;
+
+/// See the module's description. Like a connection it goes on only when the workers have caught up; until then
+/// askers wait.
+pub struct Publisher {
+    worker: Rc<Worker>,
+}
+
+impl Publisher {
+    /// A publisher on the thread of `worker`.
+    pub fn new(worker: Rc<Worker>) -> Self {
+        Self { worker }
+    }
+}
+
+impl Actor for Publisher {
+    type Context = Context<Self>;
+}
+
+impl Handler<PublishMessages> for Publisher {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, told: PublishMessages, _: &mut Self::Context) -> Self::Result {
+        let mut router = self.worker.router.borrow_mut();
+        router.publish_all(&told.0, Instant::now());
+        let overloaded = router.take_overloaded();
+        drop(router);
+        // Workers never block, so this ends; asker and mailbox wait meanwhile.
+        let caught_up = poll_fn(move |cx| match &overloaded {
+            Some(load) if load.wait(cx.waker()) => Poll::Pending,
+            _ => Poll::Ready(()),
+        });
+        AtomicResponse::new(Box::pin(caught_up.into_actor(self)))
+    }
+}
