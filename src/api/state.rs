@@ -9,8 +9,8 @@ use super::ApiError;
 use crate::{
     config::HttpAuth,
     messages::{
-        AdminSubscribe, AdminUnsubscribe, GetClient, GetConfig, GetStats, ListClients,
-        ListSubscriptions, PublishMessages,
+        AdminSubscribe, AdminUnsubscribe, ChangeConfig, EndLife, GetClient, GetConfig, GetPending,
+        GetStats, ListClients, ListSubscriptions, PublishMessages, ReloadConfig, ReplaceConfig,
     },
 };
 
@@ -38,6 +38,16 @@ pub struct ApiState {
     pub subscribe: Recipient<AdminSubscribe>,
     /// Unsubscribes for clients.
     pub unsubscribe: Recipient<AdminUnsubscribe>,
+    /// Reads the configuration anew.
+    pub reload: Recipient<ReloadConfig>,
+    /// Changes keys of the configuration.
+    pub change: Recipient<ChangeConfig>,
+    /// Replaces the configuration file.
+    pub replace: Recipient<ReplaceConfig>,
+    /// Knows what a restart would change.
+    pub pending: Recipient<GetPending>,
+    /// Stops the broker or starts it again.
+    pub life: Recipient<EndLife>,
 }
 
 /// Asks an actor.
