@@ -3,6 +3,7 @@
 
 mod answers;
 mod bodies;
+mod configuration;
 mod kit;
 mod lists;
 mod publish;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::shown::{self, MASK};
 use crate::{
     api::error::RefusedKey,
-    config::{BindAddr, Config, Secret, Setting},
+    config::{BindAddr, Config, Secret, Setting, with_settings},
 };
 
 /// A member that stands for a key.
@@ -122,7 +122,7 @@ pub fn name_of(key: &str) -> &str {
 /// Reads members of the configuration. `shown` holds what is shown of `running`, the members that may be there.
 ///
 /// # Errors
-/// Every member that is unknown, has a wrong type, or would change what cannot be changed.
+/// Every member that is unknown, has a value that it does not take, or would change what cannot be changed.
 pub fn read(
     posted: &Map<String, Value>,
     shown: &Value,
@@ -198,6 +198,11 @@ impl Reader<'_> {
             key: row.key,
             value: Secret::new(written),
         };
+        if let Err(refused) = with_settings(self.running, std::slice::from_ref(&setting)) {
+            return refused
+                .iter()
+                .for_each(|refusal| self.refuse(path, &refusal.why));
+        }
         match self.settings.iter().find(|other| other.key == row.key) {
             Some(other) if other.value != setting.value => {
                 let message = format!("is given twice, with another value as {}", row.key);
@@ -293,6 +298,10 @@ mod tests {
             (json!({"msq_len": -1}), vec!["msq_len"]),
             (json!({"msq_len": 1.5}), vec!["msq_len"]),
             (json!({"msq_len": null}), vec!["msq_len"]),
+            (
+                json!({"msq_len": 0, "daemon": 0}),
+                vec!["daemon", "msq_len"],
+            ),
             (json!({"url": "0.0.0.0:1883"}), vec!["url"]),
             (json!({"url": "nmq-tcp://0.0.0.0:1\nx"}), vec!["url"]),
             (json!({"parallel": "many"}), vec!["parallel"]),
