@@ -40,7 +40,15 @@ pub(super) fn run(
     on_ready: impl FnOnce(),
 ) -> Result<(), Failure> {
     let mut current = config;
-    let mut ended = live(current.clone(), source.clone(), pid_file, on_ready)?;
+    let mut signals = None;
+    let first = live(
+        current.clone(),
+        source.clone(),
+        pid_file,
+        &mut signals,
+        on_ready,
+    );
+    let mut ended = first?;
     loop {
         let next = match ended {
             Ended::Stopped => return Ok(()),
@@ -49,7 +57,7 @@ pub(super) fn run(
         };
         log::info!("nanomq starts again");
         logging::set_level(next.log.level);
-        ended = match live(next.clone(), source.clone(), pid_file, || {}) {
+        ended = match live(next.clone(), source.clone(), pid_file, &mut signals, || {}) {
             Ok(ended) => {
                 current = next;
                 ended
@@ -59,18 +67,26 @@ pub(super) fn run(
                 log::error!("nanomq does not start with the new configuration: {error}");
                 log::error!("nanomq goes on with the configuration it had before");
                 logging::set_level(current.log.level);
-                live(current.clone(), source.clone(), pid_file, || {})?
+                live(
+                    current.clone(),
+                    source.clone(),
+                    pid_file,
+                    &mut signals,
+                    || {},
+                )?
             }
             Err(failure) => return Err(failure),
         };
     }
 }
 
-/// The life of one broker, with an actix system of its own, of which nothing is left afterwards.
+/// The life of one broker, with an actix system of its own, of which nothing is left afterwards. The signals that it
+/// begins to listen to are kept for the next life, so that none between two lives is lost.
 fn live(
     config: Config,
     source: ConfigSource,
     pid_file: &mut PidFile,
+    signals: &mut Option<Signals>,
     on_ready: impl FnOnce(),
 ) -> Result<Ended, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,7 +95,10 @@ fn live(
         .map_err(Failure::Start)?;
     let system = actix::System::with_tokio_rt(|| runtime);
     system.block_on(async move {
-        let mut signals = Signals::listen().map_err(Failure::Start)?;
+        let signals = match signals {
+            Some(signals) => signals,
+            None => signals.insert(Signals::listen().map_err(Failure::Start)?),
+        };
         // Only now, so that nobody who reads it sends a signal that would end the process without more ado.
         pid_file.write()?;
         let mut broker = Broker::start(config, source)

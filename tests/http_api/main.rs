@@ -9,4 +9,5 @@ mod lists;
 mod publish;
 mod publish_batch;
 mod refusals;
+mod reload;
 mod subscribe;
