@@ -16,7 +16,7 @@ pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use config_change::{
     ChangeConfig, ChangeRefused, ChangeReport, GetPending, Lasting, ReplaceConfig,
 };
-pub use inbox::{ClientCounters, Inbox, InboxItem, Owner};
+pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience};
 pub use life::{EndLife, Fate, Wanted};
 pub use publish::PublishMessages;
 pub use registry::{
