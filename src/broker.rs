@@ -13,17 +13,24 @@ use std::{
 
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
 use arc_swap::ArcSwap;
-use tokio::{runtime::Handle, sync::oneshot, time::sleep};
+use tokio::{
+    runtime::Handle,
+    sync::{
+        mpsc::{UnboundedReceiver, unbounded_channel},
+        oneshot,
+    },
+    time::sleep,
+};
 
 use crate::{
     actors::{
-        ConfigManager, ConfigSource, ConnectionHost, Publisher, RegistryHandles, RetainedMessages,
-        SessionStore, Shared, StatsCollector, SubscriptionRegistry, Worker,
+        ConfigManager, ConfigSource, ConnectionHost, Life, Publisher, RegistryHandles,
+        RetainedMessages, SessionStore, Shared, StatsCollector, SubscriptionRegistry, Worker,
     },
     api::{ApiState, HttpServer},
     config::{BindAddr, Config},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
-    messages::{CloseClients, StopAccepting, WorkerLoad},
+    messages::{CloseClients, StopAccepting, Wanted, WorkerLoad},
     routing::RouteTable,
     session::CloseReason,
     stats::{Counters, Gauges},
@@ -50,6 +57,7 @@ pub struct Broker {
     registry: Addr<SubscriptionRegistry>,
     config: Addr<ConfigManager>,
     stats: Addr<StatsCollector>,
+    wanted: UnboundedReceiver<Wanted>,
 }
 
 impl Broker {
@@ -96,6 +104,8 @@ impl Broker {
         let worker = Worker::new(shared.clone(), own.clone(), load);
         let publisher = Publisher::new(worker.clone()).start();
         let stats = StatsCollector::new(counters, known, worker).start();
+        let (owner, wanted) = unbounded_channel();
+        let life = Life::new(source.clone(), owner).start();
         let manager = ConfigManager::new(source, config).start();
 
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
@@ -132,6 +142,11 @@ impl Broker {
                     retained: shared.retained_pages.clone(),
                     remove_retained: retained.recipient(),
                     stopping: stopping.clone(),
+                    reload: manager.clone().recipient(),
+                    change: manager.clone().recipient(),
+                    replace: manager.clone().recipient(),
+                    pending: manager.clone().recipient(),
+                    life: life.recipient(),
                 };
                 Some(HttpServer::start(http_sockets, state, &http_config)?)
             }
@@ -147,6 +162,7 @@ impl Broker {
             registry,
             config: manager,
             stats,
+            wanted,
         })
     }
 
@@ -173,6 +189,15 @@ impl Broker {
     /// The stats collector.
     pub fn stats(&self) -> &Addr<StatsCollector> {
         &self.stats
+    }
+
+    /// What the broker asks its owner to do with it. While nobody looks, nothing happens.
+    pub async fn wanted(&mut self) -> Wanted {
+        match self.wanted.recv().await {
+            Some(wanted) => wanted,
+            // The actor that would send it ends with the broker, and never without the HTTP API.
+            None => std::future::pending().await,
+        }
     }
 
     /// Stops accepting, tells every client `[MQTT-4.13.2-1]`, and ends the threads. The HTTP API answers until the

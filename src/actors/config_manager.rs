@@ -6,7 +6,10 @@ use actix::{Actor, Context, Handler};
 use arc_swap::ArcSwap;
 
 use crate::{
-    config::{self, Config, FileForm, HttpServer, Log, Overrides, Severity, Strictness, changes},
+    config::{
+        self, Config, FileForm, HttpServer, Loaded, Log, Overrides, Problem, Severity, Strictness,
+        changes,
+    },
     messages::{GetConfig, ReloadConfig, ReloadReport},
 };
 
@@ -21,10 +24,26 @@ pub struct ConfigSource {
     pub overrides: Overrides,
 }
 
+impl ConfigSource {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Every problem, when at least one is an error.
+    pub fn load(&self) -> Result<Loaded, Vec<Problem>> {
+        Config::load(
+            self.path.as_deref(),
+            self.form,
+            Strictness::Start,
+            config::environment(),
+            &self.overrides,
+        )
+    }
+}
+
 /// See the module's description.
 pub struct ConfigManager {
-    source: ConfigSource,
-    running: Arc<ArcSwap<Config>>,
+    pub(super) source: ConfigSource,
+    pub(super) running: Arc<ArcSwap<Config>>,
 }
 
 impl ConfigManager {
@@ -34,13 +53,7 @@ impl ConfigManager {
     }
 
     fn reload(&self) -> ReloadReport {
-        let loaded = Config::load(
-            self.source.path.as_deref(),
-            self.source.form,
-            Strictness::Start,
-            config::environment(),
-            &self.source.overrides,
-        );
+        let loaded = self.source.load();
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(problems) => {
@@ -77,6 +90,7 @@ fn hot_parts(running: &Config, new: Config) -> Config {
         http_server: HttpServer {
             username: new.http_server.username,
             password: new.http_server.password,
+            hide_secrets: new.http_server.hide_secrets,
             ..running.http_server.clone()
         },
         log: Log {
@@ -149,6 +163,7 @@ mod tests {
         new.http_server.max_body = 2;
         new.http_server.username = "ann".to_owned();
         new.http_server.password = Secret::new("x");
+        new.http_server.hide_secrets = true;
         new.log.level = LogLevel::Error;
         new.mqtt.max_qos = 1;
         new.auth.allow_anonymous = false;

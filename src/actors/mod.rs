@@ -10,12 +10,15 @@
 //! | [`SessionStore`] | 1 | control arbiter | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats`, `GetProcessStats`, `ListListeners` | askers wait |
-//! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig` | askers wait |
+//! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig`, `ChangeConfig`, `ReplaceConfig`, `GetPending` | askers wait |
+//! | [`Life`] | 1 | main arbiter | `EndLife` | askers wait |
 
 mod client_connection;
+mod config_changes;
 mod config_manager;
 mod connection_host;
 mod events;
+mod life;
 mod process_figures;
 mod publisher;
 mod retained_messages;
@@ -28,6 +31,7 @@ mod worker;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};
 pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};
+pub use life::Life;
 pub use publisher::Publisher;
 pub use retained_messages::RetainedMessages;
 pub use router::Router;

@@ -30,6 +30,32 @@ impl FromRequest for Body {
     }
 }
 
+/// The body of a request as it is, read up to `http_server.max_body` bytes.
+#[derive(Debug)]
+pub struct RawBody(pub Bytes);
+
+impl FromRequest for RawBody {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = Bytes::from_request(request, payload);
+        Box::pin(async move { bytes.await.map(Self).map_err(|error| unreadable(&error)) })
+    }
+}
+
+impl RawBody {
+    /// The body, parsed.
+    ///
+    /// # Errors
+    /// [`ApiError::NotJson`] when it is not JSON.
+    pub fn json(&self) -> Result<Body, ApiError> {
+        serde_json::from_slice(&self.0)
+            .map(Body)
+            .map_err(|error| ApiError::NotJson(error.to_string()))
+    }
+}
+
 fn unreadable(error: &actix_web::Error) -> ApiError {
     match error.as_error() {
         Some(PayloadError::Overflow) => ApiError::BodyTooLarge,
@@ -188,6 +214,11 @@ impl Fields {
         Ok(named
             .map(|(index, topic)| (format!("{}[{index}]", self.name("topics")), topic.into()))
             .collect())
+    }
+
+    /// A member as it is.
+    pub fn any(&mut self, name: &str) -> Option<Value> {
+        self.take(name)
     }
 
     /// What is left, as names and values; `null` is left out.

@@ -6,6 +6,7 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{StatusCode, header},
 };
+use serde::Serialize;
 use serde_json::json;
 
 /// Why a request was not answered with data. Each has a status and one of the specification's result codes.
@@ -63,6 +64,25 @@ pub enum ApiError {
     },
     /// The broker stops: 503, 102.
     Stopping,
+    /// There is no such section of the configuration, or no such action: 404, 101.
+    NothingCalled(String),
+    /// Keys of the configuration cannot have the values they were to get; none was changed: 400, 108.
+    RefusedKeys(Vec<RefusedKey>),
+    /// The configuration has errors, which these lines tell: 400, 108.
+    BadConfig(Vec<String>),
+    /// The text of a configuration has errors, which these lines tell: 400, 117.
+    BadText(Vec<String>),
+    /// The configuration file cannot be written: 500, 118.
+    NotWritten(String),
+}
+
+/// A key of the configuration that cannot have the value it was to get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RefusedKey {
+    /// Its name in the request; empty when no single key is to blame.
+    pub key: String,
+    /// Why not.
+    pub message: String,
 }
 
 impl ApiError {
@@ -73,15 +93,19 @@ impl ApiError {
             | Self::UnknownPath(_)
             | Self::MethodNotAllowed { .. }
             | Self::Stopping => 102,
+            Self::NothingCalled(_) => 101,
             Self::WrongCredentials => 103,
             Self::NoCredentials => 104,
             Self::NoSuchUser => 105,
             Self::MissingMember(_) | Self::MissingParameter(_) => 107,
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => 108,
             Self::WrongMember { .. } | Self::TooManyEntries(_) | Self::BodyTooLarge => 108,
+            Self::RefusedKeys(_) | Self::BadConfig(_) => 108,
             Self::NotJson(_) => 109,
             Self::NoSuchClient => 112,
             Self::IllegalTopic { .. } => 115,
+            Self::BadText(_) => 117,
+            Self::NotWritten(_) => 118,
         }
     }
 }
@@ -106,6 +130,24 @@ impl fmt::Display for ApiError {
             Self::MissingParameter(name) => write!(f, "{name}: missing"),
             Self::IllegalTopic { name, why } => write!(f, "{name}: {why}"),
             Self::Stopping => f.write_str("the broker is stopping"),
+            Self::NothingCalled(name) => write!(f, "there is nothing called {name} here"),
+            Self::RefusedKeys(keys) => {
+                let lines: Vec<String> = keys.iter().map(RefusedKey::line).collect();
+                f.write_str(&lines.join("; "))
+            }
+            Self::BadConfig(lines) | Self::BadText(lines) => f.write_str(&lines.join("; ")),
+            Self::NotWritten(why) => {
+                write!(f, "the configuration file cannot be written: {why}")
+            }
+        }
+    }
+}
+
+impl RefusedKey {
+    fn line(&self) -> String {
+        match self.key.as_str() {
+            "" => self.message.clone(),
+            key => format!("{key}: {}", self.message),
         }
     }
 }
@@ -115,17 +157,24 @@ impl std::error::Error for ApiError {}
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::NoAnswer => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoAnswer | Self::NotWritten(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongCredentials | Self::NoCredentials => StatusCode::UNAUTHORIZED,
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => StatusCode::BAD_REQUEST,
             Self::MissingMember(_)
             | Self::WrongMember { .. }
             | Self::TooManyEntries(_)
-            | Self::NotJson(_) => StatusCode::BAD_REQUEST,
+            | Self::MissingParameter(_)
+            | Self::NotJson(_)
+            | Self::IllegalTopic { .. }
+            | Self::RefusedKeys(_)
+            | Self::BadConfig(_)
+            | Self::BadText(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnknownPath(_) | Self::NoSuchUser | Self::NoSuchClient => StatusCode::NOT_FOUND,
-            Self::MissingParameter(_) | Self::IllegalTopic { .. } => StatusCode::BAD_REQUEST,
+            Self::NothingCalled(_)
+            | Self::UnknownPath(_)
+            | Self::NoSuchUser
+            | Self::NoSuchClient => StatusCode::NOT_FOUND,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -146,6 +195,12 @@ impl ResponseError for ApiError {
         response.json(match self {
             // A look-up that found nothing keeps the form of one that did.
             Self::NoSuchUser | Self::NoSuchClient => json!({ "code": code, "data": [] }),
+            Self::RefusedKeys(keys) => {
+                json!({ "code": code, "message": self.to_string(), "details": keys })
+            }
+            Self::BadConfig(lines) | Self::BadText(lines) => {
+                json!({ "code": code, "message": self.to_string(), "details": lines })
+            }
             _ => json!({ "code": code, "message": self.to_string() }),
         })
     }

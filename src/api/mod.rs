@@ -12,6 +12,8 @@ mod brokers;
 mod client_session;
 mod clients;
 mod clock;
+mod configuration;
+mod control;
 mod endpoints;
 mod error;
 mod health;
@@ -78,6 +80,61 @@ const ENDPOINTS: &[Endpoint] = &[
         "A list of subscriptions of a client",
         || web::to(subscriptions::of_client),
     ),
+    get(
+        "/topic-tree/",
+        "list_topic-tree",
+        "A list of topic-tree in the cluster",
+        || web::to(topic_tree::show),
+    ),
+    get(
+        "/configuration/",
+        "get_broker_configuration",
+        "show broker configuration",
+        || web::to(configuration::show),
+    ),
+    post(
+        "/configuration/",
+        "set_broker_configuration",
+        "set broker configuration",
+        || web::to(configuration::change),
+    ),
+    post(
+        "/ctrl/:action",
+        "ctrl_broker",
+        "Control broker stop or restart",
+        || web::to(control::act),
+    ),
+    // Configuration and control beyond the specification.
+    get(
+        "/configuration/:section",
+        "get_configuration_section",
+        "show a section of the broker configuration",
+        || web::to(configuration::show_section),
+    ),
+    post(
+        "/config_update",
+        "update_config_file",
+        "replace the configuration file",
+        || web::to(configuration::replace),
+    ),
+    get(
+        "/reload",
+        "get_reload_config",
+        "show the configuration that can change while running",
+        || web::to(configuration::show_reloadable),
+    ),
+    post(
+        "/reload",
+        "reload_config",
+        "read the configuration anew, or change it until then",
+        || web::to(configuration::reload),
+    ),
+    post("/stop", "stop_broker", "Stop the broker", || {
+        web::to(control::stop)
+    }),
+    post("/restart", "restart_broker", "Restart the broker", || {
+        web::to(control::restart)
+    }),
     post(
         "/mqtt/subscribe",
         "mqtt_subscribe",
@@ -113,12 +170,6 @@ const ENDPOINTS: &[Endpoint] = &[
         "mqtt_unsubscribe_batch",
         "Batch unsubscribes topics",
         || web::to(subscribe::unsubscribe_batch),
-    ),
-    get(
-        "/topic-tree/",
-        "list_topic-tree",
-        "A list of topic-tree in the cluster",
-        || web::to(topic_tree::show),
     ),
     get(
         "/metrics/",

@@ -12,9 +12,10 @@ use super::ApiError;
 use crate::{
     config::HttpAuth,
     messages::{
-        AdminSubscribe, AdminUnsubscribe, GetClient, GetConfig, GetProcessStats, GetQueueTotals,
-        GetStats, GetTopicTree, KickClient, ListClients, ListListeners, ListSlowClients,
-        ListSubscriptions, PublishMessages, RemoveRetained, RetainedPageRequest,
+        AdminSubscribe, AdminUnsubscribe, ChangeConfig, EndLife, GetClient, GetConfig, GetPending,
+        GetProcessStats, GetQueueTotals, GetStats, GetTopicTree, KickClient, ListClients,
+        ListListeners, ListSlowClients, ListSubscriptions, PublishMessages, ReloadConfig,
+        RemoveRetained, ReplaceConfig, RetainedPageRequest,
     },
 };
 
@@ -60,6 +61,16 @@ pub struct ApiState {
     pub remove_retained: Recipient<RemoveRetained>,
     /// True from the moment when the broker begins to stop.
     pub stopping: Arc<AtomicBool>,
+    /// Reads the configuration anew.
+    pub reload: Recipient<ReloadConfig>,
+    /// Changes keys of the configuration.
+    pub change: Recipient<ChangeConfig>,
+    /// Replaces the configuration file.
+    pub replace: Recipient<ReplaceConfig>,
+    /// Knows what a restart would change.
+    pub pending: Recipient<GetPending>,
+    /// Stops the broker or starts it again.
+    pub life: Recipient<EndLife>,
 }
 
 /// Asks an actor.

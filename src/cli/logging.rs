@@ -16,7 +16,7 @@ const FILTER: &str = "NANOMQ_LOG";
 /// of the broker through, and of the libraries below it what is at least a warning. With `NANOMQ_LOG` its filter
 /// decides, and the maximum is the most that the filter asks for.
 pub(super) fn init(level: LogLevel) {
-    let filter = env::var(FILTER).ok().filter(|filter| !filter.is_empty());
+    let filter = own_filter();
     let mut builder = Builder::new();
     builder.format_timestamp_millis();
     match &filter {
@@ -27,7 +27,16 @@ pub(super) fn init(level: LogLevel) {
     };
     // It fails only where a logger exists, which then is the one to use.
     let _ = builder.try_init();
-    if filter.is_none() {
+    set_level(level);
+}
+
+/// Makes `level` the least severe that is logged, unless `NANOMQ_LOG` decides.
+pub(super) fn set_level(level: LogLevel) {
+    if own_filter().is_none() {
         log::set_max_level(level.into());
     }
+}
+
+fn own_filter() -> Option<String> {
+    env::var(FILTER).ok().filter(|filter| !filter.is_empty())
 }

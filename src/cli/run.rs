@@ -10,19 +10,26 @@ use std::{
 use futures::future::{Either, select};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, pid_file::PidFile};
-use crate::{actors::ConfigSource, broker::Broker, config::Config, messages::ReloadConfig};
+use super::{Failure, logging, pid_file::PidFile};
+use crate::{
+    actors::ConfigSource,
+    broker::Broker,
+    config::Config,
+    messages::{ReloadConfig, Wanted},
+};
 
 /// Why the life of a broker is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Ended {
     /// It was told to stop, and has.
     Stopped,
+    /// It was told to start again with this configuration, and has stopped.
+    Restart(Box<Config>),
     /// It was told to stop again before it had.
     CutShort,
 }
 
-/// Runs a broker until it is told to stop. `on_ready` is called when it accepts clients.
+/// Runs a broker until it is told to stop. `on_ready` is called when it accepts clients for the first time.
 ///
 /// # Errors
 /// [`Failure::Start`] when it cannot start, [`Failure::CutShort`] when it had no time to stop.
@@ -32,17 +39,54 @@ pub(super) fn run(
     pid_file: &mut PidFile,
     on_ready: impl FnOnce(),
 ) -> Result<(), Failure> {
-    match live(config, source, pid_file, on_ready)? {
-        Ended::Stopped => Ok(()),
-        Ended::CutShort => Err(Failure::CutShort),
+    let mut current = config;
+    let mut signals = None;
+    let first = live(
+        current.clone(),
+        source.clone(),
+        pid_file,
+        &mut signals,
+        on_ready,
+    );
+    let mut ended = first?;
+    loop {
+        let next = match ended {
+            Ended::Stopped => return Ok(()),
+            Ended::CutShort => return Err(Failure::CutShort),
+            Ended::Restart(next) => *next,
+        };
+        log::info!("nanomq starts again");
+        logging::set_level(next.log.level);
+        ended = match live(next.clone(), source.clone(), pid_file, &mut signals, || {}) {
+            Ok(ended) => {
+                current = next;
+                ended
+            }
+            // An address that is taken is seen only now. A broker as before is better than none.
+            Err(Failure::Start(error)) => {
+                log::error!("nanomq does not start with the new configuration: {error}");
+                log::error!("nanomq goes on with the configuration it had before");
+                logging::set_level(current.log.level);
+                live(
+                    current.clone(),
+                    source.clone(),
+                    pid_file,
+                    &mut signals,
+                    || {},
+                )?
+            }
+            Err(failure) => return Err(failure),
+        };
     }
 }
 
-/// The life of one broker, with an actix system of its own, of which nothing is left afterwards.
+/// The life of one broker, with an actix system of its own, of which nothing is left afterwards. The signals that it
+/// begins to listen to are kept for the next life, so that none between two lives is lost.
 fn live(
     config: Config,
     source: ConfigSource,
     pid_file: &mut PidFile,
+    signals: &mut Option<Signals>,
     on_ready: impl FnOnce(),
 ) -> Result<Ended, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -51,25 +95,40 @@ fn live(
         .map_err(Failure::Start)?;
     let system = actix::System::with_tokio_rt(|| runtime);
     system.block_on(async move {
-        let mut signals = Signals::listen().map_err(Failure::Start)?;
+        let signals = match signals {
+            Some(signals) => signals,
+            None => signals.insert(Signals::listen().map_err(Failure::Start)?),
+        };
         // Only now, so that nobody who reads it sends a signal that would end the process without more ado.
         pid_file.write()?;
-        let broker = Broker::start(config, source)
+        let mut broker = Broker::start(config, source)
             .await
             .map_err(Failure::Start)?;
         log::info!("nanomq is ready");
         on_ready();
-        while signals.next().await == Heard::Reload {
-            // The config manager logs what came of it.
-            if let Err(error) = broker.config().send(ReloadConfig).await {
-                log::error!("the configuration was not reloaded: {error}");
+        let wanted = loop {
+            let heard = match select(pin!(signals.next()), pin!(broker.wanted())).await {
+                Either::Left((heard, _)) => heard,
+                Either::Right((wanted, _)) => break wanted,
+            };
+            match heard {
+                Heard::Stop => break Wanted::Stop,
+                // The config manager logs what came of it.
+                Heard::Reload => {
+                    if let Err(error) = broker.config().send(ReloadConfig).await {
+                        log::error!("the configuration was not reloaded: {error}");
+                    }
+                }
             }
-        }
+        };
         log::info!("nanomq is stopping");
         match select(pin!(broker.stop()), pin!(signals.stop())).await {
             Either::Left(_) => {
                 log::info!("nanomq has stopped");
-                Ok(Ended::Stopped)
+                Ok(match wanted {
+                    Wanted::Stop => Ended::Stopped,
+                    Wanted::Restart(config) => Ended::Restart(config),
+                })
             }
             Either::Right(_) => Ok(Ended::CutShort),
         }

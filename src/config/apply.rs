@@ -233,7 +233,7 @@ fn switched_off(entry: &Entry) -> Option<&[String]> {
 }
 
 /// Gives the listener without a name its name.
-fn normalised(path: &[String]) -> Vec<String> {
+pub(crate) fn normalised(path: &[String]) -> Vec<String> {
     match path {
         [listeners, tcp, field] if listeners == "listeners" && tcp == "tcp" => {
             vec![

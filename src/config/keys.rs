@@ -174,6 +174,7 @@ pub(crate) static KEYS: &[Key] = &[
     hot("http_server.username", "a text", |c, v, _| v.string(&mut c.http_server.username)),
     secret("http_server.password", |c, v, _| v.secret(&mut c.http_server.password)),
     cold("http_server.auth_type", "basic or no_auth", |c, v, _| set_auth_type(c, v)),
+    hot("http_server.hide_secrets", FLAG, |c, v, _| v.flag(&mut c.http_server.hide_secrets)),
     not_built("http_server.jwt.**", "JSON web tokens"),
 
     hot("log.level", "off, error, warn, info, debug or trace", |c, v, _| v.level(&mut c.log.level)),

@@ -16,7 +16,7 @@ use super::{aliases, flat, hocon_file, validate};
 const MAX_FILE: u64 = 8 << 20;
 
 /// What every environment variable of the broker begins with.
-const ENV_PREFIX: &str = "NANOMQ_";
+pub(crate) const ENV_PREFIX: &str = "NANOMQ_";
 
 /// The two ways a configuration file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,38 +96,77 @@ impl Config {
             .filter(|path| !path.is_empty())
             .map(PathBuf::from);
         let path = path.map(Path::to_path_buf).or(from_env);
-        let mut problems = Vec::new();
-        let file = path
-            .as_deref()
-            .and_then(|path| read_file(path, form, &env, &mut problems));
-
-        let mut config = Config::default();
-        let mut applier = Applier::new(&mut config, strictness, &mut problems);
-        if let Some((_, entries)) = &file {
-            if entries.iter().any(describes_listener) {
-                applier.clear_listeners();
-            }
-            applier.source(entries);
-        }
-        applier.source(&environment(&env));
-        applier.urls(&overrides.url);
-        applier.source(&command_line(overrides));
-        let places = applier.into_places();
-        validate::whole(&config, &places, &mut problems);
-        // In the order of the lines; what has none comes after what has.
-        problems.sort_by(|a, b| {
-            (a.file.is_none(), &a.file, a.line).cmp(&(b.file.is_none(), &b.file, b.line))
+        let file = path.as_deref().map(|path| {
+            let path: Arc<Path> = Arc::from(path);
+            let text = read_text(&path);
+            (path, text)
         });
-        if any_error(&problems) {
-            return Err(problems);
-        }
-        Ok(Loaded {
-            config,
-            warnings: problems,
-            form: file.map(|(form, _)| form),
-            path,
-        })
+        assemble(file, form, strictness, &env, overrides)
     }
+
+    /// As [`Config::load`], with `text` in the place of what is in the file at `path`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_text(
+        path: &Path,
+        text: &str,
+        form: Option<FileForm>,
+        strictness: Strictness,
+        env: impl IntoIterator<Item = (String, String)>,
+        overrides: &Overrides,
+    ) -> Result<Loaded, Vec<Problem>> {
+        let env: HashMap<String, String> = env.into_iter().collect();
+        let file = (Arc::from(path), Ok(text.to_owned()));
+        assemble(Some(file), form, strictness, &env, overrides)
+    }
+
+    /// What is wrong with the configuration as a whole: keys that do not go together.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        validate::whole(self, &HashMap::new(), &mut problems);
+        problems
+    }
+}
+
+/// Puts the sources together; of the file it gets the text, or why there is none.
+fn assemble(
+    file: Option<(Arc<Path>, Result<String, Problem>)>,
+    form: Option<FileForm>,
+    strictness: Strictness,
+    env: &HashMap<String, String>,
+    overrides: &Overrides,
+) -> Result<Loaded, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let path = file.as_ref().map(|(path, _)| path.to_path_buf());
+    let file = file.and_then(|(path, text)| read_file(&path, text, form, env, &mut problems));
+
+    let mut config = Config::default();
+    let mut applier = Applier::new(&mut config, strictness, &mut problems);
+    if let Some((_, entries)) = &file {
+        if entries.iter().any(describes_listener) {
+            applier.clear_listeners();
+        }
+        applier.source(entries);
+    }
+    applier.source(&environment(env));
+    applier.urls(&overrides.url);
+    applier.source(&command_line(overrides));
+    let places = applier.into_places();
+    validate::whole(&config, &places, &mut problems);
+    // In the order of the lines; what has none comes after what has.
+    problems.sort_by(|a, b| {
+        (a.file.is_none(), &a.file, a.line).cmp(&(b.file.is_none(), &b.file, b.line))
+    });
+    if any_error(&problems) {
+        return Err(problems);
+    }
+    Ok(Loaded {
+        config,
+        warnings: problems,
+        form: file.map(|(form, _)| form),
+        path,
+    })
 }
 
 /// Reads a text file, or says why not.
@@ -157,13 +196,13 @@ pub(crate) fn read_text(path: &Arc<Path>) -> Result<String, Problem> {
 }
 
 fn read_file(
-    path: &Path,
+    path: &Arc<Path>,
+    text: Result<String, Problem>,
     form: Option<FileForm>,
     env: &HashMap<String, String>,
     problems: &mut Vec<Problem>,
 ) -> Option<(FileForm, Vec<Entry>)> {
-    let path: Arc<Path> = Arc::from(path);
-    let text = match read_text(&path) {
+    let text = match text {
         Ok(text) => text,
         Err(problem) => {
             problems.push(problem);
@@ -172,8 +211,8 @@ fn read_file(
     };
     let form = form.unwrap_or_else(|| flat::detect(&text));
     let entries = match form {
-        FileForm::Hocon => hocon_file::read(&path, &text, env, problems),
-        FileForm::Flat => flat::read(&path, &text, problems),
+        FileForm::Hocon => hocon_file::read(path, &text, env, problems),
+        FileForm::Flat => flat::read(path, &text, problems),
     };
     Some((form, entries))
 }

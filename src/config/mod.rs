@@ -13,7 +13,9 @@
 
 mod aliases;
 mod apply;
+mod change;
 mod check;
+mod edit;
 mod entry;
 mod flat;
 mod hocon_file;
@@ -24,6 +26,7 @@ mod model_mqtt;
 mod nearest;
 mod problem;
 mod render;
+mod replace;
 mod scan;
 mod units;
 mod validate;
@@ -32,6 +35,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use change::{EditedFile, Refusal, Setting, edit_file, refusals, with_settings};
 pub use check::{Report, check};
 pub use load::{FileForm, Loaded, Overrides, Strictness};
 pub use model::{
@@ -41,6 +45,7 @@ pub use model::{
 pub use model_mqtt::MAX_PACKET_SIZE;
 pub use problem::{Problem, Severity};
 pub use render::{Change, changes, render_effective};
+pub use replace::replace_file;
 pub use units::{
     NEVER_EXPIRES, format_duration, format_size, parse_duration, parse_expiry, parse_seconds,
     parse_size,

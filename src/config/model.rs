@@ -136,6 +136,8 @@ pub struct HttpServer {
     pub password: Secret,
     /// How the API knows its user. Default `basic`.
     pub auth_type: HttpAuth,
+    /// Whether passwords are masked where the API shows the configuration. Default false.
+    pub hide_secrets: bool,
 }
 
 impl Default for HttpServer {
@@ -149,6 +151,7 @@ impl Default for HttpServer {
             username: "admin".to_owned(),
             password: Secret::new("public"),
             auth_type: HttpAuth::Basic,
+            hide_secrets: false,
         }
     }
 }

@@ -2,7 +2,9 @@
 //! addresses.
 
 mod config;
+mod config_change;
 mod inbox;
+mod life;
 mod publish;
 mod registry;
 mod retained;
@@ -11,7 +13,11 @@ mod stats;
 mod worker_load;
 
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
+pub use config_change::{
+    ChangeConfig, ChangeRefused, ChangeReport, GetPending, Lasting, ReplaceConfig,
+};
 pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience};
+pub use life::{EndLife, Fate, Wanted};
 pub use publish::PublishMessages;
 pub use registry::{
     AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient,

@@ -1,6 +1,7 @@
 //! The command line of the real binary. Every test has a folder and a port of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod control;
 mod setup;
 
 use std::{

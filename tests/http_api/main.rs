@@ -3,6 +3,7 @@
 
 mod answers;
 mod bodies;
+mod configuration;
 mod figures;
 mod kit;
 mod lists;
@@ -10,6 +11,7 @@ mod prometheus;
 mod publish;
 mod publish_batch;
 mod refusals;
+mod reload;
 mod removals;
 mod retained;
 mod subscribe;

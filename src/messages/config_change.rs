@@ -1,0 +1,59 @@
+//! Messages that change the configuration from outside, all to the config manager.
+
+use actix::{Message, MessageResponse};
+
+use crate::config::{Change, Problem, Refusal, Setting};
+
+/// Changes keys; all of them or none.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<ChangeReport, ChangeRefused>")]
+pub struct ChangeConfig {
+    /// The keys and the values they are to have.
+    pub settings: Vec<Setting>,
+    /// How long that lasts.
+    pub lasting: Lasting,
+}
+
+/// How long a change of the configuration lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// It is in the file. What can change while running is applied at once; the rest waits for a restart.
+    InFile,
+    /// Until the configuration is read anew. Only what can change while running can change so.
+    WhileRunning,
+}
+
+/// What a change did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, MessageResponse)]
+pub struct ChangeReport {
+    /// Keys that changed and hold now.
+    pub applied: Vec<String>,
+    /// Keys whose new value waits for a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// Why nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeRefused {
+    /// Keys that cannot have the value they were to get, every one of them.
+    Keys(Vec<Refusal>),
+    /// The new text has errors: all of its problems.
+    Text(Vec<Problem>),
+    /// There is no configuration file.
+    NoFile,
+    /// The file cannot be written: why.
+    NotWritten(String),
+}
+
+/// Puts a text in the place of the configuration file, if it loads. Nothing of it is applied.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), ChangeRefused>")]
+pub struct ReplaceConfig {
+    /// The whole new file.
+    pub text: String,
+}
+
+/// What a restart would change, because it is in the file and not in force.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Vec<Change>")]
+pub struct GetPending;
