@@ -77,6 +77,9 @@ fn hot_parts(running: &Config, new: Config) -> Config {
         http_server: HttpServer {
             username: new.http_server.username,
             password: new.http_server.password,
+            max_failed_logins: new.http_server.max_failed_logins,
+            failed_login_window: new.http_server.failed_login_window,
+            jwt: new.http_server.jwt,
             ..running.http_server.clone()
         },
         log: Log {
@@ -134,6 +137,8 @@ impl Handler<ReloadConfig> for ConfigManager {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::{LogLevel, Secret, TcpListener};
 
@@ -149,6 +154,10 @@ mod tests {
         new.http_server.max_body = 2;
         new.http_server.username = "ann".to_owned();
         new.http_server.password = Secret::new("x");
+        new.http_server.users_file = "users.json".into();
+        new.http_server.max_failed_logins = 1;
+        new.http_server.failed_login_window = Duration::from_secs(1);
+        new.http_server.jwt.leeway = Duration::from_secs(1);
         new.log.level = LogLevel::Error;
         new.mqtt.max_qos = 1;
         new.auth.allow_anonymous = false;

@@ -11,11 +11,14 @@
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig` | askers wait |
+//! | [`ApiUsers`] | 1, if the API is served | main arbiter | `BeginLogin`, `ChangeApiUsers`, ... | askers wait |
 
+mod api_users;
 mod client_connection;
 mod config_manager;
 mod connection_host;
 mod events;
+mod private_file;
 mod publisher;
 mod retained_messages;
 mod router;
@@ -24,6 +27,7 @@ mod stats_collector;
 mod subscription_registry;
 mod worker;
 
+pub use api_users::ApiUsers;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};
 pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};

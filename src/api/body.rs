@@ -1,13 +1,17 @@
 //! The JSON body of a request: read with a bound, then taken apart with errors that name the member.
 
-use std::{fmt, ops::RangeInclusive};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, error::PayloadError, web::Bytes};
 use futures::future::LocalBoxFuture;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::ApiError;
 use crate::mqtt::QoS;
+
+/// How long a body may take. The server itself looks at the head only.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body of a request, parsed. Its Content-Type is not looked at.
 ///
@@ -22,7 +26,10 @@ impl FromRequest for Body {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let bytes = Bytes::from_request(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
+            let bytes = timeout(TIMEOUT, bytes)
+                .await
+                .map_err(|_| ApiError::SlowBody)?
+                .map_err(|error| unreadable(&error))?;
             serde_json::from_slice(&bytes)
                 .map(Self)
                 .map_err(|error| ApiError::NotJson(error.to_string()))

@@ -5,12 +5,14 @@
 //!
 //! Answers are JSON: `{"code":0,"data":..}`, or of an [`ApiError`] `{"code":N,"message":".."}`.
 
+mod access;
 mod answer;
 mod authentication;
 mod body;
 mod brokers;
 mod clients;
 mod clock;
+mod connections;
 mod endpoints;
 mod error;
 mod nodes;
@@ -20,12 +22,18 @@ mod server;
 mod state;
 mod subscribe;
 mod subscriptions;
+mod users;
 
 use actix_web::{Route, http::Method, middleware::from_fn, web};
 
 use self::{authentication::authenticate, endpoints::Endpoint};
 
-pub use self::{error::ApiError, server::HttpServer, state::ApiState};
+pub use self::{
+    access::{Access, Hashing},
+    error::ApiError,
+    server::HttpServer,
+    state::ApiState,
+};
 
 /// Every route, as `GET /api/v4` lists them.
 const ENDPOINTS: &[Endpoint] = &[
@@ -107,6 +115,33 @@ const ENDPOINTS: &[Endpoint] = &[
         "Batch unsubscribes topics",
         || web::to(subscribe::unsubscribe_batch),
     ),
+    get(
+        "/users/",
+        "list_users",
+        "A list of users of the API",
+        || web::to(users::list),
+    ),
+    post("/users/", "add_user", "Add a user of the API", || {
+        web::to(users::add)
+    }),
+    put(
+        "/users/:username",
+        "update_user",
+        "Change the role or description of a user of the API",
+        || web::to(users::describe),
+    ),
+    delete(
+        "/users/:username",
+        "delete_user",
+        "Delete a user of the API",
+        || web::to(users::remove),
+    ),
+    put(
+        "/change_pwd/:username",
+        "change_password",
+        "Change the password of a user of the API",
+        || web::to(users::change_password),
+    ),
 ];
 
 /// Puts the API below `/api/v4`.
@@ -135,6 +170,36 @@ const fn get(
         path,
         name,
         method: Method::GET,
+        descr,
+        route,
+    }
+}
+
+const fn put(
+    path: &'static str,
+    name: &'static str,
+    descr: &'static str,
+    route: fn() -> Route,
+) -> Endpoint {
+    Endpoint {
+        path,
+        name,
+        method: Method::PUT,
+        descr,
+        route,
+    }
+}
+
+const fn delete(
+    path: &'static str,
+    name: &'static str,
+    descr: &'static str,
+    route: fn() -> Route,
+) -> Endpoint {
+    Endpoint {
+        path,
+        name,
+        method: Method::DELETE,
         descr,
         route,
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix::{Message, Recipient};
 use tokio::time::timeout;
 
-use super::ApiError;
+use super::{ApiError, access::Access};
 use crate::{
     config::HttpAuth,
     messages::{
@@ -36,6 +36,8 @@ pub struct ApiState {
     pub publish: Recipient<PublishMessages>,
     /// Subscribes for clients.
     pub subscribe: Recipient<AdminSubscribe>,
+    /// Knows who may use the API.
+    pub access: Access,
     /// Unsubscribes for clients.
     pub unsubscribe: Recipient<AdminUnsubscribe>,
 }

@@ -20,6 +20,7 @@ mod hocon_file;
 mod keys;
 mod load;
 mod model;
+mod model_http;
 mod model_mqtt;
 mod nearest;
 mod problem;
@@ -35,8 +36,9 @@ mod tests;
 pub use check::{Report, check};
 pub use load::{FileForm, Loaded, Overrides, Strictness};
 pub use model::{
-    Auth, BadAddress, BindAddr, Config, DEFAULT_LISTENER, HttpAuth, HttpServer, Listeners, Log,
-    LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret, System, TcpListener,
+    Auth, BadAddress, BindAddr, Config, DEFAULT_LISTENER, HttpAuth, HttpServer, Jwt, JwtAlgorithm,
+    JwtPublic, Listeners, Log, LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret, System,
+    TcpListener,
 };
 pub use model_mqtt::MAX_PACKET_SIZE;
 pub use problem::{Problem, Severity};

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::model_http::{Jwt, JwtPublic};
 pub use super::model_mqtt::Mqtt;
 pub use super::values::{
-    BadAddress, BindAddr, HttpAuth, LogLevel, LogTarget, MqueuePolicy, Secret,
+    BadAddress, BindAddr, HttpAuth, JwtAlgorithm, LogLevel, LogTarget, MqueuePolicy, Secret,
 };
 
 /// The name of the listener that has none in the file (`listeners.tcp { bind = .. }`).
@@ -136,6 +137,15 @@ pub struct HttpServer {
     pub password: Secret,
     /// How the API knows its user. Default `basic`.
     pub auth_type: HttpAuth,
+    /// File with the further users of the API; empty = `nanomq_users.json` beside the configuration file. Default empty.
+    pub users_file: PathBuf,
+    /// Failed logins of one address within `failed_login_window` before it is refused; 0 = unlimited. Default 10.
+    pub max_failed_logins: u32,
+    /// How long failed logins count, and an address is refused that has too many. Default 1m.
+    #[serde(with = "super::units::duration")]
+    pub failed_login_window: Duration,
+    /// How tokens are checked.
+    pub jwt: Jwt,
 }
 
 impl Default for HttpServer {
@@ -149,6 +159,10 @@ impl Default for HttpServer {
             username: "admin".to_owned(),
             password: Secret::new("public"),
             auth_type: HttpAuth::Basic,
+            users_file: PathBuf::new(),
+            max_failed_logins: 10,
+            failed_login_window: Duration::from_secs(60),
+            jwt: Jwt::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every actor message, and what actors share by handle. Actors hold recipients of these, never each other's
 //! addresses.
 
+mod api_users;
 mod config;
 mod inbox;
 mod publish;
@@ -10,6 +11,9 @@ mod session;
 mod stats;
 mod worker_load;
 
+pub use api_users::{
+    BeginLogin, ChangeApiUsers, CountFailedLogin, FinishLogin, GetTokenKey, ListApiUsers, NextStep,
+};
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use inbox::{ClientCounters, Inbox, InboxItem, Owner};
 pub use publish::PublishMessages;
