@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web::Data};
-use serde_json::Value;
 
 use super::{
     ApiError, ApiState, answer,
@@ -29,16 +28,7 @@ pub async fn subscribe(state: Data<ApiState>, body: Body) -> Result<HttpResponse
 
 /// Subscribes clients, one after the other; each entry is answered for itself.
 pub async fn subscribe_batch(state: Data<ApiState>, body: Body) -> Result<HttpResponse, ApiError> {
-    let mut answers = Vec::new();
-    for entry in body.array(MOST)? {
-        let answer = answer_to(&entry);
-        let result = match Fields::new(entry) {
-            Ok(fields) => enter(&state, fields).await,
-            Err(error) => Err(error),
-        };
-        answers.push(answer.ending(&result));
-    }
-    Ok(answer::batch(answers))
+    each(body, async |fields| enter(&state, fields).await).await
 }
 
 /// Unsubscribes a client. That it was not subscribed is no error.
@@ -52,20 +42,27 @@ pub async fn unsubscribe_batch(
     state: Data<ApiState>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
+    each(body, async |fields| remove(&state, fields).await).await
+}
+
+/// Does what `act` does to each entry of a batch. Only an actor that does not answer ends it early.
+async fn each(
+    body: Body,
+    act: impl AsyncFn(Fields) -> Result<(), ApiError>,
+) -> Result<HttpResponse, ApiError> {
     let mut answers = Vec::new();
     for entry in body.array(MOST)? {
-        let answer = answer_to(&entry);
+        let answer = answer::Entry::of(&entry).with_client(&entry);
         let result = match Fields::new(entry) {
-            Ok(fields) => remove(&state, fields).await,
+            Ok(fields) => act(fields).await,
             Err(error) => Err(error),
         };
+        if result == Err(ApiError::NoAnswer) {
+            return Err(ApiError::NoAnswer);
+        }
         answers.push(answer.ending(&result));
     }
     Ok(answer::batch(answers))
-}
-
-fn answer_to(entry: &Value) -> answer::Entry {
-    answer::Entry::of(entry).with_client(entry)
 }
 
 /// Nothing is entered when a filter is illegal; when the client has too many subscriptions, as many as it may have

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     num::NonZeroU16,
     panic::resume_unwind,
     time::{Duration, Instant},
@@ -14,8 +14,8 @@ use nanomq::{
     broker::Broker,
     config::{BindAddr, Config},
     mqtt::{
-        Connect, Packet, Properties, ProtocolVersion, Publish, QoS, Subscribe, SubscribeFiltersBuf,
-        SubscribeOptions, encode,
+        Connect, Packet, Properties, ProtocolVersion, Publish, QoS, Sender, Subscribe,
+        SubscribeFiltersBuf, SubscribeOptions, decode_as, encode, peek_header,
     },
 };
 use serde_json::Value;
@@ -72,6 +72,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    fn read(mut socket: TcpStream) -> Self {
+        let mut text = String::new();
+        socket.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        Self {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_owned(),
+            body: body.to_owned(),
+        }
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (other, value) = line.split_once(':')?;
@@ -93,20 +104,34 @@ impl At {
     pub fn request_any(&self, method: &str, target: &str, authorization: Option<&str>) -> Answer {
         let authorization =
             authorization.map_or(String::new(), |value| format!("Authorization: {value}\r\n"));
-        let mut socket = connect(self.http);
-        write!(
-            socket,
+        let request = format!(
             "{method} {target} HTTP/1.1\r\nHost: localhost\r\n{authorization}Connection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut text = String::new();
-        socket.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        Answer {
-            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-            head: head.to_owned(),
-            body: body.to_owned(),
-        }
+        );
+        self.exchange(request.as_bytes())
+    }
+
+    /// A POST as the administrator; `target` is below `/api/v4`.
+    pub fn post(&self, target: &str, body: &str) -> Answer {
+        let length = body.len();
+        let request = format!(
+            "POST /api/v4{target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {ADMIN}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        self.exchange(request.as_bytes())
+    }
+
+    /// The answer to these bytes, on a connection of their own.
+    pub fn exchange(&self, request: &[u8]) -> Answer {
+        let mut socket = connect(self.http);
+        socket.write_all(request).unwrap();
+        Answer::read(socket)
+    }
+
+    /// The answer to these bytes when no more come.
+    pub fn exchange_and_end(&self, request: &[u8]) -> Answer {
+        let mut socket = connect(self.http);
+        socket.write_all(request).unwrap();
+        socket.shutdown(Shutdown::Write).unwrap();
+        Answer::read(socket)
     }
 
     pub fn get(&self, target: &str) -> Answer {
@@ -167,14 +192,29 @@ impl Mqtt {
         client
     }
 
+    /// A client that goes on with its session.
+    pub fn resume(at: At, connect_packet: &Connect<'_>) -> Self {
+        let mut client = Self {
+            socket: connect(at.mqtt),
+            version: connect_packet.version,
+        };
+        client.send(&Packet::Connect(*connect_packet));
+        assert_eq!(client.receive(0x20)[..2], [1, 0], "CONNACK");
+        client
+    }
+
     pub fn subscribe(&mut self, filter: &str, qos: QoS) {
+        self.subscribe_with(filter, qos, Properties::EMPTY);
+    }
+
+    pub fn subscribe_with(&mut self, filter: &str, qos: QoS, properties: Properties<'_>) {
         let mut filters = SubscribeFiltersBuf::default();
         filters
             .push(filter, SubscribeOptions::with_qos(qos))
             .unwrap();
         self.send(&Packet::Subscribe(Subscribe {
             packet_id: NonZeroU16::MIN,
-            properties: Properties::EMPTY,
+            properties,
             filters: filters.as_filters(),
         }));
         assert_eq!(self.receive(0x90).last(), Some(&(qos as u8)), "SUBACK");
@@ -231,3 +271,58 @@ pub fn client<'a>(
 pub const V31: ProtocolVersion = ProtocolVersion::V31;
 pub const V311: ProtocolVersion = ProtocolVersion::V311;
 pub const V5: ProtocolVersion = ProtocolVersion::V5;
+
+/// An application message as a client got it, in words that compare well.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Got {
+    pub topic: String,
+    pub payload: String,
+    pub qos: u8,
+    pub retain: bool,
+    /// Of a version 5 client, as they print.
+    pub properties: String,
+}
+
+impl Got {
+    /// A message without properties.
+    pub fn plain(topic: &str, payload: &str, qos: u8, retain: bool) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            payload: payload.to_owned(),
+            qos,
+            retain,
+            properties: "[]".to_owned(),
+        }
+    }
+}
+
+impl Mqtt {
+    /// The next packet, which has to be a PUBLISH.
+    pub fn next_message(&mut self) -> Got {
+        let mut bytes = Vec::new();
+        let header = loop {
+            let mut byte = [0];
+            self.socket.read_exact(&mut byte).unwrap();
+            bytes.extend(byte);
+            if let Some(header) = peek_header(&bytes, u32::MAX).unwrap() {
+                break header;
+            }
+        };
+        bytes.resize(header.packet_len(), 0);
+        self.socket
+            .read_exact(&mut bytes[header.header_len..])
+            .unwrap();
+        let body = &bytes[header.header_len..];
+        let publish = match decode_as(Sender::Server, self.version, header.first_byte, body) {
+            Ok(Packet::Publish(publish)) => publish,
+            other => panic!("{other:?}"),
+        };
+        Got {
+            topic: publish.topic.to_owned(),
+            payload: String::from_utf8_lossy(publish.payload).into_owned(),
+            qos: publish.qos as u8,
+            retain: publish.retain,
+            properties: format!("{:?}", publish.properties),
+        }
+    }
+}

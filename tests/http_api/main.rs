@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod bodies;
 mod kit;
 mod lists;
+mod publish;
+mod publish_batch;
 mod refusals;
+mod subscribe;

@@ -47,6 +47,9 @@ use crate::{
     transport::Transport,
 };
 
+/// Subscriptions made for a client by others whose retained messages may wait to be sent to it.
+const RETAINED_WAITING_MAX: usize = 10_000;
+
 /// What a connection knows of the listener that accepted it.
 #[derive(Debug)]
 pub struct Door {
@@ -212,7 +215,16 @@ impl Handler<SessionCommand> for ClientConnection {
                 }
                 SessionCommand::Discard => self.leave(&CloseReason::TakenOver, Disposal::Discard),
                 SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
-                SessionCommand::Subscribed(requests) => connected.want_retained(requests),
+                SessionCommand::Subscribed(requests) => {
+                    if connected.retained.len() < RETAINED_WAITING_MAX {
+                        connected.want_retained(requests);
+                    } else {
+                        let client_id = connected.channel.client_id();
+                        log::warn!(
+                            "{client_id:?} is sent no more retained messages: it does not read"
+                        );
+                    }
+                }
             },
             Phase::Closing { awaited, .. } => {
                 if let Some(parting) = awaited.take() {
