@@ -8,4 +8,5 @@ mod lists;
 mod publish;
 mod publish_batch;
 mod refusals;
+mod security;
 mod subscribe;
