@@ -9,7 +9,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method,
-        header::{self, HeaderValue},
+        header::{self, HeaderMap, HeaderValue},
     },
     middleware::Next,
     web::Data,
@@ -37,8 +37,9 @@ pub async fn authenticate(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let found = match find_login(&state, &request).await {
-        Ok(login) if may(&login, &request) => Ok(login),
-        Ok(_) => Err(ApiError::NotAllowed),
+        Ok(login) if !may(&login, &request) => Err(ApiError::NotAllowed),
+        Ok(_) if changes(&request) && is_foreign(request.headers()) => Err(ApiError::ForeignPage),
+        Ok(login) => Ok(login),
         Err(error) => Err(error),
     };
     match found {
@@ -81,12 +82,29 @@ async fn find_login(state: &ApiState, request: &ServiceRequest) -> Result<Login,
 
 /// Whether a user may send a request. The handler of [`CHANGE_PASSWORD`] looks at whose password it is.
 fn may(login: &Login, request: &ServiceRequest) -> bool {
-    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     let own_password =
         *request.method() == Method::PUT && request.path().starts_with(CHANGE_PASSWORD);
     match login.role {
         Role::Administrator => true,
-        Role::Viewer => reads || own_password,
+        Role::Viewer => !changes(request) || own_password,
+    }
+}
+
+fn changes(request: &ServiceRequest) -> bool {
+    ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method())
+}
+
+/// Whether a web page of somebody else made a browser send a request. The browser adds the credentials it knows, and as
+/// no Content-Type is asked for, not even a preflight would stop it. Programs send neither header.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => !["same-origin", "none"].contains(&site),
+        (None, Some(origin)) => {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            host.is_none() || host != text("host")
+        }
+        (None, None) => false,
     }
 }
 

@@ -50,6 +50,8 @@ pub enum ApiError {
     },
     /// The user may only read: 403, 103.
     NotAllowed,
+    /// A web page of another origin made a browser send this: 403, 103.
+    ForeignPage,
     /// The API has no user of this name: 404, 105.
     UnknownApiUser(String),
     /// The built-in administrator cannot be deleted: 400, 106.
@@ -94,7 +96,10 @@ impl ApiError {
             Self::WrongCredentials => 103,
             Self::NoCredentials => 104,
             Self::NoSuchUser => 105,
-            Self::WrongToken(_) | Self::TooManyFailedLogins { .. } | Self::NotAllowed => 103,
+            Self::WrongToken(_)
+            | Self::TooManyFailedLogins { .. }
+            | Self::NotAllowed
+            | Self::ForeignPage => 103,
             Self::NoToken => 104,
             Self::UnknownApiUser(_) => 105,
             Self::BuiltInUser => 106,
@@ -130,6 +135,7 @@ impl fmt::Display for ApiError {
             Self::ExpiredToken => f.write_str("the token has expired, or has no exp"),
             Self::TooManyFailedLogins { .. } => f.write_str("too many failed logins"),
             Self::NotAllowed => f.write_str("this needs the role administrator"),
+            Self::ForeignPage => f.write_str("pages of another origin may not change anything"),
             Self::UnknownApiUser(name) => write!(f, "{name}: the API has no such user"),
             Self::BuiltInUser => f.write_str("the built-in administrator cannot be deleted"),
             Self::UserExists(name) => write!(f, "{name}: the API has this user already"),
@@ -157,7 +163,7 @@ impl ResponseError for ApiError {
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => StatusCode::BAD_REQUEST,
             Self::WrongToken(_) | Self::NoToken | Self::ExpiredToken => StatusCode::UNAUTHORIZED,
             Self::TooManyFailedLogins { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotAllowed => StatusCode::FORBIDDEN,
+            Self::NotAllowed | Self::ForeignPage => StatusCode::FORBIDDEN,
             Self::UnknownApiUser(_) => StatusCode::NOT_FOUND,
             Self::BuiltInUser | Self::UserExists(_) | Self::WrongOldPassword => {
                 StatusCode::BAD_REQUEST

@@ -10,3 +10,5 @@ mod publish_batch;
 mod refusals;
 mod security;
 mod subscribe;
+mod tokens;
+mod users;
