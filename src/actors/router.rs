@@ -1,15 +1,22 @@
 //! The way of application messages from a publisher to the inboxes of their subscribers.
 
-use std::{collections::HashMap, ptr, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    ptr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::Recipient;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::Shared;
 use crate::{
-    messages::{Inbox, InboxItem, StoreRetained, WorkerLoad},
+    config::Config,
+    messages::{Inbox, InboxItem, Patience, StoreRetained, WorkerLoad},
     mqtt::{Batch, BatchBuilder, Message, MessageRef, ProtocolVersion, Publish},
-    routing::{RouteTable, Routes, Snapshot},
+    routing::{Group, Route, RouteTable, Routes, Snapshot},
     session::{Delivery, Publishing},
     stats::{Counters, Metric},
 };
@@ -33,6 +40,10 @@ pub struct Router {
     unmatched: u64,
     /// The last worker found over its limit.
     overloaded: Option<Arc<WorkerLoad>>,
+    /// The last subscriber found with nearly as much waiting as it may have, unless it has been so for longer than
+    /// publishers wait.
+    congested: Option<Arc<Inbox>>,
+    config: Arc<ArcSwap<Config>>,
 }
 
 impl Router {
@@ -52,6 +63,8 @@ impl Router {
             batch_routes: nobody,
             unmatched: 0,
             overloaded: None,
+            congested: None,
+            config: shared.config.clone(),
         }
     }
 
@@ -120,20 +133,16 @@ impl Router {
             .iter()
             .any(|member| member.target.is_online() && !Arc::ptr_eq(&member.target, leaving));
         if live {
+            let patience = Patience::new(&self.config.load().mqtt, now);
             for orphan in messages() {
                 let batch = Arc::new(Batch::of_message(&orphan.message, now));
                 members.share_out(1, |member, range| {
-                    member.target.push(InboxItem {
+                    let item = InboxItem {
                         batch: batch.clone(),
                         range,
-                        delivery: Delivery {
-                            qos: member.qos,
-                            retain_as_published: member.retain_as_published,
-                            subscription_ids: (member.subscription_id != 0)
-                                .then(|| [member.subscription_id].into()),
-                            group: Some(members.full_filter.clone()),
-                        },
-                    });
+                        delivery: to_member(&members, member),
+                    };
+                    member.target.push(item, patience);
                 });
             }
         }
@@ -143,6 +152,15 @@ impl Router {
     /// The worker that publishers are to wait for, if one was found over its limit since the last call.
     pub fn take_overloaded(&mut self) -> Option<Arc<WorkerLoad>> {
         self.overloaded.take()
+    }
+
+    /// The subscriber that a publisher is to wait for, and for how long at most, if one was found nearly full
+    /// since the last call.
+    pub fn take_congested(&mut self, now: Instant) -> Option<(Arc<Inbox>, Duration)> {
+        let inbox = self.congested.take()?;
+        let max_pause = self.config.load().mqtt.max_publisher_pause;
+        let left = max_pause.saturating_sub(inbox.congested_for(now)?);
+        Some((inbox, left))
     }
 
     /// Looks at the newest routes from here on.
@@ -239,7 +257,7 @@ impl Publishing for Pass<'_> {
                 retain: true,
                 expires_at: interval.and_then(|seconds| {
                     self.now
-                        .checked_add(std::time::Duration::from_secs(u64::from(seconds)))
+                        .checked_add(Duration::from_secs(u64::from(seconds)))
                 }),
             });
         }
@@ -268,13 +286,30 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
         return;
     }
     let batch = Arc::new(router.batch.finish(now));
+    let config = router.config.load();
+    let patience = Patience::new(&config.mqtt, now);
+    let max_pause = config.mqtt.max_publisher_pause;
     let all = 0..batch.len();
     let publisher = publisher.map(Arc::as_ptr);
+    let (mut overloaded, mut congested) = (None, None);
+    let mut push = |target: &Arc<Inbox>, item: InboxItem| {
+        if let Some(load) = target.push(item, patience) {
+            overloaded = Some(load);
+        }
+        // A client that publishes to itself has to be read from to catch up.
+        if target
+            .congested_for(now)
+            .is_some_and(|since| since < max_pause)
+            && publisher != Some(Arc::as_ptr(target))
+        {
+            congested = Some(target.clone());
+        }
+    };
     for to in &router.batch_routes.deliveries {
         if !to.serves(publisher) {
             continue;
         }
-        let over = to.target.push(InboxItem {
+        let item = InboxItem {
             batch: batch.clone(),
             range: all.clone(),
             delivery: Delivery {
@@ -283,27 +318,29 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
                 subscription_ids: to.subscription_ids.clone(),
                 group: None,
             },
-        });
-        if over.is_some() {
-            router.overloaded = over;
-        }
+        };
+        push(&to.target, item);
     }
     for group in &router.batch_routes.groups {
         group.share_out(batch.len(), |member, range| {
-            let over = member.target.push(InboxItem {
+            let item = InboxItem {
                 batch: batch.clone(),
                 range,
-                delivery: Delivery {
-                    qos: member.qos,
-                    retain_as_published: member.retain_as_published,
-                    subscription_ids: (member.subscription_id != 0)
-                        .then(|| [member.subscription_id].into()),
-                    group: Some(group.full_filter.clone()),
-                },
-            });
-            if over.is_some() {
-                router.overloaded = over;
-            }
+                delivery: to_member(group, member),
+            };
+            push(&member.target, item);
         });
+    }
+    router.overloaded = overloaded.or(router.overloaded.take());
+    router.congested = congested.or(router.congested.take());
+}
+
+/// How a member of a shared subscription is served.
+fn to_member(group: &Group<Inbox>, member: &Route<Inbox>) -> Delivery {
+    Delivery {
+        qos: member.qos,
+        retain_as_published: member.retain_as_published,
+        subscription_ids: (member.subscription_id != 0).then(|| [member.subscription_id].into()),
+        group: Some(group.full_filter.clone()),
     }
 }

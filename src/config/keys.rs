@@ -149,6 +149,7 @@ pub(crate) static KEYS: &[Key] = &[
     hot("mqtt.protocol_versions", "a list of 3, 4 and 5", |c, v, _| set_versions(c, v)),
     hot("mqtt.allow_empty_clientid", FLAG, |c, v, _| v.flag(&mut c.mqtt.allow_empty_clientid)),
     hot("mqtt.sys_interval", "a duration such as 10s, at most 3650d (0s = off)", |c, v, _| set_sys_interval(c, v)),
+    hot("mqtt.max_publisher_pause", "a duration such as 1s, at most 3650d (0s = off)", |c, v, _| v.duration(&mut c.mqtt.max_publisher_pause, Duration::ZERO)),
     hot("mqtt.sys_events", FLAG, |c, v, _| v.flag(&mut c.mqtt.sys_events)),
     ignored("mqtt.property_size", "use mqtt.max_properties"),
     ignored("mqtt.retry_interval", "messages are sent again when the client reconnects, as the standard asks"),

@@ -92,6 +92,10 @@ pub struct Mqtt {
     /// Time between statistics on `$SYS` topics; 0 = none. Default 10s.
     #[serde(with = "super::units::duration")]
     pub sys_interval: Duration,
+    /// Longest time that the publishers to a subscriber whose queue or output is nearly full are not read from, so
+    /// that it can catch up; one that has not by then is not waited for again until it has. Default 1 s, zero: none.
+    #[serde(with = "super::units::duration")]
+    pub max_publisher_pause: Duration,
     /// Whether connects and disconnects are published on `$SYS` topics. Default true.
     pub sys_events: bool,
 }
@@ -132,6 +136,7 @@ impl Default for Mqtt {
             protocol_versions: vec![3, 4, 5],
             allow_empty_clientid: true,
             sys_interval: Duration::from_secs(10),
+            max_publisher_pause: Duration::from_secs(1),
             sys_events: true,
         }
     }

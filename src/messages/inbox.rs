@@ -9,15 +9,22 @@
 use std::{
     ops::Range,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
+    task::Waker,
+    time::{Duration, Instant},
 };
 
 use actix::Recipient;
 
 use super::{AddressedCommand, SessionCommand, WorkerLoad};
-use crate::{mqtt::Batch, routing::Target, session::Delivery};
+use crate::{
+    config::Mqtt,
+    mqtt::{Batch, QoS},
+    routing::Target,
+    session::Delivery,
+};
 
 /// A run of messages for one session.
 #[derive(Debug)]
@@ -28,6 +35,30 @@ pub struct InboxItem {
     pub range: Range<usize>,
     /// How the session wants them.
     pub delivery: Delivery,
+}
+
+/// How much may wait for a session before its publishers are to wait themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// QoS 1 and 2 messages.
+    pub queue: usize,
+    /// The time.
+    pub now: Instant,
+}
+
+impl Patience {
+    /// Part of a session's queue, or of a connection's output, that makes publishers wait, ...
+    pub const CONGESTED: f64 = 0.75;
+    /// ... until it is below this one.
+    pub const RELAXED: f64 = 0.5;
+
+    /// As the limits of sessions have it.
+    pub fn new(limits: &Mqtt, now: Instant) -> Self {
+        Self {
+            queue: (limits.max_mqueue_len as f64 * Self::CONGESTED) as usize,
+            now,
+        }
+    }
 }
 
 /// Who drains an inbox.
@@ -56,14 +87,20 @@ pub struct Inbox {
     client_id: Arc<str>,
     state: Mutex<State>,
     online: AtomicBool,
+    /// Milliseconds after [`EPOCH`] since when the session has nearly as much waiting as it may; 0: it has not.
+    congested_since: AtomicU64,
     /// What the owner counts for this client.
     pub counters: ClientCounters,
 }
+
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 #[derive(Debug)]
 struct State {
     items: Vec<InboxItem>,
     bytes: usize,
+    /// Of the messages that wait, those that will be queued if they cannot be sent.
+    acknowledged: usize,
     owner: Owner,
     /// Number of the connection that the registry gave the session to last. An owner may pass the inbox on only
     /// as long as this is its own number.
@@ -106,9 +143,11 @@ impl Inbox {
             state: Mutex::new(State {
                 items: Vec::new(),
                 bytes: 0,
+                acknowledged: 0,
                 owner,
                 generation,
             }),
+            congested_since: AtomicU64::new(0),
             counters: ClientCounters::default(),
         }
     }
@@ -119,18 +158,26 @@ impl Inbox {
     }
 
     /// Adds messages. Returns the load of the owner's worker when it is over its limit. Messages for a session
-    /// that has ended are dropped.
-    pub fn push(&self, item: InboxItem) -> Option<Arc<WorkerLoad>> {
+    /// that has ended are dropped. A session with nearly as much waiting as `patience` allows becomes congested.
+    pub fn push(&self, item: InboxItem, patience: Patience) -> Option<Arc<WorkerLoad>> {
         let bytes = item.batch.size(&item.range);
         let mut state = self.lock();
         let State {
             items,
             bytes: waiting,
+            acknowledged,
             owner,
             ..
         } = &mut *state;
         let load = owner.load()?;
         let first = items.is_empty();
+        if item.batch.is_acknowledged() && item.delivery.qos > QoS::AtMostOnce {
+            *acknowledged += item.range.len();
+            let queued = self.counters.queued.load(Ordering::Relaxed) as usize;
+            if queued + *acknowledged > patience.queue {
+                self.mark_congested(patience.now);
+            }
+        }
         items.push(item);
         *waiting += bytes;
         load.add(bytes);
@@ -140,10 +187,52 @@ impl Inbox {
         load.is_over().then(|| load.clone())
     }
 
+    /// The owner says whether the session has nearly as much waiting as it may.
+    pub fn set_congested(&self, congested: bool, now: Instant) {
+        if congested {
+            return self.mark_congested(now);
+        }
+        if self.congested_since.load(Ordering::Relaxed) != 0 {
+            self.congested_since.store(0, Ordering::SeqCst);
+            if let Some(load) = self.lock().owner.load() {
+                load.wake_all();
+            }
+        }
+    }
+
+    fn mark_congested(&self, now: Instant) {
+        if self.congested_since.load(Ordering::Relaxed) == 0 && self.is_online() {
+            let since = now.saturating_duration_since(*EPOCH).as_millis();
+            let since = u64::try_from(since).unwrap_or(u64::MAX).max(1);
+            self.congested_since.store(since, Ordering::SeqCst);
+        }
+    }
+
+    /// For how long the session has had nearly as much waiting as it may.
+    pub fn congested_for(&self, now: Instant) -> Option<Duration> {
+        match self.congested_since.load(Ordering::SeqCst) {
+            0 => None,
+            since => {
+                let now = now.saturating_duration_since(*EPOCH);
+                Some(now.saturating_sub(Duration::from_millis(since)))
+            }
+        }
+    }
+
+    /// Wakes `waker` when the session is congested no longer; false when it is not.
+    pub fn wait_uncongested(&self, waker: &Waker, now: Instant) -> bool {
+        if let Some(load) = self.lock().owner.load() {
+            load.park(waker);
+        }
+        // Looked at after parking: whoever clears the flag wakes those who are parked by then.
+        self.congested_for(now).is_some()
+    }
+
     /// Takes everything that waits.
     pub fn take(&self) -> Vec<InboxItem> {
         let mut state = self.lock();
         let bytes = std::mem::take(&mut state.bytes);
+        state.acknowledged = 0;
         let items = std::mem::take(&mut state.items);
         let load = state.owner.load().cloned();
         drop(state);

@@ -15,7 +15,7 @@ pub use api_users::{
     BeginLogin, ChangeApiUsers, CountFailedLogin, FinishLogin, GetTokenKey, ListApiUsers, NextStep,
 };
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
-pub use inbox::{ClientCounters, Inbox, InboxItem, Owner};
+pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience};
 pub use publish::PublishMessages;
 pub use registry::{
     AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient, KeepSession,

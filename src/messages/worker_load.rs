@@ -40,8 +40,7 @@ impl WorkerLoad {
         let before = self.pending.fetch_sub(bytes, Ordering::AcqRel);
         let after = before.saturating_sub(bytes);
         if before > self.limit / 2 && after <= self.limit / 2 {
-            let waiting = std::mem::take(&mut *self.lock());
-            waiting.into_iter().for_each(Waker::wake);
+            self.wake_all();
         }
     }
 
@@ -59,6 +58,20 @@ impl WorkerLoad {
             waiting.push(waker.clone());
         }
         over
+    }
+
+    /// Wakes `waker` with the others at the next occasion.
+    pub fn park(&self, waker: &Waker) {
+        let mut waiting = self.lock();
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+
+    /// Wakes everybody who waits, to look again.
+    pub fn wake_all(&self) {
+        let waiting = std::mem::take(&mut *self.lock());
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {

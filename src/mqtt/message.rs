@@ -276,6 +276,8 @@ pub struct Batch {
     received_at: Instant,
     /// Set when every packet can be forwarded byte for byte to a QoS 0 subscriber of this version.
     verbatim: Option<Verbatim>,
+    /// Some message has QoS 1 or 2.
+    acknowledged: bool,
     kept: OnceLock<Box<[OnceLock<Arc<Message>>]>>,
 }
 
@@ -296,6 +298,11 @@ impl Batch {
     /// Number of messages.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// True when some message has QoS 1 or 2.
+    pub fn is_acknowledged(&self) -> bool {
+        self.acknowledged
     }
 
     /// True for a batch without messages.
@@ -393,6 +400,7 @@ pub struct BatchBuilder {
     chunk: Bytes,
     entries: Vec<Entry>,
     verbatim: Option<Verbatim>,
+    acknowledged: bool,
 }
 
 impl BatchBuilder {
@@ -462,6 +470,7 @@ impl BatchBuilder {
             }
             other => *other = None,
         }
+        self.acknowledged |= publish.qos > QoS::AtMostOnce;
         let expiry_interval = match raw.is_empty() {
             true => NO_EXPIRY,
             false => publish
@@ -484,6 +493,7 @@ impl BatchBuilder {
 
     /// Adds a message by copying it.
     pub fn push_detached(&mut self, message: &MessageRef<'_>, now: Instant) {
+        self.acknowledged |= message.qos > QoS::AtMostOnce;
         let start = self.detached.len() as u32;
         let layout = append(
             &mut self.detached,
@@ -521,6 +531,7 @@ impl BatchBuilder {
             entries: std::mem::take(&mut self.entries),
             received_at,
             verbatim,
+            acknowledged: std::mem::take(&mut self.acknowledged),
             kept: OnceLock::new(),
         }
     }

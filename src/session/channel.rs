@@ -138,11 +138,18 @@ impl Channel {
         if limits.max_payload_size > 0 && publish.payload.len() > limits.max_payload_size as usize {
             return Err(Violation::PayloadTooLarge);
         }
+        let alias = self.alias(publish, limits)?;
         if publish.qos == QoS::ExactlyOnce
             && let Some(id) = publish.packet_id
         {
             if self.session.awaiting_release.contains(id) {
-                // Sent again: it was taken the first time [MQTT-4.3.3-10].
+                // Sent again: it was taken the first time [MQTT-4.3.3-10]. Its alias is new on a new connection.
+                if let Some(alias) = alias {
+                    self.incoming_aliases
+                        .get_or_insert_default()
+                        .resolve(alias, publish.topic)
+                        .ok_or(Violation::TopicAliasUnknown)?;
+                }
                 self.answer(Packet::PubRec, id, ReasonCode::Success, wire);
                 return Ok(());
             }
@@ -150,8 +157,8 @@ impl Channel {
                 return Err(Violation::ReceiveMaximumExceeded);
             }
         }
-        let reason = match self.alias(publish, limits)? {
-            None => match self.check_topic(publish.topic, limits, counters)? {
+        let reason = match alias {
+            None => match topic_code(&mut self.valid_topic, publish.topic, limits, counters)? {
                 ReasonCode::Success => matched(publishing.publish(publish, packet, self.version)),
                 refused => refused,
             },
@@ -178,7 +185,7 @@ impl Channel {
     fn alias(&self, publish: &Publish<'_>, limits: &Mqtt) -> Result<Option<NonZeroU16>, Violation> {
         if publish.properties.is_empty() {
             return match publish.topic.is_empty() {
-                true => Err(Violation::TopicNameInvalid),
+                true => Err(Violation::TopicNameMissing),
                 false => Ok(None),
             };
         }
@@ -186,7 +193,7 @@ impl Channel {
             return Err(Violation::TooManyProperties);
         }
         match publish.properties.topic_alias() {
-            None if publish.topic.is_empty() => Err(Violation::TopicNameInvalid),
+            None if publish.topic.is_empty() => Err(Violation::TopicNameMissing),
             None => Ok(None),
             Some(alias) => match NonZeroU16::new(alias) {
                 Some(valid) if alias <= limits.max_topic_alias => Ok(Some(valid)),
@@ -205,17 +212,16 @@ impl Channel {
         publishing: &mut P,
         counters: &Counters,
     ) -> Result<ReasonCode, Violation> {
-        if !publish.topic.is_empty() {
-            let checked = self.check_topic(publish.topic, limits, counters)?;
-            if checked.is_error() {
-                return Ok(checked);
-            }
-        }
+        // The alias is set even where the message is then refused [MQTT-3.3.2-12].
         let topic = self
             .incoming_aliases
             .get_or_insert_default()
             .resolve(alias, publish.topic)
-            .ok_or(Violation::TopicAliasInvalid)?;
+            .ok_or(Violation::TopicAliasUnknown)?;
+        let checked = topic_code(&mut self.valid_topic, topic, limits, counters)?;
+        if checked.is_error() {
+            return Ok(checked);
+        }
         let expires_at = publish
             .properties
             .message_expiry_interval()
@@ -228,33 +234,6 @@ impl Channel {
             retain: publish.retain,
             expires_at,
         })))
-    }
-
-    /// Success, or why a message to this topic is not taken.
-    fn check_topic(
-        &mut self,
-        topic: &str,
-        limits: &Mqtt,
-        counters: &Counters,
-    ) -> Result<ReasonCode, Violation> {
-        if self.valid_topic == topic {
-            return Ok(ReasonCode::Success);
-        }
-        match check_topic(topic, limits) {
-            Ok(()) => {}
-            Err(TopicRefusal::Invalid(_)) => return Err(Violation::TopicNameInvalid),
-            Err(TopicRefusal::System) => {
-                counters.add(Metric::DroppedNotPermitted, 1);
-                return Ok(ReasonCode::NotAuthorized);
-            }
-            Err(TopicRefusal::OverLimit) => {
-                counters.add(Metric::DroppedTopicLimit, 1);
-                return Ok(ReasonCode::TopicNameInvalid);
-            }
-        }
-        self.valid_topic.clear();
-        self.valid_topic.push_str(topic);
-        Ok(ReasonCode::Success)
     }
 
     /// Any packet but PUBLISH.
@@ -493,6 +472,33 @@ impl Channel {
         let will = self.will.filter(|_| !reason.discards_will());
         (self.session, will)
     }
+}
+
+/// Success, or why a message to this topic is not taken. `valid` is the last topic that was found valid.
+fn topic_code(
+    valid: &mut String,
+    topic: &str,
+    limits: &Mqtt,
+    counters: &Counters,
+) -> Result<ReasonCode, Violation> {
+    if valid == topic {
+        return Ok(ReasonCode::Success);
+    }
+    match check_topic(topic, limits) {
+        Ok(()) => {}
+        Err(TopicRefusal::Invalid(_)) => return Err(Violation::TopicNameInvalid),
+        Err(TopicRefusal::System) => {
+            counters.add(Metric::DroppedNotPermitted, 1);
+            return Ok(ReasonCode::NotAuthorized);
+        }
+        Err(TopicRefusal::OverLimit) => {
+            counters.add(Metric::DroppedTopicLimit, 1);
+            return Ok(ReasonCode::TopicNameInvalid);
+        }
+    }
+    valid.clear();
+    valid.push_str(topic);
+    Ok(ReasonCode::Success)
 }
 
 fn bytes_of(codes: &[ReasonCode]) -> Vec<u8> {

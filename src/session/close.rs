@@ -17,10 +17,14 @@ pub enum Violation {
     ServerPacket,
     /// AUTH without an agreed method.
     AuthWithoutMethod,
-    /// A topic name with a wildcard character, or empty `[MQTT-3.3.2-2]`.
+    /// A topic name with a wildcard character `[MQTT-3.3.2-2]`.
     TopicNameInvalid,
-    /// A topic alias above the maximum `[MQTT-3.3.2-9]`, or not set.
+    /// An empty topic name without a topic alias in its place `[MQTT-4.7.3-1]`.
+    TopicNameMissing,
+    /// A topic alias above the maximum `[MQTT-3.3.2-9]`.
     TopicAliasInvalid,
+    /// A topic alias in place of a topic name, but not set before: section 3.3.4 of the standard.
+    TopicAliasUnknown,
     /// More unacknowledged QoS 2 messages than the receive maximum `[MQTT-3.3.4-7]`.
     ReceiveMaximumExceeded,
     /// A QoS above the one announced in CONNACK `[MQTT-3.2.2-11]`.
@@ -44,6 +48,8 @@ impl Violation {
             | Self::SecondConnect
             | Self::ServerPacket
             | Self::AuthWithoutMethod
+            | Self::TopicNameMissing
+            | Self::TopicAliasUnknown
             | Self::SessionExpiryRaised => ReasonCode::ProtocolError,
             Self::TopicNameInvalid => ReasonCode::TopicNameInvalid,
             Self::TopicAliasInvalid => ReasonCode::TopicAliasInvalid,
@@ -64,7 +70,9 @@ impl Violation {
             Self::ServerPacket => "server_packet",
             Self::AuthWithoutMethod => "auth_without_method",
             Self::TopicNameInvalid => "topic_name_invalid",
+            Self::TopicNameMissing => "topic_name_missing",
             Self::TopicAliasInvalid => "topic_alias_invalid",
+            Self::TopicAliasUnknown => "topic_alias_unknown",
             Self::ReceiveMaximumExceeded => "receive_maximum_exceeded",
             Self::QoSNotSupported => "qos_not_supported",
             Self::RetainNotSupported => "retain_not_supported",
@@ -89,12 +97,10 @@ impl fmt::Display for Violation {
             Self::SecondConnect => "a second CONNECT [MQTT-3.1.0-2]",
             Self::ServerPacket => "a packet that only a server sends",
             Self::AuthWithoutMethod => "AUTH without an authentication method in CONNECT",
-            Self::TopicNameInvalid => {
-                "PUBLISH: topic name is empty or has a wildcard [MQTT-3.3.2-2]"
-            }
-            Self::TopicAliasInvalid => {
-                "PUBLISH: topic alias above the maximum or not set [MQTT-3.3.2-9]"
-            }
+            Self::TopicNameInvalid => "PUBLISH: topic name with a wildcard [MQTT-3.3.2-2]",
+            Self::TopicNameMissing => "PUBLISH: neither topic name nor topic alias [MQTT-4.7.3-1]",
+            Self::TopicAliasInvalid => "PUBLISH: topic alias above the maximum [MQTT-3.3.2-9]",
+            Self::TopicAliasUnknown => "PUBLISH: topic alias that was not set [section 3.3.4]",
             Self::ReceiveMaximumExceeded => {
                 "PUBLISH: more unacknowledged messages than the receive maximum [MQTT-3.3.4-7]"
             }

@@ -18,6 +18,8 @@ mod kept;
 mod outbound;
 mod publish_topic;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod will;
 
 pub use channel::{Channel, Publishing, Step};

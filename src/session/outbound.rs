@@ -132,6 +132,20 @@ impl Outbound {
         self.queue_bytes
     }
 
+    /// True when [`Outbound::pump`] has something to write as soon as there is room for it: messages behind the
+    /// window, or packets to be sent again that did not fit the output.
+    pub fn is_waiting(&self) -> bool {
+        !self.queue.is_empty() || self.sent < self.window.len()
+    }
+
+    /// How much of what may wait does, with `wire` bytes to be written: 1 is all of it.
+    pub fn fullness(&self, wire: usize, limits: &Mqtt) -> f64 {
+        let part = |used: usize, most: usize| used as f64 / most.max(1) as f64;
+        part(self.queue.len(), limits.max_mqueue_len)
+            .max(part(self.queue_bytes, limits.max_mqueue_bytes))
+            .max(part(wire, limits.max_output_buffer))
+    }
+
     /// Messages sent, or to be sent again, and not acknowledged.
     pub fn inflight(&self) -> usize {
         self.unacknowledged
@@ -250,6 +264,9 @@ impl Outbound {
         let Some(writer) = writer else {
             return Err(DropReason::Offline);
         };
+        if message.is_expired(now) {
+            return Err(DropReason::Expired);
+        }
         if writer.wire.len() >= limits.max_output_buffer {
             return Err(DropReason::OutputFull);
         }
@@ -595,8 +612,8 @@ impl Writer<'_> {
             properties,
             payload: message.payload,
         };
-        // A topic alias adds three bytes where it is set.
-        let room = self.max_packet_size.saturating_sub(3) as usize;
+        // A topic alias adds three bytes where it is set, and perhaps one to each of the two lengths in front of it.
+        let room = self.max_packet_size.saturating_sub(5) as usize;
         let length = publish_len(&publish, self.version);
         if length > self.max_packet_size as usize {
             return Err(DropReason::TooLarge);

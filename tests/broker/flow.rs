@@ -171,3 +171,39 @@ fn many_publishers_keep_their_own_order() {
         .into_iter()
         .for_each(|publisher| publisher.join().unwrap());
 }
+
+#[test]
+fn publishers_wait_for_a_subscriber_that_catches_up() {
+    const MESSAGES: usize = 20_000;
+    let broker = TestBroker::with(|config| {
+        config.mqtt.max_mqueue_len = 2000;
+        config.mqtt.max_inflight_window = 20;
+        config.mqtt.max_publisher_pause = crate::kit::DEADLINE;
+    });
+    let mut subscriber = Client::v5(broker.address, "s");
+    subscriber.subscribe("t", QoS::AtLeastOnce);
+    let address = broker.address;
+    let publishing = thread::spawn(move || {
+        let mut publisher = Client::v5(address, "p");
+        let mut writer = publisher.socket.try_clone().unwrap();
+        let writing = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            for n in 0..MESSAGES {
+                let payload = (n as u32).to_be_bytes();
+                bytes.extend_from_slice(&publish_bytes(V5, "t", &payload, QoS::AtLeastOnce, 1));
+            }
+            std::io::Write::write_all(&mut writer, &bytes).unwrap();
+        });
+        for _ in 0..MESSAGES {
+            assert!(matches!(publisher.next(), Got::PubAck(1, _)));
+        }
+        writing.join().unwrap();
+    });
+    for expected in 0..MESSAGES {
+        let message = subscriber.message();
+        assert_eq!(message.payload, (expected as u32).to_be_bytes());
+        subscriber.ack(Packet::PubAck, message.id.unwrap());
+    }
+    publishing.join().unwrap();
+    assert_eq!(broker.stats().totals.messages_dropped(), 0);
+}

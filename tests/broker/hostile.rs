@@ -59,7 +59,7 @@ fn a_breach_is_answered_with_its_code_and_counted_by_kind() {
         // a topic with a wildcard
         (&[0x30, 4, 0, 1, b'#', 0], ReasonCode::TopicNameInvalid),
         // a topic alias that was never set
-        (&[0x30, 6, 0, 0, 3, 35, 0, 1], ReasonCode::TopicAliasInvalid),
+        (&[0x30, 6, 0, 0, 3, 35, 0, 1], ReasonCode::ProtocolError),
         // SUBACK
         (&[0x90, 4, 0, 1, 0, 0], ReasonCode::ProtocolError),
         (&two_connects, ReasonCode::ProtocolError),

@@ -84,6 +84,7 @@ impl ClientConnection {
         connected.channel.write_disconnect(reason, &mut self.wire);
         self.worker.counters.add(Metric::Disconnects, 1);
         let (mut session, will) = connected.channel.close(reason);
+        connected.inbox.set_congested(false, now);
         // What another connection goes on with stays in the inbox, in order; anything else is settled here.
         let mut items = connected.items;
         if !matches!(disposal, Disposal::HandOver(_)) {

@@ -13,9 +13,10 @@ use actix::{Context, fut::ActorFuture};
 use bytes::{Bytes, BytesMut};
 use tokio::time::sleep_until;
 
-use super::{ClientConnection, Connected, Phase};
+use super::{ClientConnection, Connected, Phase, hold::Hold};
 use crate::{
-    actors::session_store::state_counters, mqtt::peek_header, session::CloseReason, stats::Metric,
+    actors::session_store::state_counters, messages::Patience, mqtt::peek_header,
+    session::CloseReason, stats::Metric,
 };
 
 /// Bytes read at once.
@@ -63,12 +64,18 @@ impl ClientConnection {
                 return self.drive_closing(ctx, cx);
             }
             self.fetch_retained(ctx);
-            if !self.waiting.is_empty() && self.may_handle() {
+            if !self.may_handle() || self.is_held(cx, now) {
+                return self.rest(ctx, cx);
+            }
+            if !self.waiting.is_empty() {
                 let data = std::mem::take(&mut self.waiting);
                 self.handle_bytes(data, now, ctx);
+                if !self.waiting.is_empty() {
+                    break;
+                }
                 continue;
             }
-            if !self.may_read(cx) {
+            if !self.may_read() {
                 return self.rest(ctx, cx);
             }
             match self.read(cx, now) {
@@ -76,7 +83,12 @@ impl ClientConnection {
                 Poll::Ready(Ok(data)) if data.is_empty() => {
                     self.close(&CloseReason::PeerClosed);
                 }
-                Poll::Ready(Ok(data)) => self.handle_bytes(data, now, ctx),
+                Poll::Ready(Ok(data)) => {
+                    self.handle_bytes(data, now, ctx);
+                    if !self.waiting.is_empty() {
+                        break;
+                    }
+                }
                 Poll::Ready(Err(error)) => self.close(&CloseReason::Socket(error.kind())),
             }
         }
@@ -148,7 +160,7 @@ impl ClientConnection {
                         continue;
                     };
                     connected.sent_bytes += written as u64;
-                    if connected.channel.session().outbound().queue_len() > 0 {
+                    if connected.channel.session().outbound().is_waiting() {
                         let config = self.worker.shared.config.load();
                         connected.channel.pump(
                             &mut self.wire,
@@ -178,16 +190,10 @@ impl ClientConnection {
         }
     }
 
-    fn may_read(&mut self, cx: &mut task::Context<'_>) -> bool {
-        if let Some(load) = &self.overloaded {
-            if load.wait(cx.waker()) {
-                return false;
-            }
-            self.overloaded = None;
-        }
+    fn may_read(&self) -> bool {
         // A client that does not read its acknowledgements is not read from either.
         let most = self.worker.shared.config.load().mqtt.max_output_buffer;
-        self.may_handle() && self.wire.len() <= most.saturating_mul(2)
+        self.wire.len() <= most.saturating_mul(2)
     }
 
     /// Reads a chunk: the unfinished packet of the last one, if any, with what has come since. Empty at the end of
@@ -267,7 +273,13 @@ impl ClientConnection {
             .received_bytes
             .store(connected.received_bytes, Relaxed);
         counters.sent_bytes.store(connected.sent_bytes, Relaxed);
-        state_counters(inbox, channel.session().outbound());
+        let outbound = channel.session().outbound();
+        state_counters(inbox, outbound);
+        let config = self.worker.shared.config.load();
+        let fullness = outbound.fullness(self.wire.len(), &config.mqtt);
+        if !(Patience::RELAXED..=Patience::CONGESTED).contains(&fullness) {
+            inbox.set_congested(fullness > Patience::CONGESTED, Instant::now());
+        }
     }
 
     /// Writes the rest, ends the stream, and waits for the peer to end its own: closing a socket with unread bytes
@@ -313,7 +325,13 @@ impl ClientConnection {
                 Some(*deadline)
             }
             Phase::Opening { .. } | Phase::Moved { .. } => None,
-            Phase::Connected(connected) => connected.channel.deadline(),
+            Phase::Connected(connected) => {
+                let pause = self.hold.as_ref().and_then(Hold::until);
+                [connected.channel.deadline(), pause]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
         }
     }
 
@@ -349,9 +367,11 @@ impl ClientConnection {
     fn on_deadline(&mut self, now: Instant) -> bool {
         match &mut self.phase {
             Phase::AwaitingConnect { .. } => self.close(&CloseReason::ConnectTimeout),
-            Phase::Connected(connected) if connected.asking || self.overloaded.is_some() => {
+            Phase::Connected(connected) if connected.asking || self.hold.is_some() => {
                 // The client may have spoken: it is the broker that does not listen.
                 connected.channel.seen(now);
+                self.hold = None;
+                self.wake();
                 return false;
             }
             Phase::Connected(_) => {

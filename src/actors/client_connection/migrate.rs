@@ -62,7 +62,7 @@ impl ClientConnection {
         };
         match &self.phase {
             Phase::Connected(connected)
-                if !connected.asking && !connected.fetching && self.overloaded.is_none() => {}
+                if !connected.asking && !connected.fetching && self.hold.is_none() => {}
             _ => return false,
         }
         request.connections = request.connections.saturating_sub(1);

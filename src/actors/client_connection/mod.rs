@@ -11,6 +11,7 @@
 
 mod close;
 mod drive;
+mod hold;
 mod migrate;
 mod open;
 mod packets;
@@ -37,11 +38,12 @@ use tokio::time::Sleep;
 use self::{
     close::{Disposal, Parting},
     drive::Drive,
+    hold::Hold,
 };
 use super::Worker;
 use crate::{
     config::TcpListener,
-    messages::{EndSession, Inbox, InboxItem, Owner, SessionCommand, WorkerLoad},
+    messages::{EndSession, Inbox, InboxItem, Owner, SessionCommand},
     routing::RetainedCursor,
     session::{Channel, CloseReason, Delivery},
     transport::Transport,
@@ -82,8 +84,8 @@ pub struct ClientConnection {
     census: u32,
     /// Wakes the actor, for answers that come after the socket was driven in a turn.
     waker: Option<Waker>,
-    /// The worker that has too much waiting for this publisher to go on.
-    overloaded: Option<Arc<WorkerLoad>>,
+    /// What this publisher waits for before it is read from again.
+    hold: Option<Hold>,
 }
 
 enum Phase {
@@ -158,7 +160,7 @@ impl ClientConnection {
             left: None,
             census: 0,
             waker: None,
-            overloaded: None,
+            hold: None,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::Bytes;
 
-use super::{ClientConnection, Connected, Phase};
+use super::{ClientConnection, Connected, Phase, hold::Hold};
 use crate::{
     messages::{RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
     mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
@@ -22,10 +22,16 @@ const RETAINED_PAGE: usize = 256;
 /// Bytes to be written above which no more retained messages are asked for.
 const RETAINED_WIRE_MAX: usize = 256 * 1024;
 
+/// QoS 1 and 2 messages of a publisher that are handled before their subscribers get their turn: what fits a queue
+/// must not overflow it only because it came in one read.
+const ACKNOWLEDGED_PER_TURN: u64 = 256;
+
 /// How the packets of a chunk ended.
 enum End {
     /// All handled; what is left is the beginning of a packet.
     Partial,
+    /// The rest waits until others had their turn.
+    Pause,
     /// The rest waits until this is done.
     Step(Step),
     Violation(Violation),
@@ -83,6 +89,9 @@ impl ClientConnection {
                 Ok(None) => break End::Partial,
                 Err(error) => break End::Violation(error.into()),
             };
+            if published[1] + published[2] >= ACKNOWLEDGED_PER_TURN {
+                break End::Pause;
+            }
             let Some((packet, behind)) = rest.split_at_checked(header.packet_len()) else {
                 break End::Partial;
             };
@@ -121,7 +130,7 @@ impl ClientConnection {
             }
         };
         pass.finish();
-        self.overloaded = router.take_overloaded();
+        self.hold = Hold::new(&mut router, now);
         drop(router);
         counters.add(Metric::PacketsReceived, packets);
         for (qos, n) in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce]
@@ -134,6 +143,7 @@ impl ClientConnection {
         let rest = data.slice(data.len() - rest.len()..);
         match end {
             End::Partial => self.keep_partial(rest),
+            End::Pause => self.waiting = rest,
             End::Violation(violation) => self.close(&CloseReason::Violation(violation)),
             End::Step(step) => {
                 self.waiting = rest;

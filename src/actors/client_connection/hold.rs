@@ -1,0 +1,55 @@
+//! What makes a publisher wait: a worker, or a subscriber, that has enough to do.
+
+use std::{sync::Arc, task, time::Instant};
+
+use super::ClientConnection;
+use crate::{
+    actors::Router,
+    messages::{Inbox, WorkerLoad},
+};
+
+/// Why a connection is not read from.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// Too many bytes wait for a worker. It works them off, so this always ends.
+    Worker(Arc<WorkerLoad>),
+    /// A connected subscriber has nearly as much waiting as it may. This ends at the latest at the given time, and
+    /// is not done again for a subscriber that has not caught up by then: a slow one holds nobody up for long.
+    Subscriber(Arc<Inbox>, Instant),
+}
+
+impl Hold {
+    /// What the router found while it delivered the last messages.
+    pub(super) fn new(router: &mut Router, now: Instant) -> Option<Self> {
+        if let Some(load) = router.take_overloaded() {
+            return Some(Self::Worker(load));
+        }
+        let (inbox, left) = router.take_congested(now)?;
+        Some(Self::Subscriber(inbox, now.checked_add(left)?))
+    }
+
+    /// When it ends at the latest.
+    pub(super) fn until(&self) -> Option<Instant> {
+        match self {
+            Self::Worker(_) => None,
+            Self::Subscriber(_, until) => Some(*until),
+        }
+    }
+}
+
+impl ClientConnection {
+    /// True while the client is not to be read from; the task is woken when that may have changed.
+    pub(super) fn is_held(&mut self, cx: &mut task::Context<'_>, now: Instant) -> bool {
+        let held = match &self.hold {
+            None => return false,
+            Some(Hold::Worker(load)) => load.wait(cx.waker()),
+            Some(Hold::Subscriber(inbox, until)) => {
+                now < *until && inbox.wait_uncongested(cx.waker(), now)
+            }
+        };
+        if !held {
+            self.hold = None;
+        }
+        held
+    }
+}
