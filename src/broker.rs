@@ -24,10 +24,10 @@ use tokio::{
 
 use crate::{
     actors::{
-        ConfigManager, ConfigSource, ConnectionHost, Life, Publisher, RegistryHandles,
+        ApiUsers, ConfigManager, ConfigSource, ConnectionHost, Life, Publisher, RegistryHandles,
         RetainedMessages, SessionStore, Shared, StatsCollector, SubscriptionRegistry, Worker,
     },
-    api::{ApiState, HttpServer},
+    api::{Access, ApiState, Hashing, HttpServer},
     config::{BindAddr, Config},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
     messages::{CloseClients, StopAccepting, Wanted, WorkerLoad},
@@ -64,7 +64,8 @@ impl Broker {
     /// Starts a broker. Nothing accepts before everything it needs runs.
     ///
     /// # Errors
-    /// When a listener cannot be opened, or a thread not be started; nothing runs then.
+    /// When a listener cannot be opened, a file of the HTTP API not be used, or a thread not be started; nothing runs
+    /// then.
     pub async fn start(config: Config, source: ConfigSource) -> io::Result<Self> {
         let mut sockets = Vec::new();
         let mut known = Vec::new();
@@ -81,7 +82,12 @@ impl Broker {
         let http_config = config.http_server.clone();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.system.workers(cores);
-        let config = Arc::new(ArcSwap::from_pointee(config));
+        let config = Arc::new(config);
+        let users = match http_config.enable {
+            true => Some(ApiUsers::open(config.clone(), source.path.as_deref())?),
+            false => None,
+        };
+        let config = Arc::new(ArcSwap::new(config));
 
         let mut threads = Threads(Vec::new());
         let control = threads.start()?;
@@ -106,6 +112,7 @@ impl Broker {
         let stats = StatsCollector::new(counters, known, worker).start();
         let (owner, wanted) = unbounded_channel();
         let life = Life::new(source.clone(), owner).start();
+        let users = users.map(ApiUsers::start);
         let manager = ConfigManager::new(source, config).start();
 
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
@@ -120,9 +127,9 @@ impl Broker {
             acceptors.push(acceptor.start());
         }
         let stopping = Arc::new(AtomicBool::new(false));
-        let http = match http_sockets.is_empty() {
-            true => None,
-            false => {
+        let http = match users {
+            None => None,
+            Some(users) => {
                 let state = ApiState {
                     auth_type: http_config.auth_type,
                     config: manager.clone().recipient(),
@@ -147,6 +154,7 @@ impl Broker {
                     replace: manager.clone().recipient(),
                     pending: manager.clone().recipient(),
                     life: life.recipient(),
+                    access: access_by(&users),
                 };
                 Some(HttpServer::start(http_sockets, state, &http_config)?)
             }
@@ -234,6 +242,19 @@ fn cannot_listen(bind: &BindAddr, error: &io::Error) -> io::Error {
         .and_then(|rest| rest.strip_prefix(": "));
     let why = rest.unwrap_or(&text);
     io::Error::new(error.kind(), format!("cannot listen on {bind}: {why}"))
+}
+
+/// What the HTTP API asks about its users.
+fn access_by(users: &Addr<ApiUsers>) -> Access {
+    Access {
+        begin: users.clone().recipient(),
+        finish: users.clone().recipient(),
+        count_failed: users.clone().recipient(),
+        token_key: users.clone().recipient(),
+        users: users.clone().recipient(),
+        change: users.clone().recipient(),
+        hashing: Hashing::default(),
+    }
 }
 
 /// Opens the sockets of the HTTP API: one for each address that its host name stands for, none if it is off.

@@ -91,6 +91,9 @@ fn hot_parts(running: &Config, new: Config) -> Config {
             username: new.http_server.username,
             password: new.http_server.password,
             hide_secrets: new.http_server.hide_secrets,
+            max_failed_logins: new.http_server.max_failed_logins,
+            failed_login_window: new.http_server.failed_login_window,
+            jwt: new.http_server.jwt,
             ..running.http_server.clone()
         },
         log: Log {
@@ -148,6 +151,8 @@ impl Handler<ReloadConfig> for ConfigManager {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::{LogLevel, Secret, TcpListener};
 
@@ -164,6 +169,10 @@ mod tests {
         new.http_server.username = "ann".to_owned();
         new.http_server.password = Secret::new("x");
         new.http_server.hide_secrets = true;
+        new.http_server.users_file = "users.json".into();
+        new.http_server.max_failed_logins = 1;
+        new.http_server.failed_login_window = Duration::from_secs(1);
+        new.http_server.jwt.leeway = Duration::from_secs(1);
         new.log.level = LogLevel::Error;
         new.mqtt.max_qos = 1;
         new.auth.allow_anonymous = false;

@@ -12,13 +12,16 @@
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats`, `GetProcessStats`, `ListListeners` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig`, `ChangeConfig`, `ReplaceConfig`, `GetPending` | askers wait |
 //! | [`Life`] | 1 | main arbiter | `EndLife` | askers wait |
+//! | [`ApiUsers`] | 1, if the API is served | main arbiter | `BeginLogin`, `ChangeApiUsers`, ... | askers wait |
 
+mod api_users;
 mod client_connection;
 mod config_changes;
 mod config_manager;
 mod connection_host;
 mod events;
 mod life;
+mod private_file;
 mod process_figures;
 mod publisher;
 mod retained_messages;
@@ -28,6 +31,7 @@ mod stats_collector;
 mod subscription_registry;
 mod worker;
 
+pub use api_users::ApiUsers;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};
 pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};

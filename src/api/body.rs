@@ -1,13 +1,17 @@
 //! The JSON body of a request: read with a bound, then taken apart with errors that name the member.
 
-use std::{fmt, ops::RangeInclusive};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, error::PayloadError, web::Bytes};
 use futures::future::LocalBoxFuture;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::ApiError;
 use crate::mqtt::QoS;
+
+/// How long a body may take. The server itself looks at the head only.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body of a request, parsed. Its Content-Type is not looked at.
 ///
@@ -22,7 +26,7 @@ impl FromRequest for Body {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let bytes = Bytes::from_request(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| unreadable(&error))?;
+            let bytes = read(bytes, TIMEOUT).await?;
             serde_json::from_slice(&bytes)
                 .map(Self)
                 .map_err(|error| ApiError::NotJson(error.to_string()))
@@ -40,7 +44,7 @@ impl FromRequest for RawBody {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let bytes = Bytes::from_request(request, payload);
-        Box::pin(async move { bytes.await.map(Self).map_err(|error| unreadable(&error)) })
+        Box::pin(async move { read(bytes, TIMEOUT).await.map(Self) })
     }
 }
 
@@ -53,6 +57,16 @@ impl RawBody {
         serde_json::from_slice(&self.0)
             .map(Body)
             .map_err(|error| ApiError::NotJson(error.to_string()))
+    }
+}
+
+async fn read(
+    bytes: impl Future<Output = Result<Bytes, actix_web::Error>>,
+    time: Duration,
+) -> Result<Bytes, ApiError> {
+    match timeout(time, bytes).await {
+        Ok(read) => read.map_err(|error| unreadable(&error)),
+        Err(_) => Err(ApiError::SlowBody),
     }
 }
 
@@ -266,6 +280,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_body_that_does_not_come_in_time_is_given_up() {
+        actix_web::rt::System::new().block_on(async {
+            let slow = read(std::future::pending(), Duration::ZERO).await;
+            assert_eq!(slow, Err(ApiError::SlowBody));
+            let here = read(std::future::ready(Ok(Bytes::new())), Duration::ZERO).await;
+            assert_eq!(here, Ok(Bytes::new()));
+        });
+    }
 
     #[test]
     fn members_are_taken_with_their_types() {

@@ -1,6 +1,6 @@
 //! What a request that failed is answered with.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -38,6 +38,33 @@ pub enum ApiError {
     },
     /// There is no client with this id: 404, 112.
     NoSuchClient,
+    /// The token was not signed by whom it should, or says something it must not; what: 401, 103.
+    WrongToken(&'static str),
+    /// No token: 401, 104.
+    NoToken,
+    /// The token has no end or is past it: 401, 116.
+    ExpiredToken,
+    /// The address has had too many failed logins: 429, 103.
+    TooManyFailedLogins {
+        /// How long it is to wait.
+        wait: Duration,
+    },
+    /// The user may only read: 403, 103.
+    NotAllowed,
+    /// A web page of another origin made a browser send this: 403, 103.
+    ForeignPage,
+    /// The API has no user of this name: 404, 105.
+    UnknownApiUser(String),
+    /// The built-in administrator cannot be deleted: 400, 106.
+    BuiltInUser,
+    /// The API has a user of this name already: 400, 113.
+    UserExists(String),
+    /// The old password is wrong: 400, 114.
+    WrongOldPassword,
+    /// The file of users could not be written: 500, 102.
+    UsersNotSaved,
+    /// The body did not come in time: 408, 109.
+    SlowBody,
     /// A member of the body is not there: 400, 107.
     MissingMember(String),
     /// A member of the body is not what it can be: 400, 108.
@@ -98,6 +125,18 @@ impl ApiError {
             Self::NoCredentials => 104,
             Self::NoSuchUser => 105,
             Self::MissingMember(_) | Self::MissingParameter(_) => 107,
+            Self::WrongToken(_)
+            | Self::TooManyFailedLogins { .. }
+            | Self::NotAllowed
+            | Self::ForeignPage => 103,
+            Self::NoToken => 104,
+            Self::UnknownApiUser(_) => 105,
+            Self::BuiltInUser => 106,
+            Self::UserExists(_) => 113,
+            Self::WrongOldPassword => 114,
+            Self::ExpiredToken => 116,
+            Self::UsersNotSaved => 102,
+            Self::SlowBody => 109,
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => 108,
             Self::WrongMember { .. } | Self::TooManyEntries(_) | Self::BodyTooLarge => 108,
             Self::RefusedKeys(_) | Self::BadConfig(_) => 108,
@@ -122,6 +161,18 @@ impl fmt::Display for ApiError {
             Self::UnknownParameter(name) => write!(f, "{name}: there is no such parameter here"),
             Self::WrongParameter { name, expected } => write!(f, "{name}: expected {expected}"),
             Self::NoSuchClient => f.write_str("no client has this id"),
+            Self::WrongToken(why) => write!(f, "the token: {why}"),
+            Self::NoToken => f.write_str("a token is needed"),
+            Self::ExpiredToken => f.write_str("the token has expired, or has no exp"),
+            Self::TooManyFailedLogins { .. } => f.write_str("too many failed logins"),
+            Self::NotAllowed => f.write_str("this needs the role administrator"),
+            Self::ForeignPage => f.write_str("pages of another origin may not change anything"),
+            Self::UnknownApiUser(name) => write!(f, "{name}: the API has no such user"),
+            Self::BuiltInUser => f.write_str("the built-in administrator cannot be deleted"),
+            Self::UserExists(name) => write!(f, "{name}: the API has this user already"),
+            Self::WrongOldPassword => f.write_str("old_pwd: wrong password"),
+            Self::UsersNotSaved => f.write_str("the users could not be saved; the log says why"),
+            Self::SlowBody => f.write_str("the body did not come in time"),
             Self::MissingMember(name) => write!(f, "{name}: missing"),
             Self::WrongMember { name, expected } => write!(f, "{name}: expected {expected}"),
             Self::TooManyEntries(most) => write!(f, "the body has more than {most} entries"),
@@ -161,6 +212,15 @@ impl ResponseError for ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongCredentials | Self::NoCredentials => StatusCode::UNAUTHORIZED,
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => StatusCode::BAD_REQUEST,
+            Self::WrongToken(_) | Self::NoToken | Self::ExpiredToken => StatusCode::UNAUTHORIZED,
+            Self::TooManyFailedLogins { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotAllowed | Self::ForeignPage => StatusCode::FORBIDDEN,
+            Self::UnknownApiUser(_) => StatusCode::NOT_FOUND,
+            Self::BuiltInUser | Self::UserExists(_) | Self::WrongOldPassword => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::UsersNotSaved => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::MissingMember(_)
             | Self::WrongMember { .. }
             | Self::TooManyEntries(_)
@@ -188,6 +248,19 @@ impl ResponseError for ApiError {
             Self::WrongCredentials | Self::NoCredentials => {
                 let challenge = r#"Basic realm="nanomq", charset="UTF-8""#;
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            Self::WrongToken(_) | Self::ExpiredToken => {
+                let challenge = r#"Bearer realm="nanomq", error="invalid_token""#;
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            Self::NoToken => {
+                let challenge = r#"Bearer realm="nanomq""#;
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            Self::TooManyFailedLogins { wait } => {
+                // Rounded up, so that who waits that long is let in.
+                let seconds = wait.as_secs().saturating_add(1);
+                response.insert_header((header::RETRY_AFTER, seconds));
             }
             _ => {}
         }

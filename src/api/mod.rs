@@ -5,6 +5,7 @@
 //!
 //! Answers are JSON: `{"code":0,"data":..}`, or of an [`ApiError`] `{"code":N,"message":".."}`.
 
+mod access;
 mod answer;
 mod authentication;
 mod body;
@@ -13,6 +14,7 @@ mod client_session;
 mod clients;
 mod clock;
 mod configuration;
+mod connections;
 mod control;
 mod endpoints;
 mod error;
@@ -29,12 +31,18 @@ mod statistics;
 mod subscribe;
 mod subscriptions;
 mod topic_tree;
+mod users;
 
 use actix_web::{Route, http::Method, middleware::from_fn, web};
 
 use self::{authentication::authenticate, endpoints::Endpoint};
 
-pub use self::{error::ApiError, server::HttpServer, state::ApiState};
+pub use self::{
+    access::{Access, Hashing},
+    error::ApiError,
+    server::HttpServer,
+    state::ApiState,
+};
 
 /// Every route, as `GET /api/v4` lists them.
 const ENDPOINTS: &[Endpoint] = &[
@@ -234,6 +242,33 @@ const ENDPOINTS: &[Endpoint] = &[
         "The queue of a client",
         || web::to(client_session::queue),
     ),
+    get(
+        "/users/",
+        "list_users",
+        "A list of users of the API",
+        || web::to(users::list),
+    ),
+    post("/users/", "add_user", "Add a user of the API", || {
+        web::to(users::add)
+    }),
+    put(
+        "/users/:username",
+        "update_user",
+        "Change the role or description of a user of the API",
+        || web::to(users::describe),
+    ),
+    delete(
+        "/users/:username",
+        "delete_user",
+        "Delete a user of the API",
+        || web::to(users::remove),
+    ),
+    put(
+        "/change_pwd/:username",
+        "change_password",
+        "Change the password of a user of the API",
+        || web::to(users::change_password),
+    ),
 ];
 
 /// What all paths begin with.
@@ -273,13 +308,7 @@ const fn get(
     descr: &'static str,
     route: fn() -> Route,
 ) -> Endpoint {
-    Endpoint {
-        path,
-        name,
-        method: Method::GET,
-        descr,
-        route,
-    }
+    endpoint(Method::GET, path, name, descr, route)
 }
 
 const fn post(
@@ -288,13 +317,16 @@ const fn post(
     descr: &'static str,
     route: fn() -> Route,
 ) -> Endpoint {
-    Endpoint {
-        path,
-        name,
-        method: Method::POST,
-        descr,
-        route,
-    }
+    endpoint(Method::POST, path, name, descr, route)
+}
+
+const fn put(
+    path: &'static str,
+    name: &'static str,
+    descr: &'static str,
+    route: fn() -> Route,
+) -> Endpoint {
+    endpoint(Method::PUT, path, name, descr, route)
 }
 
 const fn delete(
@@ -303,10 +335,20 @@ const fn delete(
     descr: &'static str,
     route: fn() -> Route,
 ) -> Endpoint {
+    endpoint(Method::DELETE, path, name, descr, route)
+}
+
+const fn endpoint(
+    method: Method,
+    path: &'static str,
+    name: &'static str,
+    descr: &'static str,
+    route: fn() -> Route,
+) -> Endpoint {
     Endpoint {
         path,
         name,
-        method: Method::DELETE,
+        method,
         descr,
         route,
     }

@@ -9,10 +9,16 @@ use std::{
 use actix_web::{
     App,
     dev::ServerHandle,
+    middleware::from_fn,
     web::{Data, PayloadConfig},
 };
 
-use super::{ApiState, authentication::warn_of_weakness, configure};
+use super::{
+    ApiState,
+    authentication::warn_of_weakness,
+    configure,
+    connections::{Connections, close_if_crowded},
+};
 use crate::config;
 
 /// How long a connection may be silent between two requests.
@@ -42,15 +48,19 @@ impl HttpServer {
     ) -> io::Result<Self> {
         let max_body = config.max_body;
         let state = Data::new(state);
+        let most = config.limit_conn.max(1);
+        let on_connect = Connections::new(most).on_connect();
         let mut server = actix_web::HttpServer::new(move || {
             App::new()
+                .wrap(from_fn(close_if_crowded))
                 .app_data(state.clone())
                 .app_data(PayloadConfig::new(max_body))
                 .configure(configure)
         })
         .workers(1)
         .disable_signals()
-        .max_connections(config.limit_conn.max(1))
+        .max_connections(most)
+        .on_connect(on_connect)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(REQUEST_TIMEOUT)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)

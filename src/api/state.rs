@@ -8,7 +8,7 @@ use std::{
 use actix::{Message, Recipient};
 use tokio::time::timeout;
 
-use super::ApiError;
+use super::{ApiError, access::Access};
 use crate::{
     config::HttpAuth,
     messages::{
@@ -41,6 +41,8 @@ pub struct ApiState {
     pub publish: Recipient<PublishMessages>,
     /// Subscribes for clients.
     pub subscribe: Recipient<AdminSubscribe>,
+    /// Knows who may use the API.
+    pub access: Access,
     /// Unsubscribes for clients.
     pub unsubscribe: Recipient<AdminUnsubscribe>,
     /// Knows the topic filters.

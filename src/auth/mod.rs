@@ -1,4 +1,11 @@
-//! Who may come in: user names and passwords of the configuration, and whether anybody may without.
+//! Who may come in: for clients, user names and passwords of the configuration, and whether anybody may without; for the
+//! HTTP API, its users ([`api_access`]) and tokens ([`token`]).
+
+pub mod api_access;
+pub mod api_users;
+pub mod failed_logins;
+pub mod password_hash;
+pub mod token;
 
 use crate::{config::Auth, mqtt::ReasonCode};
 

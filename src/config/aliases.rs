@@ -143,8 +143,14 @@ pub(crate) static ENV: &[Alias] = &[
     key("HTTP_SERVER_PASSWORD", "http_server.password"),
     key("HTTP_SERVER_AUTH_TYPE", "http_server.auth_type"),
     convert("HTTP_SERVER_URL", "http_server.ip_addr", url_host),
-    not_built("HTTP_SERVER_JWT_PUBLIC_KEYFILE", "JSON web tokens"),
-    not_built("HTTP_SERVER_JWT_PRIVATE_KEYFILE", "JSON web tokens"),
+    key(
+        "HTTP_SERVER_JWT_PUBLIC_KEYFILE",
+        "http_server.jwt.public.keyfile",
+    ),
+    ignored(
+        "HTTP_SERVER_JWT_PRIVATE_KEYFILE",
+        "tokens are checked, not made",
+    ),
     not_built("TLS_ENABLE", "TLS listeners"),
     not_built("TLS_URL", "TLS listeners"),
     not_built("TLS_CA_CERT_PATH", "TLS listeners"),

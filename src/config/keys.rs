@@ -3,11 +3,12 @@
 //!
 //! In a path, `*` stands for one name and a final `**` for any number of names, also none.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::entry::{Stored, Trouble, Value};
 use super::model::{Config, TcpListener};
-use super::values::{HttpAuth, LogTarget, Secret};
+use super::values::{LogTarget, Secret};
 
 /// Stores a value in the model; the text is what stood for the last `*` of the path.
 pub(crate) type Set = fn(&mut Config, &Value, &str) -> Stored;
@@ -101,8 +102,8 @@ const U16: &str = "a number from 1 to 65535";
 const U16_OR_0: &str = "a number from 0 to 65535";
 const EXPIRY: &str = "a duration such as 7d, or infinite";
 const THREADS: &str = "a number from 0 to 255 (0 = chosen automatically)";
-const ANY_COUNT: std::ops::RangeInclusive<u64> = 1..=u32::MAX as u64;
-const ANY_SIZE: std::ops::RangeInclusive<u64> = 1024..=1 << 40;
+const ANY_COUNT: RangeInclusive<u64> = 1..=u32::MAX as u64;
+const ANY_SIZE: RangeInclusive<u64> = 1024..=1 << 40;
 
 /// Every known HOCON key.
 #[rustfmt::skip]
@@ -173,9 +174,15 @@ pub(crate) static KEYS: &[Key] = &[
     cold("http_server.max_body", SIZE, |c, v, _| v.size(&mut c.http_server.max_body, 1024..=1 << 30)),
     hot("http_server.username", "a text", |c, v, _| v.string(&mut c.http_server.username)),
     secret("http_server.password", |c, v, _| v.secret(&mut c.http_server.password)),
-    cold("http_server.auth_type", "basic or no_auth", |c, v, _| set_auth_type(c, v)),
     hot("http_server.hide_secrets", FLAG, |c, v, _| v.flag(&mut c.http_server.hide_secrets)),
-    not_built("http_server.jwt.**", "JSON web tokens"),
+    cold("http_server.auth_type", "basic, jwt or no_auth", |c, v, _| v.word(&mut c.http_server.auth_type)),
+    cold("http_server.users_file", "a file name", |c, v, _| v.path(&mut c.http_server.users_file)),
+    hot("http_server.max_failed_logins", COUNT_OR_0, |c, v, _| v.int(&mut c.http_server.max_failed_logins, 0..=1000)),
+    hot("http_server.failed_login_window", "a duration such as 1m, from 1s to 1d", |c, v, _| set_bounded(&mut c.http_server.failed_login_window, v, 1..=86_400)),
+    hot("http_server.jwt.public.keyfile", "a file name", |c, v, _| v.path(&mut c.http_server.jwt.public.keyfile)),
+    hot("http_server.jwt.leeway", "a duration such as 5s, at most 1h", |c, v, _| set_bounded(&mut c.http_server.jwt.leeway, v, 0..=3600)),
+    hot("http_server.jwt.algorithms", "a list of RS256, RS384, RS512, PS256, PS384, PS512, ES256 and ES384", |c, v, _| set_algorithms(c, v)),
+    ignored("http_server.jwt.private.keyfile", "tokens are checked, not made"),
 
     hot("log.level", "off, error, warn, info, debug or trace", |c, v, _| v.level(&mut c.log.level)),
     cold("log.to", "a list of console, file, syslog and uds", |c, v, _| set_log_targets(c, v)),
@@ -295,15 +302,31 @@ fn set_sys_interval(config: &mut Config, value: &Value) -> Stored {
     Ok(())
 }
 
-/// `jwt` leaves `basic` in force, so that an API meant to be protected stays so.
-fn set_auth_type(config: &mut Config, value: &Value) -> Stored {
-    if value.text()? == "jwt" {
-        config.http_server.auth_type = HttpAuth::Basic;
-        return Err(Trouble::Note(
-            "JSON web tokens are not built yet; basic is used instead".to_owned(),
-        ));
+/// A duration within a range of seconds.
+fn set_bounded(field: &mut Duration, value: &Value, seconds: RangeInclusive<u64>) -> Stored {
+    let mut duration = Duration::ZERO;
+    value.duration(&mut duration, Duration::from_secs(*seconds.start()))?;
+    if duration > Duration::from_secs(*seconds.end()) {
+        return Err(Trouble::Unexpected);
     }
-    value.word(&mut config.http_server.auth_type)
+    *field = duration;
+    Ok(())
+}
+
+fn set_algorithms(config: &mut Config, value: &Value) -> Stored {
+    let mut algorithms = Vec::new();
+    for item in value.items()? {
+        let algorithm = item.to_ascii_uppercase().parse();
+        let algorithm = algorithm.map_err(|()| Trouble::Unexpected)?;
+        if !algorithms.contains(&algorithm) {
+            algorithms.push(algorithm);
+        }
+    }
+    if algorithms.is_empty() {
+        return Err(Trouble::Unexpected);
+    }
+    config.http_server.jwt.algorithms = algorithms;
+    Ok(())
 }
 
 fn set_log_targets(config: &mut Config, value: &Value) -> Stored {

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::model_http::{Jwt, JwtPublic};
 pub use super::model_mqtt::Mqtt;
 pub use super::values::{
-    BadAddress, BindAddr, HttpAuth, LogLevel, LogTarget, MqueuePolicy, Secret,
+    BadAddress, BindAddr, HttpAuth, JwtAlgorithm, LogLevel, LogTarget, MqueuePolicy, Secret,
 };
 
 /// The name of the listener that has none in the file (`listeners.tcp { bind = .. }`).
@@ -138,6 +139,15 @@ pub struct HttpServer {
     pub auth_type: HttpAuth,
     /// Whether passwords are masked where the API shows the configuration. Default false.
     pub hide_secrets: bool,
+    /// File with the further users of the API; empty = `nanomq_users.json` beside the configuration file. Default empty.
+    pub users_file: PathBuf,
+    /// Failed logins of one address within `failed_login_window` before it is refused; 0 = unlimited. Default 10.
+    pub max_failed_logins: u32,
+    /// How long failed logins count, and an address is refused that has too many. Default 1m.
+    #[serde(with = "super::units::duration")]
+    pub failed_login_window: Duration,
+    /// How tokens are checked.
+    pub jwt: Jwt,
 }
 
 impl Default for HttpServer {
@@ -152,6 +162,10 @@ impl Default for HttpServer {
             password: Secret::new("public"),
             auth_type: HttpAuth::Basic,
             hide_secrets: false,
+            users_file: PathBuf::new(),
+            max_failed_logins: 10,
+            failed_login_window: Duration::from_secs(60),
+            jwt: Jwt::default(),
         }
     }
 }

@@ -133,7 +133,9 @@ fn key_text(name: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::{HttpAuth, LogLevel, MqueuePolicy, NEVER_EXPIRES, Secret, TcpListener};
+    use crate::config::{
+        HttpAuth, JwtAlgorithm, LogLevel, MqueuePolicy, NEVER_EXPIRES, Secret, TcpListener,
+    };
 
     /// A configuration in which every kind of value differs from the default.
     pub(crate) fn unusual() -> Config {
@@ -154,6 +156,7 @@ pub(super) mod tests {
         config.listeners.tcp.insert("a.b c".to_owned(), listener);
         config.http_server.auth_type = HttpAuth::NoAuth;
         config.http_server.password = Secret::new("top secret");
+        config.http_server.jwt.algorithms = vec![JwtAlgorithm::Es256, JwtAlgorithm::Rs512];
         config.log.level = LogLevel::Off;
         config.auth.password = vec![
             ("z.\"user\"".to_owned(), Secret::new("pass word")),

@@ -281,8 +281,33 @@ fn keys_are_checked_against_each_other() {
         ),
         (
             "http_server.auth_type = jwt",
-            "http_server.auth_type",
-            Severity::Warning,
+            "http_server.jwt.public.keyfile",
+            Severity::Error,
+        ),
+        (
+            "http_server { auth_type = jwt, jwt.public.keyfile = /nowhere }",
+            "http_server.jwt.public.keyfile",
+            Severity::Error,
+        ),
+        (
+            "http_server.jwt.algorithms = [HS256]",
+            "http_server.jwt.algorithms",
+            Severity::Error,
+        ),
+        (
+            "http_server.jwt.algorithms = []",
+            "http_server.jwt.algorithms",
+            Severity::Error,
+        ),
+        (
+            "http_server.jwt.leeway = 2h",
+            "http_server.jwt.leeway",
+            Severity::Error,
+        ),
+        (
+            "http_server.failed_login_window = 0s",
+            "http_server.failed_login_window",
+            Severity::Error,
         ),
         (
             "http_server.password = \"\"",

@@ -1,6 +1,8 @@
 //! Checks that look at more than one key.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
 
 use super::model::{Config, HttpAuth};
 use super::problem::{Place, Problem};
@@ -72,8 +74,17 @@ pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: 
 
 fn http(config: &Config, place: &impl Fn(&str) -> Place, problems: &mut Vec<Problem>) {
     let http = &config.http_server;
-    if !http.enable || http.auth_type != HttpAuth::Basic {
-        return;
+    match http.auth_type {
+        _ if !http.enable => return,
+        HttpAuth::NoAuth => return,
+        HttpAuth::Jwt => {
+            if let Err(message) = readable(&http.jwt.public.keyfile) {
+                let key = "http_server.jwt.public.keyfile";
+                problems.push(place(key).error(Some(key), message));
+            }
+            return;
+        }
+        HttpAuth::Basic => {}
     }
     if http.username.is_empty() || http.username.contains(':') {
         let key = "http_server.username";
@@ -83,6 +94,17 @@ fn http(config: &Config, place: &impl Fn(&str) -> Place, problems: &mut Vec<Prob
     if http.password.expose().is_empty() {
         let key = "http_server.password";
         problems.push(place(key).error(Some(key), "must not be empty when auth_type is basic"));
+    }
+}
+
+/// Says why a key file cannot be used, as far as that shows without looking at what is in it.
+fn readable(keyfile: &Path) -> Result<(), String> {
+    if keyfile.as_os_str().is_empty() {
+        return Err("must name the file with the public key when auth_type is jwt".to_owned());
+    }
+    match File::open(keyfile) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{} cannot be read: {error}", keyfile.display())),
     }
 }
 

@@ -197,8 +197,33 @@ words! {
     HttpAuth {
         /// User name and password in every request.
         Basic = "basic",
+        /// A JSON web token in every request.
+        Jwt = "jwt",
         /// Nobody is asked.
         NoAuth = "no_auth",
+    }
+}
+
+words! {
+    /// What a JSON web token may be signed with. Only kinds with a public key: with a shared secret, everybody who can
+    /// read the key file could make tokens.
+    JwtAlgorithm {
+        /// RSA with PKCS#1 padding and SHA-256.
+        Rs256 = "RS256",
+        /// RSA with PKCS#1 padding and SHA-384.
+        Rs384 = "RS384",
+        /// RSA with PKCS#1 padding and SHA-512.
+        Rs512 = "RS512",
+        /// RSA with PSS padding and SHA-256.
+        Ps256 = "PS256",
+        /// RSA with PSS padding and SHA-384.
+        Ps384 = "PS384",
+        /// RSA with PSS padding and SHA-512.
+        Ps512 = "PS512",
+        /// ECDSA on P-256 with SHA-256.
+        Es256 = "ES256",
+        /// ECDSA on P-384 with SHA-384.
+        Es384 = "ES384",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every actor message, and what actors share by handle. Actors hold recipients of these, never each other's
 //! addresses.
 
+mod api_users;
 mod config;
 mod config_change;
 mod inbox;
@@ -12,6 +13,9 @@ mod session;
 mod stats;
 mod worker_load;
 
+pub use api_users::{
+    BeginLogin, ChangeApiUsers, CountFailedLogin, FinishLogin, GetTokenKey, ListApiUsers, NextStep,
+};
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use config_change::{
     ChangeConfig, ChangeRefused, ChangeReport, GetPending, Lasting, ReplaceConfig,

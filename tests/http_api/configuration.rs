@@ -290,11 +290,6 @@ fn a_wrong_change_changes_nothing_and_names_every_bad_key() {
                 108,
                 vec!["http_server.auth_type"],
             ),
-            (
-                r#"{"data":{"tls":{"enable":true},"websocket":{"url":"x"},"bridge":{"address":"y"}}}"#,
-                108,
-                vec!["bridge.address", "tls.enable", "websocket.url"],
-            ),
             (r#"{"data":{"a\nb":1}}"#, 108, vec!["a\nb"]),
             (
                 r#"{"data":{"auth":[{"login":"x","password":"y"}]}}"#,
@@ -390,5 +385,82 @@ fn concurrent_changes_do_not_mix() {
             value("system.num_taskq_thread")
         );
         assert_eq!(text.lines().count(), FILE.lines().count() + 1);
+    });
+}
+
+/// The body of the specification's own example of POST /configuration.
+const EXAMPLE: &str = r#"{
+"data": {
+"url": "nmq-tcp://0.0.0.0:1883",
+"num_taskq_thread": 8,
+"max_taskq_thread": 4,
+"parallel": 32,
+"property_size": 32,
+"msq_len": 64,
+"allow_anonymous": true,
+"daemon": false,
+"tls": {
+"enable": false,
+"url": "nmq-tls://0.0.0.0:8883",
+"key_password": null,
+"key": null,
+"cert": null,
+"cacert": null,
+"verify_peer": false,
+"fail_if_no_peer_cert": false
+},
+"websocket": {
+"enable": true,
+"url": "nmq-ws://0.0.0.0:8083/mqtt",
+"tls_url": "nmq-wss://0.0.0.0:8084/mqtt"
+},
+"http_server": {
+"enable": true,
+"port": 8081,
+"username": "admin",
+"password": "public",
+"auth_type": "basic"
+},
+"bridge": {
+"bridge_mode": false,
+"address": "127.0.0.1:1883",
+"proto_ver": 4,
+"clientid": "bridge_client",
+"clean_start": true,
+"username": "user",
+"password": "passwd",
+"keepalive": 60,
+"parallel": 1,
+"forwards": [
+"topic1/#",
+"topic2/#"
+],
+"subscription": [
+{
+"topic": "cmd/topic1",
+"qos": 1
+}
+]
+}
+}
+}"#;
+
+#[test]
+fn the_example_of_the_specification_is_taken_and_tells_what_is_not_built() {
+    with_file(FILE, |at, files| {
+        let answer = at.post("/configuration", EXAMPLE);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let json = answer.json();
+        assert_eq!(json["code"], 0);
+        let ignored = json["ignored"].as_array().unwrap();
+        for key in ["websocket.enable", "tls.url", "bridge.forwards"] {
+            assert!(
+                ignored.iter().any(|ignored| ignored == key),
+                "{key}: {json}"
+            );
+        }
+        assert_eq!(data(at)["msq_len"], 64);
+        assert_eq!(data(at)["websocket"]["enable"], false);
+        assert!(files.text().contains("64"));
     });
 }

@@ -14,5 +14,8 @@ mod refusals;
 mod reload;
 mod removals;
 mod retained;
+mod security;
 mod subscribe;
+mod tokens;
 mod topic_tree;
+mod users;

@@ -85,7 +85,6 @@ fn a_reload_with_data_lasts_while_running() {
             (r#"{"data":{"daemon":true}}"#, 108),
             (r#"{"data":{"msq_len":"1"}}"#, 108),
             (r#"{"data":{"keepalive_backoff":99}}"#, 108),
-            (r#"{"data":{"bridge_mode":true}}"#, 108),
         ] {
             let answer = at.post("/reload", body);
             assert_eq!(

@@ -4,9 +4,11 @@ mod not_built;
 mod posted;
 mod shown;
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpResponse,
-    web::{Data, Path},
+    web::{Data, Path, ReqData},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -22,7 +24,8 @@ use super::{
     state::ask,
 };
 use crate::{
-    config::{Problem, Severity},
+    auth::{api_access::Login, api_users::Role},
+    config::{Config, Problem, Severity},
     messages::{
         ChangeConfig, ChangeRefused, ChangeReport, GetConfig, GetPending, Lasting, ReloadConfig,
         ReplaceConfig,
@@ -30,9 +33,9 @@ use crate::{
 };
 
 /// `GET /configuration`: the running configuration, and what waits for a restart.
-pub async fn show(state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
+pub async fn show(state: Data<ApiState>, login: ReqData<Login>) -> Result<HttpResponse, ApiError> {
     let pending = ask(&state.pending, GetPending).await?;
-    let config = ask(&state.config, GetConfig).await?;
+    let config = shown_to(&login, ask(&state.config, GetConfig).await?);
     let pending = pending.iter().map(|change| name_of(&change.key).to_owned());
     Ok(answer::data(Flat::new(&config, pending.collect())))
 }
@@ -41,8 +44,9 @@ pub async fn show(state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
 pub async fn show_section(
     name: Path<String>,
     state: Data<ApiState>,
+    login: ReqData<Login>,
 ) -> Result<HttpResponse, ApiError> {
-    let config = ask(&state.config, GetConfig).await?;
+    let config = shown_to(&login, ask(&state.config, GetConfig).await?);
     let section = Section::find(&config, &name);
     let section = section.ok_or_else(|| ApiError::NothingCalled(name.into_inner()))?;
     Ok(answer::data(section))
@@ -55,12 +59,12 @@ pub async fn change(state: Data<ApiState>, body: Body) -> Result<HttpResponse, A
     data.remove("pending");
     let running = ask(&state.config, GetConfig).await?;
     let may_be = posted::postable(&running);
-    let settings = posted::read(&data, &may_be, &running).map_err(ApiError::RefusedKeys)?;
+    let posted = posted::read(&data, &may_be, &running).map_err(ApiError::RefusedKeys)?;
     let change = ChangeConfig {
-        settings,
+        settings: posted.settings,
         lasting: Lasting::InFile,
     };
-    changed(ask(&state.change, change).await?)
+    changed(ask(&state.change, change).await?, posted.ignored)
 }
 
 /// `POST /config_update`: the body is the whole new file.
@@ -89,20 +93,21 @@ pub async fn reload(state: Data<ApiState>, body: RawBody) -> Result<HttpResponse
         if report.failed() {
             return Err(ApiError::BadConfig(error_lines(&report.problems)));
         }
-        return Ok(answer_of(ChangeReport {
+        let report = ChangeReport {
             applied: report.applied,
             needs_restart: report.needs_restart,
-        }));
+        };
+        return Ok(answer_of(report, Vec::new()));
     }
     let data = data_of(body.json()?)?.unwrap_or_default();
     let running = ask(&state.config, GetConfig).await?;
     let may_be = Reloadable::new(&running).to_value();
-    let settings = posted::read(&data, &may_be, &running).map_err(ApiError::RefusedKeys)?;
+    let posted = posted::read(&data, &may_be, &running).map_err(ApiError::RefusedKeys)?;
     let change = ChangeConfig {
-        settings,
+        settings: posted.settings,
         lasting: Lasting::WhileRunning,
     };
-    changed(ask(&state.change, change).await?)
+    changed(ask(&state.change, change).await?, posted.ignored)
 }
 
 /// The object `data` of a body; none when it is not there.
@@ -117,23 +122,50 @@ fn data_of(body: Body) -> Result<Option<Map<String, Value>>, ApiError> {
     }
 }
 
-fn changed(changed: Result<ChangeReport, ChangeRefused>) -> Result<HttpResponse, ApiError> {
-    changed.map(answer_of).map_err(not_changed)
+/// The configuration as a user may see it: the passwords in it are for those who may change them.
+fn shown_to(login: &Login, config: Arc<Config>) -> Arc<Config> {
+    match login.role {
+        Role::Administrator => config,
+        Role::Viewer => {
+            let mut config = Arc::unwrap_or_clone(config);
+            config.http_server.hide_secrets = true;
+            Arc::new(config)
+        }
+    }
+}
+
+fn changed(
+    changed: Result<ChangeReport, ChangeRefused>,
+    ignored: Vec<String>,
+) -> Result<HttpResponse, ApiError> {
+    if !ignored.is_empty() {
+        log::warn!(
+            "keys of what is not built yet were posted and are ignored: {}",
+            ignored.join(", ")
+        );
+    }
+    changed
+        .map(|report| answer_of(report, ignored))
+        .map_err(not_changed)
 }
 
 /// What a change did, with the names of the flat object.
-fn answer_of(report: ChangeReport) -> HttpResponse {
+fn answer_of(report: ChangeReport, ignored: Vec<String>) -> HttpResponse {
     #[derive(Serialize)]
     struct Changed {
         code: u16,
         applied: Vec<String>,
         needs_restart: Vec<String>,
+        /// Keys of what is not built yet.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        ignored: Vec<String>,
     }
     let names = |keys: Vec<String>| keys.iter().map(|key| name_of(key).to_owned()).collect();
     HttpResponse::Ok().json(Changed {
         code: 0,
         applied: names(report.applied),
         needs_restart: names(report.needs_restart),
+        ignored,
     })
 }
 

@@ -127,24 +127,37 @@ pub fn read(
     posted: &Map<String, Value>,
     shown: &Value,
     running: &Config,
-) -> Result<Vec<Setting>, Vec<RefusedKey>> {
+) -> Result<Posted, Vec<RefusedKey>> {
     let mut reader = Reader {
         running,
         settings: Vec::new(),
+        ignored: Vec::new(),
         refused: Vec::new(),
     };
     for (name, value) in posted {
         reader.member(name, value, shown.get(name));
     }
     match reader.refused.is_empty() {
-        true => Ok(reader.settings),
+        true => Ok(Posted {
+            settings: reader.settings,
+            ignored: reader.ignored,
+        }),
         false => Err(reader.refused),
     }
+}
+
+/// What is to change.
+pub struct Posted {
+    /// Keys and their values.
+    pub settings: Vec<Setting>,
+    /// Members that would change what is not built yet: taken, as a file with them would be, and told.
+    pub ignored: Vec<String>,
 }
 
 struct Reader<'a> {
     running: &'a Config,
     settings: Vec<Setting>,
+    ignored: Vec<String>,
     refused: Vec<RefusedKey>,
 }
 
@@ -175,10 +188,7 @@ impl Reader<'_> {
             _ if path == "auth" => {
                 self.refuse(path, "users are changed in the configuration file only");
             }
-            _ => self.refuse(
-                path,
-                "cannot be changed: it belongs to what is not built yet",
-            ),
+            _ => self.ignored.push(path.to_owned()),
         }
     }
 
@@ -270,6 +280,7 @@ mod tests {
     fn read_json(posted: Value, running: &Config) -> Result<Vec<Setting>, Vec<String>> {
         let posted = posted.as_object().unwrap();
         read(posted, &postable(running), running)
+            .map(|posted| posted.settings)
             .map_err(|refused| refused.into_iter().map(|refused| refused.key).collect())
     }
 
@@ -306,7 +317,6 @@ mod tests {
             (json!({"url": "nmq-tcp://0.0.0.0:1\nx"}), vec!["url"]),
             (json!({"parallel": "many"}), vec!["parallel"]),
             (json!({"nonsense": 1}), vec!["nonsense"]),
-            (json!({"tls": {"enable": true}}), vec!["tls.enable"]),
             (json!({"tls": {"x": true}}), vec!["tls.x"]),
             (json!({"tls": true}), vec!["tls"]),
             (
@@ -320,13 +330,28 @@ mod tests {
                 json!({"basic": {"msq_len": 1}, "msq_len": 2}),
                 vec!["msq_len"],
             ),
-            (
-                json!({"bridge": {"forwards": ["a"]}}),
-                vec!["bridge.forwards"],
-            ),
         ] {
             let refused = read_json(posted.clone(), &config).err().unwrap_or_default();
             assert_eq!(refused, expected, "{posted}");
         }
+    }
+
+    #[test]
+    fn changes_of_what_is_not_built_are_told_and_change_nothing() {
+        let config = Config::default();
+        let posted = json!({
+            "tls": {"enable": true, "verify_peer": false},
+            "bridge": {"forwards": ["a"]},
+            "websocket": {"enable": true},
+        });
+        let read = read(posted.as_object().unwrap(), &postable(&config), &config);
+        let read = read.unwrap_or_else(|refused| panic!("{refused:?}"));
+        assert!(read.settings.is_empty());
+        let mut ignored = read.ignored;
+        ignored.sort_unstable();
+        assert_eq!(
+            ignored,
+            ["bridge.forwards", "tls.enable", "websocket.enable"]
+        );
     }
 }

@@ -1,0 +1,171 @@
+//! JSON web tokens (RFC 7519) of the HTTP API: a signature that the configured public key confirms, the issuer that the
+//! key file's name gives, and an end.
+
+use std::{
+    fmt, fs, io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{api_access::Login, api_users::Role};
+use crate::config::{Jwt, JwtAlgorithm};
+
+/// The largest key file that is read, in bytes.
+const MAX_KEY_FILE: u64 = 64 << 10;
+
+/// Why a token is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// It is none, was signed by somebody else or in another way, or says something that it must not; what.
+    Wrong(&'static str),
+    /// It has no end, or is past it.
+    Expired,
+}
+
+/// What tokens are checked with.
+pub struct TokenKey {
+    key: DecodingKey,
+    issuer: String,
+    algorithms: Vec<Algorithm>,
+    leeway: Duration,
+}
+
+/// What a token says, as far as it counts.
+#[derive(Deserialize)]
+struct Claims {
+    iss: Option<Value>,
+    exp: Option<Value>,
+    nbf: Option<Value>,
+    sub: Option<Value>,
+    role: Option<Value>,
+}
+
+impl TokenKey {
+    /// Reads the key file.
+    ///
+    /// # Errors
+    /// It cannot be read, holds no public key, or none that fits the algorithms.
+    pub fn read(jwt: &Jwt) -> io::Result<Self> {
+        let path = &jwt.public.keyfile;
+        let wrong = |what: &str| {
+            let message = format!("{}: {what}", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        };
+        let at_path =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        if fs::metadata(path).map_err(at_path)?.len() > MAX_KEY_FILE {
+            return Err(wrong("is too large for a key"));
+        }
+        let pem = fs::read(path).map_err(at_path)?;
+        if String::from_utf8_lossy(&pem).contains("PRIVATE KEY") {
+            return Err(wrong("holds a private key; a public one is needed"));
+        }
+        let key = DecodingKey::from_rsa_pem(&pem)
+            .or_else(|_| DecodingKey::from_ec_pem(&pem))
+            .map_err(|_| wrong("holds no public RSA or EC key in PEM form"))?;
+        let mut algorithms: Vec<Algorithm> = jwt.algorithms.iter().map(algorithm).collect();
+        algorithms.retain(|algorithm| algorithm.family() == key.family());
+        if algorithms.is_empty() {
+            return Err(wrong("the key fits none of http_server.jwt.algorithms"));
+        }
+        let issuer = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .ok_or_else(|| wrong("a name that is not UTF-8 cannot be an issuer"))?;
+        Ok(Self {
+            key,
+            issuer: issuer.to_owned(),
+            algorithms,
+            leeway: jwt.leeway,
+        })
+    }
+
+    /// Checks a token.
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    pub fn check(&self, token: &str, now: SystemTime) -> Result<Login, TokenError> {
+        const NO_TOKEN: TokenError = TokenError::Wrong("it is not a JSON web token");
+        let header = decode_header(token).map_err(|_| NO_TOKEN)?;
+        if !self.algorithms.contains(&header.alg) {
+            return Err(TokenError::Wrong(
+                "it is signed in a way that is not allowed",
+            ));
+        }
+        // The signature only; the claims are looked at below, with the time as an argument and numbers also as texts.
+        let mut validation = Validation::new(header.alg);
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        validation.required_spec_claims.clear();
+        let claims: Claims = decode(token, &self.key, &validation)
+            .map_err(|_| TokenError::Wrong("its signature or its claims are wrong"))?
+            .claims;
+        if claims.iss.as_ref().and_then(Value::as_str) != Some(&self.issuer) {
+            return Err(TokenError::Wrong(
+                "its issuer is not the name of the key file",
+            ));
+        }
+        let now = now
+            .duration_since(UNIX_EPOCH)
+            .map_err(|_| TokenError::Expired)?
+            .as_secs_f64();
+        let leeway = self.leeway.as_secs_f64();
+        match claims.exp.as_ref().map(number) {
+            None => return Err(TokenError::Expired),
+            Some(None) => return Err(TokenError::Wrong("its exp is not a time")),
+            Some(Some(end)) if now >= end + leeway => return Err(TokenError::Expired),
+            Some(Some(_)) => {}
+        }
+        match claims.nbf.as_ref().map(number) {
+            None => {}
+            Some(Some(start)) if now + leeway >= start => {}
+            Some(_) => return Err(TokenError::Wrong("it is not valid yet")),
+        }
+        let role = match &claims.role {
+            None => Role::Administrator,
+            Some(role) => role
+                .as_str()
+                .and_then(|role| role.parse().ok())
+                .ok_or(TokenError::Wrong("its role is unknown"))?,
+        };
+        let username = claims.sub.as_ref().and_then(Value::as_str);
+        Ok(Login {
+            username: username.unwrap_or_default().to_owned(),
+            role,
+        })
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.issuer, self.algorithms)
+    }
+}
+
+/// A time in seconds since 1970, as a number or a text.
+fn number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    number.filter(|number: &f64| number.is_finite())
+}
+
+fn algorithm(configured: &JwtAlgorithm) -> Algorithm {
+    match configured {
+        JwtAlgorithm::Rs256 => Algorithm::RS256,
+        JwtAlgorithm::Rs384 => Algorithm::RS384,
+        JwtAlgorithm::Rs512 => Algorithm::RS512,
+        JwtAlgorithm::Ps256 => Algorithm::PS256,
+        JwtAlgorithm::Ps384 => Algorithm::PS384,
+        JwtAlgorithm::Ps512 => Algorithm::PS512,
+        JwtAlgorithm::Es256 => Algorithm::ES256,
+        JwtAlgorithm::Es384 => Algorithm::ES384,
+    }
+}
+
+#[cfg(test)]
+mod tests;
