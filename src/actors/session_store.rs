@@ -88,21 +88,30 @@ impl SessionStore {
         self.arm(ctx);
     }
 
+    /// A session has expired.
     fn end(&mut self, client_id: &str, now: Instant) {
-        let Some(mut kept) = self.take(client_id) else {
+        let Some(kept) = self.take(client_id) else {
             return;
         };
-        if let Some((_, will)) = kept.will.take() {
-            self.worker.counters.add(Metric::WillsPublished, 1);
-            self.worker.publish(&will.message(now), now);
-        }
         log::debug!("session of {client_id:?} has expired");
-        kept.session.outbound_mut().discard(&self.worker.counters);
         kept.inbox.pass_on(kept.generation, || Owner::Nobody);
         self.worker.shared.registry.end.do_send(EndSession {
             client_id: kept.inbox.client_id().clone(),
             generation: kept.generation,
         });
+        self.settle(kept, now);
+    }
+
+    /// What is left of a session that has ended: its unacknowledged shared messages go to others, its will is
+    /// published.
+    fn settle(&self, mut kept: KeptSession, now: Instant) {
+        let outbound = kept.session.outbound_mut();
+        self.worker.hand_orphans_over(&kept.inbox, outbound, now);
+        outbound.discard(&self.worker.counters);
+        if let Some((_, will)) = kept.will {
+            self.worker.counters.add(Metric::WillsPublished, 1);
+            self.worker.publish(&will.message(now), now);
+        }
     }
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
@@ -179,13 +188,8 @@ impl Handler<AddressedCommand> for SessionStore {
                 self.arm(ctx);
             }
             SessionCommand::Discard(_) => {
-                let now = Instant::now();
-                if let Some(mut kept) = self.take(&told.client_id) {
-                    kept.session.outbound_mut().discard(&self.worker.counters);
-                    if let Some((_, will)) = kept.will {
-                        self.worker.counters.add(Metric::WillsPublished, 1);
-                        self.worker.publish(&will.message(now), now);
-                    }
+                if let Some(kept) = self.take(&told.client_id) {
+                    self.settle(kept, Instant::now());
                 }
                 self.arm(ctx);
             }

@@ -19,6 +19,7 @@ use crate::{
         StoreRetained, Subscribe, Unsubscribe, WorkerLoad,
     },
     routing::RouteTable,
+    session::Outbound,
     stats::{Counters, Gauges},
 };
 
@@ -98,6 +99,19 @@ impl Worker {
             busy_connections: Cell::new(0),
             moving: RefCell::default(),
         })
+    }
+
+    /// Gives the messages of shared subscriptions that a leaving session has not got acknowledged to members that
+    /// are connected.
+    pub fn hand_orphans_over(&self, leaving: &Arc<Inbox>, outbound: &mut Outbound, now: Instant) {
+        for group in outbound.groups() {
+            self.router.borrow_mut().hand_over(
+                &group,
+                leaving,
+                || outbound.take_orphans(&group),
+                now,
+            );
+        }
     }
 
     /// Publishes a message that does not come from a PUBLISH of a client.

@@ -50,3 +50,20 @@ fn messages_wait_when_all_members_are_away() {
     assert!(present);
     assert_eq!(a.message().payload, b"waits");
 }
+
+#[test]
+fn messages_of_a_kept_session_that_ends_go_to_another_member() {
+    let broker = TestBroker::start();
+    let (mut a, _) = Client::connect(broker.address, Hello::kept("a"));
+    a.subscribe("$share/g/t", QoS::AtLeastOnce);
+    drop(a);
+    broker.until("it has gone", |stats| stats.connections == 0);
+    let mut publisher = Client::v5(broker.address, "p");
+    publisher.publish("t", b"waits", QoS::AtLeastOnce, 1);
+    assert!(matches!(publisher.next(), Got::PubAck(1, _)));
+    let mut b = Client::v5(broker.address, "b");
+    b.subscribe("$share/g/t", QoS::AtLeastOnce);
+    // The session of "a" ends, since "a" starts anew.
+    Client::v5(broker.address, "a").goodbye();
+    assert_eq!(b.message().payload, b"waits");
+}

@@ -111,7 +111,7 @@ impl ClientConnection {
         };
         match disposal {
             Disposal::ByExpiry => self.by_expiry(parting, now),
-            Disposal::Discard => self.end(parting, now),
+            Disposal::Discard => self.discard(parting, now),
             Disposal::HandOver(hand_over) => self.hand_over(parting, hand_over, now),
         }
         events::disconnected(
@@ -126,7 +126,8 @@ impl ClientConnection {
 
     /// The session ends now, or is kept, unless the registry has given it to another connection already.
     fn by_expiry(&mut self, mut parting: Parting, now: Instant) {
-        self.hand_orphans_over(&mut parting, now);
+        self.worker
+            .hand_orphans_over(&parting.inbox, parting.session.outbound_mut(), now);
         let given_away = match parting.session.expiry_interval {
             0 => self.end_if_own(parting, now),
             expiry_interval => self.keep_if_own(parting, expiry_interval, now),
@@ -207,7 +208,7 @@ impl ClientConnection {
         let now = Instant::now();
         match command {
             SessionCommand::HandOver(hand_over) => self.hand_over(parting, hand_over, now),
-            SessionCommand::Discard(_) => self.end(parting, now),
+            SessionCommand::Discard(_) => self.discard(parting, now),
             SessionCommand::Drain | SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {
                 if let Phase::Closing { awaited, .. } = &mut self.phase {
                     *awaited = Some(Box::new(parting));
@@ -225,28 +226,26 @@ impl ClientConnection {
         let _ = hand_over.reply.send(parting.session);
     }
 
+    /// The registry has ended the session. It is told so all the same: where a lost session was begun anew, this
+    /// may be the end of that one, and the number tells.
+    fn discard(&self, parting: Parting, now: Instant) {
+        self.worker.shared.registry.end.do_send(EndSession {
+            client_id: parting.inbox.client_id().clone(),
+            generation: parting.generation,
+        });
+        self.end(parting, now);
+    }
+
     /// The session has ended: its will is published now, its unacknowledged shared messages go to others.
     fn end(&self, mut parting: Parting, now: Instant) {
-        self.hand_orphans_over(&mut parting, now);
+        self.worker
+            .hand_orphans_over(&parting.inbox, parting.session.outbound_mut(), now);
         parting
             .session
             .outbound_mut()
             .discard(&self.worker.counters);
         if let Some(will) = parting.will {
             self.publish_will(&will, now);
-        }
-    }
-
-    /// Messages of shared subscriptions that were not acknowledged go to members that are connected.
-    fn hand_orphans_over(&self, parting: &mut Parting, now: Instant) {
-        for group in parting.session.outbound().groups() {
-            let outbound = parting.session.outbound_mut();
-            self.worker.router.borrow_mut().hand_over(
-                &group,
-                &parting.inbox,
-                || outbound.take_orphans(&group),
-                now,
-            );
         }
     }
 
