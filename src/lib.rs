@@ -8,8 +8,8 @@
 //! | 1 pure logic, `now` is an argument | [`session`], [`routing`], [`auth`] |
 //! | 2 vocabulary | [`messages`] |
 //! | 3 shells | [`transport`], [`actors`] |
-//! | 4 edges | [`listeners`] |
-//! | roof | [`broker`], the composition root |
+//! | 4 edges | [`listeners`], [`api`] |
+//! | roof | [`broker`], the composition root, and [`cli`], the command line |
 //!
 //! The path of a PUBLISH: [`actors::ClientConnection`] reads a chunk and decodes the packets in it
 //! ([`mqtt::decode_publish`]); each goes through the client's [`session::Channel`]; the [`actors::Router`] finds the

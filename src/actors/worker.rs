@@ -75,8 +75,6 @@ pub struct Worker {
     pub router: RefCell<Router>,
     /// Bytes are read into this buffer, one for all connections.
     pub scratch: RefCell<BytesMut>,
-    /// Connections that run on this worker.
-    pub connections: Cell<usize>,
     /// Number of the current count of busy connections.
     pub census: Cell<u32>,
     /// Connections that did something since the current count began.
@@ -94,7 +92,6 @@ impl Worker {
             counters,
             load,
             scratch: RefCell::default(),
-            connections: Cell::new(0),
             census: Cell::new(0),
             busy_connections: Cell::new(0),
             moving: RefCell::default(),

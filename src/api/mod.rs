@@ -1,7 +1,7 @@
 //! The HTTP API v4: one file a resource, all routes on this screen.
 //!
 //! A handler reads the request, asks an actor by message, and shows the answer. Requests pass through
-//! [`authentication`] before any route is looked for, so that a stranger cannot find out which paths exist.
+//! `authentication` before any route is looked for, so that a stranger cannot find out which paths exist.
 //!
 //! Answers are JSON: `{"code":0,"data":..}`, or of an [`ApiError`] `{"code":N,"message":".."}`.
 

@@ -1,13 +1,13 @@
 //! Messages to the subscription registry.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use actix::{Message, MessageResponse, Recipient};
 use tokio::sync::oneshot;
 
 use super::{Inbox, SessionCommand, WorkerLoad};
 use crate::{
-    mqtt::{ProtocolVersion, QoS},
+    mqtt::QoS,
     routing::{ClientInfo, DirectoryFull},
     session::{CloseReason, Granted, Session, SubscribeRequest},
 };
@@ -212,18 +212,6 @@ pub struct ClientRow {
     pub inflight: u32,
     /// Messages dropped.
     pub dropped: u64,
-}
-
-impl ClientRow {
-    /// Protocol version.
-    pub fn version(&self) -> ProtocolVersion {
-        self.info.version
-    }
-
-    /// When the latest connection began.
-    pub fn connected_at(&self) -> SystemTime {
-        self.info.connected_at
-    }
 }
 
 /// All subscriptions, in the order of client ids and filters.

@@ -144,7 +144,6 @@ impl ClientConnection {
     ) -> std::io::Result<Self> {
         let deadline = Instant::now() + door.config.connect_timeout;
         let transport = Transport::tcp(socket)?;
-        worker.connections.set(worker.connections.get() + 1);
         worker.shared.gauges.sockets.increment();
         door.open.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
@@ -182,9 +181,6 @@ impl Drop for ClientConnection {
         if let Phase::Connected(connected) = &self.phase {
             connected.abandon(&self.worker);
         }
-        self.worker
-            .connections
-            .set(self.worker.connections.get().saturating_sub(1));
         let gauges = &self.worker.shared.gauges;
         gauges.sockets.decrement();
         if let Phase::Closing { .. } = self.phase {
