@@ -137,6 +137,7 @@ impl Broker {
                     clients: registry.clone().recipient(),
                     client: registry.clone().recipient(),
                     subscriptions: registry.clone().recipient(),
+                    subscriptions_of: registry.clone().recipient(),
                     publish: publisher.recipient(),
                     subscribe: registry.clone().recipient(),
                     unsubscribe: registry.clone().recipient(),

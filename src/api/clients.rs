@@ -13,7 +13,7 @@ use super::{
     query::{Parameters, Text},
     state::ask,
 };
-use crate::messages::{ClientRow, GetClient, ListClients};
+use crate::messages::{ClientRow, GetClient};
 
 /// A client as lists show it: the members of the specification's example in its order, those of its table, and
 /// ours.
@@ -167,10 +167,7 @@ pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
         }
         None => {
             let username = filter.username.as_ref().and_then(Text::single);
-            let ask_for = ListClients {
-                username: username.map(str::to_owned),
-            };
-            ask(&state.clients, ask_for).await?
+            state.all_clients(username).await?
         }
     };
     let mut clients: Vec<&ClientRow> = clients
@@ -205,10 +202,7 @@ pub async fn of_user(
     let mut parameters = Parameters::parse(request.query_string())?;
     let paging = parameters.paging()?;
     parameters.finish()?;
-    let ask_for = ListClients {
-        username: Some(username.into_inner()),
-    };
-    let clients = ask(&state.clients, ask_for).await?;
+    let clients = state.all_clients(Some(&username)).await?;
     if clients.is_empty() {
         return Err(ApiError::NoSuchUser);
     }

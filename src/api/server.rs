@@ -30,6 +30,18 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Seconds that requests get to be answered when the server stops.
 const STOP_TIMEOUT: u64 = 1;
 
+/// How much nicer than the threads of the clients the server's thread is.
+const NICENESS: i32 = 10;
+
+/// Gives the calling thread a lower priority: where processors are scarce, messages come before long lists.
+fn yield_to_messages() {
+    if let Err(error) =
+        rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS)
+    {
+        log::debug!("the priority of the HTTP API's thread is not lowered: {error}");
+    }
+}
+
 /// The HTTP API, being served on a thread of its own.
 pub struct HttpServer {
     addresses: Vec<SocketAddr>,
@@ -51,6 +63,8 @@ impl HttpServer {
         let most = config.limit_conn.max(1);
         let on_connect = Connections::new(most).on_connect();
         let mut server = actix_web::HttpServer::new(move || {
+            // Called once on the server's own thread.
+            yield_to_messages();
             App::new()
                 .wrap(from_fn(close_if_crowded))
                 .app_data(state.clone())

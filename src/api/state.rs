@@ -12,10 +12,11 @@ use super::{ApiError, access::Access};
 use crate::{
     config::HttpAuth,
     messages::{
-        AdminSubscribe, AdminUnsubscribe, ChangeConfig, EndLife, GetClient, GetConfig, GetPending,
-        GetProcessStats, GetQueueTotals, GetStats, GetTopicTree, KickClient, ListClients,
-        ListListeners, ListSlowClients, ListSubscriptions, PublishMessages, ReloadConfig,
-        RemoveRetained, ReplaceConfig, RetainedPageRequest,
+        AdminSubscribe, AdminUnsubscribe, ChangeConfig, ClientRow, EndLife, GetClient, GetConfig,
+        GetPending, GetProcessStats, GetQueueTotals, GetStats, GetSubscriptions, GetTopicTree,
+        KickClient, ListClients, ListListeners, ListSlowClients, ListSubscriptions, Page,
+        PublishMessages, ReloadConfig, RemoveRetained, ReplaceConfig, RetainedPageRequest,
+        SubscriptionRow,
     },
 };
 
@@ -37,6 +38,8 @@ pub struct ApiState {
     pub client: Recipient<GetClient>,
     /// Knows the subscriptions.
     pub subscriptions: Recipient<ListSubscriptions>,
+    /// Knows the subscriptions of a client.
+    pub subscriptions_of: Recipient<GetSubscriptions>,
     /// Publishes messages.
     pub publish: Recipient<PublishMessages>,
     /// Subscribes for clients.
@@ -94,6 +97,49 @@ where
         Err(_) => {
             log::error!("http: {what}: no answer within {ASK_TIMEOUT:?}");
             Err(ApiError::NoAnswer)
+        }
+    }
+}
+
+impl ApiState {
+    /// All clients, or those with a user name.
+    ///
+    /// # Errors
+    /// As [`ask`].
+    pub async fn all_clients(&self, username: Option<&str>) -> Result<Vec<ClientRow>, ApiError> {
+        pages(&self.clients, |after| ListClients {
+            username: username.map(str::to_owned),
+            after,
+        })
+        .await
+    }
+
+    /// The subscriptions of all clients.
+    ///
+    /// # Errors
+    /// As [`ask`].
+    pub async fn all_subscriptions(&self) -> Result<Vec<SubscriptionRow>, ApiError> {
+        pages(&self.subscriptions, |after| ListSubscriptions { after }).await
+    }
+}
+
+/// Asks for one page after the other.
+async fn pages<M, T>(
+    actor: &Recipient<M>,
+    message: impl Fn(Option<Arc<str>>) -> M,
+) -> Result<Vec<T>, ApiError>
+where
+    M: Message<Result = Page<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    let mut rows = Vec::new();
+    let mut after = None;
+    loop {
+        let page = ask(actor, message(after)).await?;
+        rows.extend(page.rows);
+        match page.next {
+            None => return Ok(rows),
+            next => after = next,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     state::ask,
 };
 use crate::{
-    messages::{ListSubscriptions, SubscriptionRow},
+    messages::{GetSubscriptions, SubscriptionRow},
     mqtt::{QoS, TopicFilter},
 };
 
@@ -92,13 +92,17 @@ pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
     let filter = Filter::read(&mut parameters)?;
     let paging = parameters.paging()?;
     parameters.finish()?;
-    let client_id = filter.client_id.as_ref().and_then(Text::single);
-    let ask_for = ListSubscriptions {
-        client_id: client_id.map(str::to_owned),
+    let subscriptions = match filter.client_id.as_ref().and_then(Text::single) {
+        // One client is found faster than all.
+        Some(id) => {
+            let ask_for = GetSubscriptions {
+                client_id: id.to_owned(),
+            };
+            let found = ask(&state.subscriptions_of, ask_for).await?;
+            found.unwrap_or_default()
+        }
+        None => state.all_subscriptions().await?,
     };
-    let subscriptions = ask(&state.subscriptions, ask_for)
-        .await?
-        .unwrap_or_default();
     let mut admitted: Vec<&SubscriptionRow> = subscriptions
         .iter()
         .filter(|row| filter.admits(row))
@@ -116,10 +120,10 @@ pub async fn of_client(
     let mut parameters = Parameters::parse(request.query_string())?;
     let paging = parameters.paging()?;
     parameters.finish()?;
-    let ask_for = ListSubscriptions {
-        client_id: Some(client_id.into_inner()),
+    let ask_for = GetSubscriptions {
+        client_id: client_id.into_inner(),
     };
-    let subscriptions = ask(&state.subscriptions, ask_for).await?;
+    let subscriptions = ask(&state.subscriptions_of, ask_for).await?;
     let subscriptions = subscriptions.ok_or(ApiError::NoSuchClient)?;
     let mut subscriptions = subscriptions.iter().collect();
     let meta = paging.cut(&mut subscriptions);

@@ -25,9 +25,9 @@ pub use life::{EndLife, Fate, Wanted};
 pub use publish::PublishMessages;
 pub use registry::{
     AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient,
-    GetQueueTotals, GetTopicTree, KeepSession, KickClient, Kicked, ListClients, ListSlowClients,
-    ListSubscriptions, OpenRefused, OpenSession, OpenedSession, QueueTotals, Subscribe,
-    SubscriptionRow, Unsubscribe,
+    GetQueueTotals, GetSubscriptions, GetTopicTree, KeepSession, KickClient, Kicked, ListClients,
+    ListSlowClients, ListSubscriptions, OpenRefused, OpenSession, OpenedSession, Page, QueueTotals,
+    Subscribe, SubscriptionRow, Unsubscribe,
 };
 pub use retained::{
     RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved, StoreRetained,

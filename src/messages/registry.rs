@@ -124,12 +124,24 @@ pub struct AdminUnsubscribe {
 #[rtype(result = "()")]
 pub struct CloseClients(pub CloseReason);
 
-/// All clients, connected or with a kept session, in the order of their ids.
+/// Clients, connected or with a kept session, in the order of their ids. The answer is a page, so that a long list
+/// does not keep the registry from its other work.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Vec<ClientRow>")]
+#[rtype(result = "Page<ClientRow>")]
 pub struct ListClients {
     /// Only those with this user name.
     pub username: Option<String>,
+    /// Goes on behind this client.
+    pub after: Option<Arc<str>>,
+}
+
+/// A part of a list.
+#[derive(Debug, MessageResponse)]
+pub struct Page<T: 'static> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// The last client looked at, to go on behind; none at the end of the list.
+    pub next: Option<Arc<str>>,
 }
 
 /// One client.
@@ -214,12 +226,20 @@ pub struct ClientRow {
     pub dropped: u64,
 }
 
-/// All subscriptions, in the order of client ids and filters.
+/// The subscriptions of all clients, in the order of client ids and filters, in pages as those of [`ListClients`].
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Page<SubscriptionRow>")]
+pub struct ListSubscriptions {
+    /// Goes on behind this client.
+    pub after: Option<Arc<str>>,
+}
+
+/// The subscriptions of one client; none when it is not known.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Option<Vec<SubscriptionRow>>")]
-pub struct ListSubscriptions {
-    /// Only those of this client; the answer is none when it is not known.
-    pub client_id: Option<String>,
+pub struct GetSubscriptions {
+    /// Client id.
+    pub client_id: String,
 }
 
 /// Each subscription's client and whole filter, in the order of the client ids: what a

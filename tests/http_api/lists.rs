@@ -159,3 +159,34 @@ fn subscriptions_are_shown_and_filtered() {
         },
     );
 }
+
+#[test]
+fn lists_longer_than_what_the_registry_gives_at_once_are_whole() {
+    const CLIENTS: usize = 300;
+    with_broker(
+        |_| {},
+        |at| {
+            let ids: Vec<String> = (0..CLIENTS).map(|n| format!("c{n:03}")).collect();
+            let clients: Vec<Mqtt> = ids
+                .iter()
+                .map(|id| {
+                    let mut client = Mqtt::connect(at, &client(V5, id, None));
+                    for n in 0..3 {
+                        client.subscribe(&format!("t/{id}/{n}"), QoS::AtMostOnce);
+                    }
+                    client
+                })
+                .collect();
+            assert_eq!(at.column("/clients", "client_id"), ids);
+            let subscribed = at.column("/subscriptions", "clientid");
+            assert_eq!(subscribed.len(), 3 * CLIENTS);
+            assert!(
+                subscribed
+                    .chunks(3)
+                    .zip(&ids)
+                    .all(|(of_one, id)| of_one.iter().all(|own| own == id))
+            );
+            drop(clients);
+        },
+    );
+}

@@ -10,24 +10,37 @@ use actix::Handler;
 use super::SubscriptionRegistry;
 use crate::{
     messages::{
-        ClientRow, GetClient, GetQueueTotals, GetTopicTree, Inbox, ListClients, ListSlowClients,
-        ListSubscriptions, QueueTotals, SubscriptionRow,
+        ClientRow, GetClient, GetQueueTotals, GetSubscriptions, GetTopicTree, Inbox, ListClients,
+        ListSlowClients, ListSubscriptions, Page, QueueTotals, SubscriptionRow,
     },
     routing::ClientEntry,
 };
 
+/// Clients looked at for one page.
+const PAGE_CLIENTS: usize = 128;
+/// Subscriptions after which a page ends, with the client that has them.
+const PAGE_SUBSCRIPTIONS: usize = 512;
+
 impl Handler<ListClients> for SubscriptionRegistry {
-    type Result = Vec<ClientRow>;
+    type Result = Page<ClientRow>;
 
     fn handle(&mut self, ask: ListClients, _: &mut Self::Context) -> Self::Result {
-        self.directory
-            .iter_after(None)
-            .filter(|(_, entry)| match &ask.username {
-                None => true,
-                wanted => entry.info.username.as_deref() == wanted.as_deref(),
-            })
-            .map(|(id, entry)| row(id, entry))
-            .collect()
+        let mut page = Page {
+            rows: Vec::new(),
+            next: None,
+        };
+        let clients = self.directory.iter_after(ask.after.as_deref());
+        for (looked_at, (id, entry)) in clients.enumerate() {
+            if looked_at >= PAGE_CLIENTS {
+                return page;
+            }
+            if ask.username.is_none() || entry.info.username.as_deref() == ask.username.as_deref() {
+                page.rows.push(row(id, entry));
+            }
+            page.next = Some(id.clone());
+        }
+        page.next = None;
+        page
     }
 }
 
@@ -41,33 +54,47 @@ impl Handler<GetClient> for SubscriptionRegistry {
 }
 
 impl Handler<ListSubscriptions> for SubscriptionRegistry {
-    type Result = Option<Vec<SubscriptionRow>>;
+    type Result = Page<SubscriptionRow>;
 
     fn handle(&mut self, ask: ListSubscriptions, _: &mut Self::Context) -> Self::Result {
-        let rows = |id: &Arc<str>, entry: &ClientEntry<Inbox>| -> Vec<SubscriptionRow> {
-            entry
-                .subscriptions
-                .iter()
-                .map(|(topic, subscription)| SubscriptionRow {
-                    client_id: id.clone(),
-                    topic: topic.clone(),
-                    qos: subscription.options.qos,
-                })
-                .collect()
+        let mut page = Page {
+            rows: Vec::new(),
+            next: None,
         };
-        match ask.client_id {
-            Some(id) => {
-                let entry = self.directory.get(&id)?;
-                Some(rows(entry.target.client_id(), entry))
+        let clients = self.directory.iter_after(ask.after.as_deref());
+        for (looked_at, (id, entry)) in clients.enumerate() {
+            if looked_at >= PAGE_CLIENTS || page.rows.len() >= PAGE_SUBSCRIPTIONS {
+                return page;
             }
-            None => Some(
-                self.directory
-                    .iter_after(None)
-                    .flat_map(|(id, entry)| rows(id, entry))
-                    .collect(),
-            ),
+            page.rows.extend(subscriptions(id, entry));
+            page.next = Some(id.clone());
         }
+        page.next = None;
+        page
     }
+}
+
+impl Handler<GetSubscriptions> for SubscriptionRegistry {
+    type Result = Option<Vec<SubscriptionRow>>;
+
+    fn handle(&mut self, ask: GetSubscriptions, _: &mut Self::Context) -> Self::Result {
+        let entry = self.directory.get(&ask.client_id)?;
+        Some(subscriptions(entry.target.client_id(), entry).collect())
+    }
+}
+
+fn subscriptions<'a>(
+    id: &'a Arc<str>,
+    entry: &'a ClientEntry<Inbox>,
+) -> impl Iterator<Item = SubscriptionRow> + 'a {
+    entry
+        .subscriptions
+        .iter()
+        .map(|(topic, subscription)| SubscriptionRow {
+            client_id: id.clone(),
+            topic: topic.clone(),
+            qos: subscription.options.qos,
+        })
 }
 
 impl Handler<GetTopicTree> for SubscriptionRegistry {
