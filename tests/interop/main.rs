@@ -22,4 +22,5 @@ mod mosquitto;
 mod mosquitto_sessions;
 mod paho;
 mod protocol;
+mod readme;
 mod rumqtt;
