@@ -36,8 +36,6 @@ use crate::{
     stats::{Counters, Gauges},
 };
 
-/// Bytes that may wait in the inboxes of one worker before publishers pause.
-const WORKER_LOAD_LIMIT: usize = 32 << 20;
 /// How long clients get to read their farewell when the broker stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections to the HTTP API that may wait in the kernel to be accepted.
@@ -82,6 +80,7 @@ impl Broker {
         let http_config = config.http_server.clone();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.system.workers(cores);
+        let backlog = config.system.max_worker_backlog;
         let config = Arc::new(config);
         let users = match http_config.enable {
             true => Some(ApiUsers::open(config.clone(), source.path.as_deref())?),
@@ -100,13 +99,13 @@ impl Broker {
         for _ in 0..workers {
             let arbiter = threads.start()?;
             let own = Arc::new(Counters::default());
-            handles.push(start_worker(arbiter, shared.clone(), own.clone()).await?);
+            handles.push(start_worker(arbiter, shared.clone(), own.clone(), backlog).await?);
             counters.push(own);
         }
 
         let own = Arc::new(Counters::default());
         counters.push(own.clone());
-        let load = Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT));
+        let load = Arc::new(WorkerLoad::new(backlog));
         let worker = Worker::new(shared.clone(), own.clone(), load);
         let publisher = Publisher::new(worker.clone()).start();
         let stats = StatsCollector::new(counters, known, worker).start();
@@ -304,6 +303,7 @@ async fn start_control(
     config: &Arc<ArcSwap<Config>>,
     counters: &Arc<Counters>,
 ) -> io::Result<(Shared, Addr<SubscriptionRegistry>, Addr<RetainedMessages>)> {
+    let backlog = config.load().system.max_worker_backlog;
     let (config, counters) = (config.clone(), counters.clone());
     on(arbiter, move || {
         // Each needs the addresses of the others, so the contexts are made before the actors.
@@ -322,10 +322,10 @@ async fn start_control(
                 unsubscribe: registry.address().recipient(),
                 store: store.address().recipient(),
                 kept: store.address().recipient(),
-                store_load: Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT)),
+                store_load: Arc::new(WorkerLoad::new(backlog)),
             },
             store_retained: retained.address().recipient(),
-            retained_load: Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT)),
+            retained_load: Arc::new(WorkerLoad::new(backlog)),
             retained_pages: retained.address().recipient(),
         };
         let load = shared.registry.store_load.clone();
@@ -342,9 +342,10 @@ async fn start_worker(
     arbiter: &Arbiter,
     shared: Shared,
     counters: Arc<Counters>,
+    backlog: usize,
 ) -> io::Result<WorkerHandle> {
     on(arbiter, move || {
-        let load = Arc::new(WorkerLoad::new(WORKER_LOAD_LIMIT));
+        let load = Arc::new(WorkerLoad::new(backlog));
         let host = ConnectionHost::new(Worker::new(shared, counters, load)).start();
         WorkerHandle {
             accepted: host.clone().recipient(),

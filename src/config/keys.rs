@@ -111,6 +111,7 @@ pub(crate) static KEYS: &[Key] = &[
     cold("system.num_taskq_thread", THREADS, |c, v, _| v.int(&mut c.system.num_taskq_thread, 0..=255)),
     cold("system.max_taskq_thread", THREADS, |c, v, _| v.int(&mut c.system.max_taskq_thread, 0..=255)),
     cold("system.daemon", FLAG, |c, v, _| v.flag(&mut c.system.daemon)),
+    cold("system.max_worker_backlog", "a size such as 32MB, at least 64KB", |c, v, _| v.size(&mut c.system.max_worker_backlog, 65_536..=1 << 40)),
     cold("system.pid_file", "a file name", |c, v, _| v.path(&mut c.system.pid_file)),
     ignored("system.parallel", "requests are not numbered; the limits of mqtt and listeners bound the work"),
     ignored("system.enable_ipc_internal", "there are no separate processes to talk to"),

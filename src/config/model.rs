@@ -36,7 +36,7 @@ pub struct Config {
 }
 
 /// Threads and process (`system`).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct System {
     /// Worker threads, 1 to 255; 0 = the number of cores. Default 0.
@@ -47,6 +47,21 @@ pub struct System {
     pub daemon: bool,
     /// The file with the process id; empty = `nanomq/nanomq.pid` in the temporary folder. Default empty.
     pub pid_file: PathBuf,
+    /// Bytes of messages that may wait for one worker thread before publishers are not read from. Default 32MB.
+    #[serde(with = "super::units::size")]
+    pub max_worker_backlog: usize,
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self {
+            num_taskq_thread: 0,
+            max_taskq_thread: 0,
+            daemon: false,
+            pid_file: PathBuf::new(),
+            max_worker_backlog: 32 << 20,
+        }
+    }
 }
 
 impl System {

@@ -17,12 +17,13 @@
 //! | `topic` | [`TopicName`], [`TopicFilter`] and [`matches()`] |
 //! | `frame` | where a packet starts and ends |
 //! | `decode/`, `encode/` | one file per packet kind or family |
-//! | `message` | application messages beyond their packet, and batches of them |
+//! | `message`, `batch` | application messages beyond their packet, alone and in batches |
 //! | `error` | what is wrong with a packet, with its clause and reason code |
 //!
 //! The codec checks what can be told from one packet alone. What needs a session (a topic alias that was
 //! never set, a second CONNECT, AUTH without a method) is checked by the session.
 
+mod batch;
 mod decode;
 mod encode;
 mod error;
@@ -38,6 +39,7 @@ mod tests;
 mod topic;
 mod types;
 
+pub use batch::{Batch, BatchBuilder};
 pub use decode::{connect_version, decode, decode_as, decode_publish};
 pub use encode::{encode, encode_publish, packet_len, publish_len};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, Field};
@@ -45,7 +47,7 @@ pub use filters::{
     SubscribeFilters, SubscribeFiltersBuf, UnsubscribeFilters, UnsubscribeFiltersBuf,
 };
 pub use frame::{FrameHeader, MAX_REMAINING_LENGTH, frame_header, peek_header};
-pub use message::{Batch, BatchBuilder, Message, MessageRef};
+pub use message::{Message, MessageRef};
 pub use packet::{
     Ack, Auth, ConnAck, Connect, Disconnect, Packet, Publish, SubAck, Subscribe, Unsubscribe, Will,
 };

@@ -28,7 +28,26 @@ pub enum Packet<'a> {
     Auth(Auth<'a>),
 }
 
-impl Packet<'_> {
+impl<'a> Packet<'a> {
+    /// Its properties; those of a will are not among them.
+    pub const fn properties(&self) -> Properties<'a> {
+        match self {
+            Self::Connect(packet) => packet.properties,
+            Self::ConnAck(packet) => packet.properties,
+            Self::Publish(packet) => packet.properties,
+            Self::PubAck(packet)
+            | Self::PubRec(packet)
+            | Self::PubRel(packet)
+            | Self::PubComp(packet) => packet.properties,
+            Self::Subscribe(packet) => packet.properties,
+            Self::SubAck(packet) | Self::UnsubAck(packet) => packet.properties,
+            Self::Unsubscribe(packet) => packet.properties,
+            Self::PingReq | Self::PingResp => Properties::EMPTY,
+            Self::Disconnect(packet) => packet.properties,
+            Self::Auth(packet) => packet.properties,
+        }
+    }
+
     /// The kind of the packet.
     pub const fn packet_type(&self) -> PacketType {
         match self {

@@ -14,16 +14,15 @@ use super::{
     Writer,
     alias::{IncomingAliases, OutgoingAliases},
     keep_alive::KeepAlive,
-    outbound::write_ack,
     publish_topic::{TopicRefusal, check_topic},
     subscribe::{Granted, SubscribeRequest},
+    writer::write_ack,
 };
 use crate::{
     config::Mqtt,
     mqtt::{
         Ack, Batch, Disconnect, Message, MessageRef, Packet, PacketId, Properties, PropertiesBuf,
-        Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, Unsubscribe, encode,
-        packet_len,
+        Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, encode, packet_len,
     },
     stats::{Counters, Metric},
 };
@@ -248,6 +247,9 @@ impl Channel {
         wire: &mut BytesMut,
         counters: &Counters,
     ) -> Result<Step, Violation> {
+        if packet.properties().iter().count() > limits.max_properties {
+            return Err(Violation::TooManyProperties);
+        }
         match packet {
             Packet::PubAck(ack) => {
                 self.session.outbound.on_puback(ack.packet_id);
@@ -266,16 +268,17 @@ impl Channel {
                 return Ok(Step::Done);
             }
             Packet::Subscribe(subscribe) => {
-                if subscribe.properties.iter().count() > limits.max_properties {
-                    return Err(Violation::TooManyProperties);
-                }
+                self.check_answer(subscribe.filters().count())?;
                 return Ok(Step::Subscribe(SubscribeJob::new(
                     subscribe,
                     self.version,
                     limits,
                 )));
             }
-            Packet::Unsubscribe(unsubscribe) => return self.on_unsubscribe(unsubscribe, limits),
+            Packet::Unsubscribe(unsubscribe) => {
+                self.check_answer(unsubscribe.filters().count())?;
+                return Ok(Step::Unsubscribe(UnsubscribeJob::new(unsubscribe)));
+            }
             Packet::PingReq => {
                 // Two bytes.
                 let _ = encode(&Packet::PingResp, self.version, wire);
@@ -299,14 +302,17 @@ impl Channel {
         outbound.on_pubrec(ack.packet_id, ack.reason, &mut writer);
     }
 
-    fn on_unsubscribe(
-        &mut self,
-        unsubscribe: &Unsubscribe<'_>,
-        limits: &Mqtt,
-    ) -> Result<Step, Violation> {
-        match unsubscribe.properties.iter().count() > limits.max_properties {
-            true => Err(Violation::TooManyProperties),
-            false => Ok(Step::Unsubscribe(UnsubscribeJob::new(unsubscribe))),
+    /// Checks, before anything is changed, that the client takes an answer with `codes` codes `[MQTT-3.1.2-24]`.
+    /// Every other answer is shorter than the CONNACK that it took.
+    fn check_answer(&self, codes: usize) -> Result<(), Violation> {
+        let answer = Packet::SubAck(SubAck {
+            packet_id: PacketId::MIN,
+            properties: Properties::EMPTY,
+            reasons: &vec![0; codes],
+        });
+        match packet_len(&answer, self.version) > self.max_packet_size as usize {
+            true => Err(Violation::AnswerTooLarge),
+            false => Ok(()),
         }
     }
 

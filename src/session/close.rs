@@ -35,6 +35,8 @@ pub enum Violation {
     PayloadTooLarge,
     /// More properties than `mqtt.max_properties`.
     TooManyProperties,
+    /// A request whose answer is larger than the client's maximum packet size `[MQTT-3.1.2-24]`.
+    AnswerTooLarge,
     /// DISCONNECT with a session expiry after a CONNECT without one `[MQTT-3.14.2-2]`.
     SessionExpiryRaised,
 }
@@ -56,7 +58,7 @@ impl Violation {
             Self::ReceiveMaximumExceeded => ReasonCode::ReceiveMaximumExceeded,
             Self::QoSNotSupported => ReasonCode::QoSNotSupported,
             Self::RetainNotSupported => ReasonCode::RetainNotSupported,
-            Self::PayloadTooLarge => ReasonCode::PacketTooLarge,
+            Self::PayloadTooLarge | Self::AnswerTooLarge => ReasonCode::PacketTooLarge,
             Self::TooManyProperties => ReasonCode::QuotaExceeded,
         }
     }
@@ -78,6 +80,7 @@ impl Violation {
             Self::RetainNotSupported => "retain_not_supported",
             Self::PayloadTooLarge => "payload_too_large",
             Self::TooManyProperties => "too_many_properties",
+            Self::AnswerTooLarge => "answer_too_large",
             Self::SessionExpiryRaised => "session_expiry_raised",
         }
     }
@@ -108,6 +111,9 @@ impl fmt::Display for Violation {
             Self::RetainNotSupported => "PUBLISH: RETAIN is switched off [MQTT-3.2.2-14]",
             Self::PayloadTooLarge => "PUBLISH: payload larger than mqtt.max_payload_size",
             Self::TooManyProperties => "more properties than mqtt.max_properties",
+            Self::AnswerTooLarge => {
+                "the answer would be larger than the client's maximum packet size [MQTT-3.1.2-24]"
+            }
             Self::SessionExpiryRaised => {
                 "DISCONNECT: session expiry interval although CONNECT had none [MQTT-3.14.2-2]"
             }

@@ -13,6 +13,8 @@ use crate::{
     },
 };
 
+/// Bytes of a CONNACK that refuses a client, reason string included.
+const LONGEST_REFUSAL: usize = 1024;
 /// An expiry interval that stands for "never" `[MQTT-3.1.2.11.2]`.
 const NEVER: u32 = u32::MAX;
 
@@ -126,7 +128,7 @@ pub fn admit(
     };
     let expiry_interval = asked_expiry.min(limits.max_session_expiry_interval);
     let asked_aliases = connect.properties.topic_alias_maximum().unwrap_or(0);
-    Ok(Admission {
+    let admission = Admission {
         client_id,
         assigned,
         version,
@@ -141,7 +143,19 @@ pub fn admit(
         problem_information: connect.properties.request_problem_information() != Some(0),
         keep_alive_changed: keep_alive != connect.keep_alive,
         expiry_changed: expiry_interval != asked_expiry,
-    })
+    };
+    let mut connack = BytesMut::new();
+    admission.accept(false, limits, &mut connack);
+    if connack.len() > admission.max_packet_size as usize {
+        return Err(Refusal::new(
+            ReasonCode::PacketTooLarge,
+            format!(
+                "the client's maximum packet size of {} is less than CONNACK needs",
+                admission.max_packet_size
+            ),
+        ));
+    }
+    Ok(admission)
 }
 
 fn checked_client_id<'a>(client_id: &'a str, limits: &Mqtt) -> Result<&'a str, Refusal> {
@@ -265,8 +279,14 @@ impl Admission {
 }
 
 /// Writes the CONNACK that refuses a client. For one whose version is not known it is that of 3.1.1
-/// `[MQTT-3.1.2-2]`, which every client can read.
-pub fn refuse(refusal: &Refusal, version: Option<ProtocolVersion>, wire: &mut BytesMut) {
+/// `[MQTT-3.1.2-2]`, which every client can read. Without its reason string, or not at all, where it would be larger
+/// than `max_packet_size`, the client's `[MQTT-3.2.2-19]`.
+pub fn refuse(
+    refusal: &Refusal,
+    version: Option<ProtocolVersion>,
+    max_packet_size: u32,
+    wire: &mut BytesMut,
+) {
     let version = version.unwrap_or(ProtocolVersion::V311);
     let mut reason_string = PropertiesBuf::default();
     if version.is_v5() {
@@ -277,9 +297,12 @@ pub fn refuse(refusal: &Refusal, version: Option<ProtocolVersion>, wire: &mut By
         reason: refusal.reason,
         properties: reason_string.as_properties(),
     };
-    if packet_len(&Packet::ConnAck(connack), version) > 1024 {
+    let most = (max_packet_size as usize).min(LONGEST_REFUSAL);
+    if packet_len(&Packet::ConnAck(connack), version) > most {
         connack.properties = Properties::EMPTY;
     }
-    // At most a kilobyte.
-    let _ = encode(&Packet::ConnAck(connack), version, wire);
+    if packet_len(&Packet::ConnAck(connack), version) <= most {
+        // Short enough for any encoding.
+        let _ = encode(&Packet::ConnAck(connack), version, wire);
+    }
 }

@@ -21,12 +21,14 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod will;
+mod writer;
 
 pub use channel::{Channel, Publishing, Step};
 pub use close::{CloseReason, Violation};
 pub use connect::{Admission, Refusal, admit, refuse};
 pub use kept::Session;
-pub use outbound::{Delivery, Orphan, Outbound, Writer};
+pub use outbound::{Delivery, Orphan, Outbound};
 pub use publish_topic::{TopicRefusal, check_topic};
 pub use subscribe::{Granted, SubscribeJob, SubscribeRequest, UnsubscribeJob};
 pub use will::Will;
+pub use writer::Writer;

@@ -36,8 +36,8 @@ fn unacknowledged_messages_of_a_member_that_leaves_go_to_another() {
     }
 }
 
-#[test]
-fn messages_wait_when_all_members_are_away() {
+/// A broker whose only member of `$share/g/t`, "a" with a kept session, has gone before a message came.
+fn with_a_message_for_an_absent_member() -> TestBroker {
     let broker = TestBroker::start();
     let (mut a, _) = Client::connect(broker.address, Hello::kept("a"));
     a.subscribe("$share/g/t", QoS::AtLeastOnce);
@@ -46,6 +46,12 @@ fn messages_wait_when_all_members_are_away() {
     let mut publisher = Client::v5(broker.address, "p");
     publisher.publish("t", b"waits", QoS::AtLeastOnce, 1);
     assert!(matches!(publisher.next(), Got::PubAck(1, _)));
+    broker
+}
+
+#[test]
+fn messages_wait_when_all_members_are_away() {
+    let broker = with_a_message_for_an_absent_member();
     let (mut a, present) = Client::connect(broker.address, Hello::kept("a"));
     assert!(present);
     assert_eq!(a.message().payload, b"waits");
@@ -53,14 +59,7 @@ fn messages_wait_when_all_members_are_away() {
 
 #[test]
 fn messages_of_a_kept_session_that_ends_go_to_another_member() {
-    let broker = TestBroker::start();
-    let (mut a, _) = Client::connect(broker.address, Hello::kept("a"));
-    a.subscribe("$share/g/t", QoS::AtLeastOnce);
-    drop(a);
-    broker.until("it has gone", |stats| stats.connections == 0);
-    let mut publisher = Client::v5(broker.address, "p");
-    publisher.publish("t", b"waits", QoS::AtLeastOnce, 1);
-    assert!(matches!(publisher.next(), Got::PubAck(1, _)));
+    let broker = with_a_message_for_an_absent_member();
     let mut b = Client::v5(broker.address, "b");
     b.subscribe("$share/g/t", QoS::AtLeastOnce);
     // The session of "a" ends, since "a" starts anew.

@@ -47,7 +47,10 @@ impl ClientConnection {
                 self.worker.counters.add(Metric::PacketsReceived, 1);
                 match self.admit(&connect) {
                     Ok((admission, info)) => self.open(admission, info, ctx),
-                    Err(refusal) => self.refuse(refusal, Some(connect.version)),
+                    Err(refusal) => {
+                        let most = connect.properties.maximum_packet_size();
+                        self.refuse(refusal, connect.version, most.unwrap_or(u32::MAX));
+                    }
                 }
                 self.waiting = data.slice(packet_len..);
             }
@@ -59,6 +62,7 @@ impl ClientConnection {
                     refuse(
                         &Refusal::new(error.reason(), error.to_string()),
                         version,
+                        u32::MAX,
                         &mut self.wire,
                     );
                 }
@@ -89,8 +93,8 @@ impl ClientConnection {
         Ok((admission, info))
     }
 
-    fn refuse(&mut self, refusal: Refusal, version: Option<ProtocolVersion>) {
-        refuse(&refusal, version, &mut self.wire);
+    fn refuse(&mut self, refusal: Refusal, version: ProtocolVersion, max_packet_size: u32) {
+        refuse(&refusal, Some(version), max_packet_size, &mut self.wire);
         self.worker.counters.add(Metric::ConnectsRefused, 1);
         self.close(&CloseReason::Refused(refusal.reason, refusal.why));
     }
@@ -115,7 +119,13 @@ impl ClientConnection {
                         Ok((opened, session)) => {
                             connection.opened(opened, session, admission, info, ctx);
                         }
-                        Err(refusal) => connection.refuse(refusal, Some(admission.version)),
+                        Err(refusal) => {
+                            connection.refuse(
+                                refusal,
+                                admission.version,
+                                admission.max_packet_size,
+                            );
+                        }
                     }
                     connection.wake();
                 });

@@ -309,3 +309,26 @@ fn a_client_is_watched_for_its_keep_alive_times_the_multiplier() {
     broker.channel_mut().seen(now);
     assert_eq!(broker.channel().deadline(), after(120));
 }
+
+#[test]
+fn a_client_that_cannot_take_its_connack_is_refused() {
+    let limits = Mqtt::default();
+    let ask = |most: u32, id: &'static str| {
+        admitted(
+            &Connect {
+                client_id: id,
+                properties: properties(&[Property::MaximumPacketSize(most)]),
+                ..connect(V5)
+            },
+            &limits,
+        )
+    };
+    for id in ["mine", ""] {
+        let mut wire = bytes::BytesMut::new();
+        ask(1000, id).unwrap().accept(false, &limits, &mut wire);
+        let needed = wire.len() as u32;
+        assert!(ask(needed, id).is_ok(), "{id:?} {needed}");
+        let refusal = ask(needed - 1, id).unwrap_err();
+        assert_eq!(refusal.reason, ReasonCode::PacketTooLarge, "{id:?}");
+    }
+}

@@ -127,18 +127,26 @@ fn a_refusal_is_written_for_the_version_that_asked() {
     ];
     for (version, reason, expected) in cases {
         let mut wire = BytesMut::new();
-        refuse(&Refusal::new(reason, "no"), version, &mut wire);
+        refuse(&Refusal::new(reason, "no"), version, u32::MAX, &mut wire);
         assert_eq!(&wire[..], expected, "{version:?} {reason:?}");
     }
 }
 
 #[test]
-fn a_long_reason_is_left_out() {
-    let mut wire = BytesMut::new();
-    refuse(
-        &Refusal::new(ReasonCode::Banned, "x".repeat(70_000)),
-        Some(V5),
-        &mut wire,
-    );
-    assert_eq!(&wire[..], [0x20, 3, 0, 0x8A, 0]);
+fn a_reason_that_does_not_fit_is_left_out() {
+    let bare: &[u8] = &[0x20, 3, 0, 0x8A, 0];
+    let whole: &[u8] = &[0x20, 8, 0, 0x8A, 5, 0x1F, 0, 2, b'n', b'o'];
+    let long = "x".repeat(70_000);
+    for (why, max_packet_size, expected) in [
+        (&*long, u32::MAX, bare),
+        ("no", 10, whole),
+        ("no", 9, bare),
+        ("no", 5, bare),
+        ("no", 4, &[]),
+    ] {
+        let mut wire = BytesMut::new();
+        let refusal = Refusal::new(ReasonCode::Banned, why);
+        refuse(&refusal, Some(V5), max_packet_size, &mut wire);
+        assert_eq!(&wire[..], expected, "{} {max_packet_size}", why.len());
+    }
 }

@@ -4,8 +4,9 @@ use super::kit::*;
 use crate::{
     config::Mqtt,
     mqtt::{
-        Packet, PacketType, Property, ProtocolVersion, QoS, ReasonCode, RetainHandling, Subscribe,
-        SubscribeFiltersBuf, SubscribeOptions, Unsubscribe, UnsubscribeFiltersBuf,
+        Ack, Connect, Disconnect, Packet, PacketType, Properties, Property, ProtocolVersion, QoS,
+        ReasonCode, RetainHandling, Subscribe, SubscribeFiltersBuf, SubscribeOptions, Unsubscribe,
+        UnsubscribeFiltersBuf,
     },
     session::{Granted, Step, SubscribeJob, Violation},
 };
@@ -194,8 +195,74 @@ fn unsuback_tells_what_existed() {
     }
 }
 
+/// A connected v5 client with a maximum packet size of `most` bytes, less than what its requests may be answered with.
+fn taking(most: u32, limits: Mqtt) -> Broker {
+    let mut broker = Broker::new(limits);
+    broker.connect(&Connect {
+        properties: properties(&[Property::MaximumPacketSize(most)]),
+        ..connect(V5)
+    });
+    broker
+}
+
 #[test]
-fn properties_are_counted() {
+fn a_request_whose_answer_the_client_cannot_take_is_refused() {
+    let most = 100;
+    // Two bytes of fixed header, two of identifier, one of property length.
+    let fits = most as usize - 5;
+    for (filters, expected) in [(fits, None), (fits + 1, Some(Violation::AnswerTooLarge))] {
+        let options = SubscribeOptions::with_qos(Q0);
+        let asked = vec![("a", options); filters];
+        let mut broker = taking(most, Mqtt::default());
+        let subscribed = subscribe(&mut broker, &[], &asked);
+        assert_eq!(subscribed.err(), expected, "SUBSCRIBE with {filters}");
+        let mut buffer = UnsubscribeFiltersBuf::default();
+        for _ in 0..filters {
+            buffer.push("a").unwrap();
+        }
+        let unsubscribe = Packet::Unsubscribe(Unsubscribe {
+            packet_id: id(9),
+            properties: properties(&[]),
+            filters: buffer.as_filters(),
+        });
+        let unsubscribed = taking(most, Mqtt::default()).handle(&unsubscribe);
+        assert_eq!(unsubscribed.err(), expected, "UNSUBSCRIBE with {filters}");
+    }
+}
+
+#[test]
+fn properties_of_every_packet_are_counted() {
+    fn ack(properties: Properties<'static>) -> Ack<'static> {
+        Ack {
+            packet_id: id(1),
+            reason: ReasonCode::Success,
+            properties,
+        }
+    }
+    let user = [Property::UserProperty("a", "b"); 2];
+    let packets: &[fn(Properties<'static>) -> Packet<'static>] = &[
+        |properties| Packet::PubAck(ack(properties)),
+        |properties| Packet::PubRec(ack(properties)),
+        |properties| Packet::PubRel(ack(properties)),
+        |properties| Packet::PubComp(ack(properties)),
+        |properties| {
+            Packet::Disconnect(Disconnect {
+                reason: ReasonCode::Success,
+                properties,
+            })
+        },
+    ];
+    for packet in packets {
+        for (count, expected) in [(1, None), (2, Some(Violation::TooManyProperties))] {
+            let limits = Mqtt {
+                max_properties: 1,
+                ..Mqtt::default()
+            };
+            let mut broker = Broker::connected(V5, limits);
+            let packet = packet(properties(&user[..count]));
+            assert_eq!(broker.handle(&packet).err(), expected, "{packet:?}");
+        }
+    }
     let mut broker = Broker::connected(
         V5,
         Mqtt {
@@ -204,7 +271,6 @@ fn properties_are_counted() {
         },
     );
     let options = SubscribeOptions::with_qos(Q0);
-    let user = [Property::UserProperty("a", "b"); 2];
     assert!(subscribe(&mut broker, &user[..1], &[("a", options)]).is_ok());
     let refused = subscribe(&mut broker, &user, &[("a", options)]);
     assert_eq!(refused.unwrap_err(), Violation::TooManyProperties);

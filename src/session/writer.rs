@@ -1,0 +1,99 @@
+//! How PUBLISH packets are written to a client: in its version, within its limits, with its topic aliases.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::alias::{OutgoingAliases, TopicAs};
+use crate::{
+    mqtt::{
+        Ack, MessageRef, Packet, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion,
+        Publish, QoS, ReasonCode, encode, encode_publish, publish_len,
+    },
+    stats::DropReason,
+};
+
+/// Where and how PUBLISH packets are written while a client is connected.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    /// The connection's output.
+    pub wire: &'a mut BytesMut,
+    /// The client's.
+    pub version: ProtocolVersion,
+    /// Largest packet that the client takes, in bytes `[MQTT-3.1.2-24]`.
+    pub max_packet_size: u32,
+    /// Most unacknowledged QoS 1 and 2 messages `[MQTT-3.3.4-9]`.
+    pub window: u16,
+    /// Aliases that the client allows, if any.
+    pub aliases: Option<&'a mut OutgoingAliases>,
+}
+
+/// What a PUBLISH to a client has beside the message.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) dup: bool,
+    pub(super) packet_id: Option<PacketId>,
+}
+
+impl Writer<'_> {
+    /// Writes one PUBLISH.
+    ///
+    /// # Errors
+    /// With the reason why the client does not get it; nothing is written then.
+    pub(super) fn write(
+        &mut self,
+        message: &MessageRef<'_>,
+        head: Head,
+        subscription_ids: &[u32],
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let mut buffer = PropertiesBuf::default();
+        let properties = match self.version.is_v5() {
+            true => message.forwarded_properties(subscription_ids, now, &mut buffer),
+            false => Properties::EMPTY,
+        };
+        let mut publish = Publish {
+            dup: head.dup,
+            qos: head.qos,
+            retain: head.retain,
+            topic: message.topic,
+            packet_id: head.packet_id,
+            properties,
+            payload: message.payload,
+        };
+        // A topic alias adds three bytes where it is set, and perhaps one to each of the two lengths in front of it.
+        let room = self.max_packet_size.saturating_sub(5) as usize;
+        let length = publish_len(&publish, self.version);
+        if length > self.max_packet_size as usize {
+            return Err(DropReason::TooLarge);
+        }
+        let mut aliased = PropertiesBuf::default();
+        if let Some(aliases) = self.aliases.as_deref_mut()
+            && length <= room
+        {
+            let named = aliases.name(message.topic);
+            if let TopicAs::NameAndAlias(alias) | TopicAs::Alias(alias) = named {
+                aliased.extend(publish.properties);
+                aliased.push(Property::TopicAlias(alias));
+                publish.properties = aliased.as_properties();
+            }
+            if let TopicAs::Alias(_) = named {
+                publish.topic = "";
+            }
+        }
+        encode_publish(&publish, self.version, self.wire).map_err(|_| DropReason::TooLarge)
+    }
+}
+
+/// Writes an acknowledgement; nothing about it can be too large.
+pub(super) fn write_ack(
+    kind: fn(Ack<'static>) -> Packet<'static>,
+    id: PacketId,
+    reason: ReasonCode,
+    writer: &mut Writer<'_>,
+) {
+    // An acknowledgement without properties always fits.
+    let _ = encode(&kind(Ack::new(id, reason)), writer.version, writer.wire);
+}
