@@ -55,7 +55,7 @@ proptest! {
         granted in prop::sample::select(EVERY_QOS.to_vec()),
         retain_as_published in any::<bool>(),
         with_ids in prop::bool::weighted(0.2),
-        max_packet_size in prop_oneof![3 => Just(u32::MAX), 1 => 20..250_u32],
+        max_packet_size in prop_oneof![3 => Just(u32::MAX), 1 => 50..250_u32],
         start in 0..3_usize,
     ) {
         let packets: Vec<Publish<'_>> = messages
