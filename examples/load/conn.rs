@@ -8,9 +8,11 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::wire::{self, DISCONNECT, Frame};
+use crate::wire::{self, DISCONNECT, DISCONNECT_PACKET, Frame, Session};
 use crate::{Failure, Result, Target};
 
+/// Keep alive of clients that are not idle, in seconds: longer than any run, since some brokers refuse 0.
+pub const KEEP_ALIVE: u16 = 3600;
 /// How long a broker may take to answer CONNECT or SUBSCRIBE.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
@@ -30,7 +32,12 @@ pub struct Conn {
 
 impl Conn {
     /// Connects and waits for CONNACK; also returns the broker's receive maximum.
-    pub async fn open(target: &Target, client_id: &str, keepalive: u16) -> Result<(Self, u16)> {
+    pub async fn open(
+        target: &Target,
+        client_id: &str,
+        session: Session,
+        keepalive: u16,
+    ) -> Result<(Self, u16)> {
         let stream = timeout(ANSWER_LIMIT, TcpStream::connect(target.addr))
             .await
             .map_err(|_| {
@@ -50,7 +57,7 @@ impl Conn {
             out: Vec::new(),
             written: 0,
         };
-        conn.out = wire::connect(target.version, client_id, keepalive);
+        conn.out = wire::connect(target.version, client_id, session, keepalive);
         let receive_maximum = conn
             .answer(|frame| wire::parse_connack(frame, target.version))
             .await?;
@@ -95,34 +102,58 @@ impl Conn {
         &mut self,
         mut handle: impl FnMut(&Frame<'_>, &mut Vec<u8>) -> Result<()>,
     ) -> Result<()> {
+        self.fill()?;
+        let mut at = 0;
+        while let Some(len) = self.handle_frame(at, &mut handle)? {
+            at += len;
+        }
+        self.consume(at);
+        Ok(())
+    }
+
+    /// Reads what is there into the receive buffer.
+    fn fill(&mut self) -> Result<()> {
         let Some(space) = self.inbox.get_mut(self.filled..) else {
             return Ok(());
         };
         match self.stream.try_read(space) {
-            Ok(0) => return Err(Failure::protocol("the broker closed a connection")),
-            Ok(count) => self.filled += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-        let mut at = 0;
-        while let Some(frame) =
-            wire::next_frame(self.inbox.get(at..self.filled).unwrap_or_default())?
-        {
-            if frame.kind() == DISCONNECT {
-                let reason = frame.body.first().copied().unwrap_or(0);
-                return Err(Failure::protocol(format!(
-                    "the broker disconnected with reason 0x{reason:02X}"
-                )));
+            Ok(0) => Err(Failure::protocol("the broker closed a connection")),
+            Ok(count) => {
+                self.filled += count;
+                Ok(())
             }
-            handle(&frame, &mut self.out)?;
-            at += frame.len;
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        self.inbox.copy_within(at..self.filled, 0);
-        self.filled -= at;
+    }
+
+    /// Hands the packet that begins at `at` to `handle`, if it is complete; returns its length.
+    fn handle_frame(
+        &mut self,
+        at: usize,
+        handle: &mut impl FnMut(&Frame<'_>, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<Option<usize>> {
+        let unread = self.inbox.get(at..self.filled).unwrap_or_default();
+        let Some(frame) = wire::next_frame(unread)? else {
+            return Ok(None);
+        };
+        if frame.kind() == DISCONNECT {
+            let reason = frame.body.first().copied().unwrap_or(0);
+            return Err(Failure::protocol(format!(
+                "the broker disconnected with reason 0x{reason:02X}"
+            )));
+        }
+        handle(&frame, &mut self.out)?;
+        Ok(Some(frame.len))
+    }
+
+    /// Forgets the first `len` bytes of the receive buffer, and makes it larger when it is full.
+    fn consume(&mut self, len: usize) {
+        self.inbox.copy_within(len..self.filled, 0);
+        self.filled -= len;
         if self.filled == self.inbox.len() {
             self.inbox.resize(self.filled * 2, 0);
         }
-        Ok(())
     }
 
     /// Writes until everything is out or the socket is full.
@@ -139,17 +170,54 @@ impl Conn {
         Ok(())
     }
 
-    /// Sends what waits and lets `parse` judge the next packet.
+    /// Writes all that waits; a broker that does not read for long is an error.
+    pub async fn flush_all(&mut self) -> Result<()> {
+        self.flush()?;
+        while self.has_output() {
+            timeout(ANSWER_LIMIT, self.stream.writable())
+                .await
+                .map_err(|_| Failure::protocol("the broker does not read"))??;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what waits, waits until something can be read, and hands what came to `handle`.
+    pub async fn exchange(
+        &mut self,
+        handle: impl FnMut(&Frame<'_>, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        self.flush()?;
+        // What came behind an answer is there already.
+        let unread = self.inbox.get(..self.filled).unwrap_or_default();
+        if wire::next_frame(unread)?.is_none() {
+            timeout(ANSWER_LIMIT, self.stream.ready(self.interest()))
+                .await
+                .map_err(|_| Failure::protocol("the broker says nothing"))??;
+        }
+        self.read_frames(handle)?;
+        self.flush()
+    }
+
+    /// Says goodbye.
+    pub async fn close(mut self) -> Result<()> {
+        self.out.extend_from_slice(&DISCONNECT_PACKET);
+        self.flush_all().await
+    }
+
+    /// Sends what waits and lets `parse` judge the next packet; those behind it stay in the buffer.
     async fn answer<T>(&mut self, parse: impl Fn(&Frame<'_>) -> Result<T>) -> Result<T> {
         let exchange = async {
             let mut answer = None;
             loop {
                 self.flush()?;
                 self.stream.ready(self.interest()).await?;
-                self.read_frames(|frame, _| {
+                self.fill()?;
+                let taken = self.handle_frame(0, &mut |frame, _| {
                     answer = Some(parse(frame)?);
                     Ok(())
                 })?;
+                self.consume(taken.unwrap_or(0));
                 if let Some(answer) = answer.take() {
                     return Ok(answer);
                 }

@@ -43,6 +43,9 @@ pub struct Options {
     /// Subscribers.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub subs: u32,
+    /// Further subscribers of the first topic that never read.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    pub slow: u32,
     /// Who publishes where.
     #[arg(long, value_enum, default_value = "pairs")]
     pub topics: Topics,
@@ -168,7 +171,8 @@ pub fn run(options: Options) -> Result<()> {
         Ok(_) => {}
         Err(_) => return Err(Failure::protocol("the subscribers were not ready in time")),
     }
-    let cpu_before = process_cpu_us();
+    let broker = shared.options.target.broker();
+    let (cpu_before, broker_before) = (process_cpu_us(), broker.cpu_us());
     let (stop_publishers, stop) = oneshot::channel();
     let publishers = spawn(&shared, &events, move |shared, events| {
         let sent = event_loop()?.block_on(senders::publish_all(shared, stop))?;
@@ -178,6 +182,7 @@ pub fn run(options: Options) -> Result<()> {
 
     let outcome = watch(&shared, &inbox, deadline);
     let cpu_us = process_cpu_us().saturating_sub(cpu_before);
+    let broker_cpu_us = broker.cpu_us().saturating_sub(broker_before);
     let _ = stop_publishers.send(());
     let _ = stop_subscribers.send(());
     let sent = outcome?;
@@ -187,7 +192,7 @@ pub fn run(options: Options) -> Result<()> {
         .ok()
         .flatten()
         .ok_or_else(|| Failure::protocol("the subscribers ended early"))?;
-    report(&shared, &sent, &tally, cpu_us)
+    report(&shared, &sent, &tally, cpu_us, broker_cpu_us)
 }
 
 /// Starts a thread of the run; an error in it becomes an event.

@@ -1,19 +1,23 @@
 //! `idle`: many clients that do nothing.
 
 use std::io::{Read, Write, stdin, stdout};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use serde_json::json;
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval_at, sleep};
 
-use crate::conn::Conn;
-use crate::wire::{DISCONNECT_PACKET, PINGREQ_PACKET, PINGRESP};
+use crate::conn::{Conn, KEEP_ALIVE};
+use crate::cost::per;
+use crate::wire::{DISCONNECT_PACKET, PINGREQ_PACKET, PINGRESP, Session};
 use crate::{Failure, Result, Target, event_loop};
 
 /// Connections that wait for CONNACK at the same time.
 const CONNECTING: usize = 64;
+/// What the broker gets to finish its work before its memory is read.
+const SETTLE: Duration = Duration::from_secs(1);
 
 #[derive(Args)]
 pub struct Options {
@@ -22,49 +26,102 @@ pub struct Options {
     /// How many clients.
     #[arg(long, default_value_t = 10_000)]
     clients: u32,
-    /// Keep the connections until standard input ends; otherwise close them at once.
+    /// Keep the connections until standard input ends instead of measuring.
     #[arg(long)]
     hold_until_stdin_closes: bool,
+    /// How long they do nothing while the broker is measured, in seconds.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// How often all leave and come again before memory is measured once more.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    churn: u32,
     /// Let each client subscribe to a topic of its own.
     #[arg(long)]
     subscribe: bool,
-    /// Keep alive in seconds; 0 for none, otherwise each client pings at three quarters of it.
-    #[arg(long, default_value_t = 0)]
+    /// Keep alive in seconds; each client pings at three quarters of it while it is held.
+    #[arg(long, default_value_t = KEEP_ALIVE)]
     keepalive: u16,
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    event_loop()?.block_on(async {
-        let mut clients: Vec<Conn> = stream::iter(0..options.clients)
-            .map(|i| connect(options, i))
-            .buffer_unordered(CONNECTING)
-            .try_collect()
-            .await?;
-        println!("connected {}", clients.len());
-        stdout().flush()?;
-        if options.hold_until_stdin_closes {
-            hold(&mut clients, options.keepalive).await?;
+    event_loop()?.block_on(play(options))
+}
+
+async fn play(options: &Options) -> Result<()> {
+    let broker = options.target.broker();
+    let (rss, cpu, started) = (broker.rss_kb(), broker.cpu_us(), Instant::now());
+    let count = f64::from(options.clients);
+    let kb_each = || {
+        let grown = broker.rss_kb().saturating_sub(rss);
+        per(grown as f64, count)
+    };
+    let mut clients = connect_all(options).await?;
+    let (cpu, seconds) = (broker.cpu_us() - cpu, started.elapsed().as_secs_f64());
+    println!("connected {}", clients.len());
+    stdout().flush()?;
+    if options.hold_until_stdin_closes {
+        hold(&mut clients, options.keepalive).await?;
+        return leave_all(&mut clients);
+    }
+    sleep(SETTLE).await;
+    let (idle_cpu, kb) = (broker.cpu_us(), kb_each());
+    sleep(Duration::from_secs(options.seconds)).await;
+    let idle_cpu = broker.cpu_us() - idle_cpu;
+    for _ in 0..options.churn {
+        leave_all(&mut clients)?;
+        drop(clients);
+        sleep(SETTLE).await;
+        clients = connect_all(options).await?;
+    }
+    sleep(SETTLE).await;
+    let kb_after_churn = kb_each();
+    leave_all(&mut clients)?;
+    drop(clients);
+    sleep(SETTLE).await;
+    println!(
+        "{}",
+        json!({
+            "clients": options.clients,
+            "connects_per_sec": per(count, seconds),
+            "broker_cpu_us_per_connect": per(cpu as f64, count),
+            "broker_rss_kb_before": rss,
+            "broker_kb_per_client": kb,
+            "broker_idle_cpu_ms_per_s": per(idle_cpu as f64 / 1000.0, options.seconds as f64),
+            "broker_kb_per_client_after_churn": kb_after_churn,
+            "broker_rss_kb_after": broker.rss_kb(),
+        })
+    );
+    Ok(())
+}
+
+async fn connect_all(options: &Options) -> Result<Vec<Conn>> {
+    stream::iter(0..options.clients)
+        .map(|i| connect(options, i))
+        .buffer_unordered(CONNECTING)
+        .try_collect()
+        .await
+}
+
+/// Says goodbye for all. Nobody may have read for a long time, so clients that the broker dropped are noticed here.
+fn leave_all(clients: &mut [Conn]) -> Result<()> {
+    let mut dropped = 0;
+    for client in &mut *clients {
+        if read_pings(client).is_err() {
+            dropped += 1;
+            continue;
         }
-        // Nobody may have read for a long time, so a client that the broker dropped is noticed here.
-        let mut dropped = 0;
-        for client in &mut clients {
-            if read_pings(client).is_err() {
-                dropped += 1;
-                continue;
-            }
-            client.out.extend_from_slice(&DISCONNECT_PACKET);
-            if client.flush().is_err() {
-                dropped += 1;
-            }
+        client.out.extend_from_slice(&DISCONNECT_PACKET);
+        if client.flush().is_err() {
+            dropped += 1;
         }
-        if dropped > 0 {
-            return Err(Failure::protocol(format!(
-                "the broker closed {dropped} of {} connections",
-                clients.len()
-            )));
-        }
-        Ok(())
-    })
+    }
+    match dropped {
+        0 => Ok(()),
+        _ => Err(Failure::protocol(format!(
+            "the broker closed {dropped} of {} connections",
+            clients.len()
+        ))),
+    }
 }
 
 async fn connect(options: &Options, index: u32) -> Result<Conn> {
@@ -72,6 +129,7 @@ async fn connect(options: &Options, index: u32) -> Result<Conn> {
     let (mut conn, _) = Conn::open(
         &options.target,
         &format!("idle{process:x}i{index}"),
+        Session::Clean,
         options.keepalive,
     )
     .await?;
@@ -100,7 +158,8 @@ async fn hold(clients: &mut [Conn], keepalive: u16) -> Result<()> {
         let _ = end.await;
         return Ok(());
     }
-    let mut ticks = interval(Duration::from_secs(u64::from(keepalive)) * 3 / 4);
+    let period = Duration::from_secs(u64::from(keepalive)) * 3 / 4;
+    let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let tick = std::pin::pin!(ticks.tick());

@@ -1,11 +1,14 @@
-//! A small MQTT load generator: `idle` connections, a `flood` of messages, and `pingpong` latency.
+//! An MQTT load generator that checks what it measures, for any broker.
 //!
-//! `cargo run --release --example load -- --help`. `scripts/measure` runs it against brokers side by side.
+//! `cargo run --release --example load -- --help`. `scripts/bench` runs it against brokers side by side.
 //! Every run is bounded in time; a protocol error ends it with exit code 1.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod backlog;
+mod churn;
 mod conn;
+mod cost;
 mod flood;
 mod idle;
 mod pingpong;
@@ -13,6 +16,7 @@ mod publisher;
 mod receivers;
 mod report;
 mod senders;
+mod subscriptions;
 mod tally;
 mod wire;
 
@@ -20,9 +24,12 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use tokio::time::timeout;
 
 use crate::wire::Version;
 
@@ -41,6 +48,12 @@ enum Command {
     Flood(flood::Options),
     /// Sends one message after another and prints how long each takes.
     Pingpong(pingpong::Options),
+    /// Opens and closes many sessions.
+    Churn(churn::Options),
+    /// Enters many subscriptions and publishes among them.
+    Subscriptions(subscriptions::Options),
+    /// Leaves messages with the broker, retained or queued, and takes them back.
+    Backlog(backlog::Options),
 }
 
 /// What every sub-command needs to reach a broker.
@@ -52,6 +65,15 @@ struct Target {
     /// MQTT version: 4 (3.1.1) or 5.
     #[arg(long, default_value = "4", value_parser = parse_version)]
     version: Version,
+    /// The broker's process: what it uses is measured and reported as `broker_...`.
+    #[arg(long)]
+    pid: Option<u32>,
+}
+
+impl Target {
+    fn broker(&self) -> cost::Broker {
+        cost::Broker(self.pid)
+    }
 }
 
 /// Why a run failed.
@@ -102,6 +124,9 @@ fn main() -> ExitCode {
         Command::Idle(options) => idle::run(&options),
         Command::Flood(options) => flood::run(options),
         Command::Pingpong(options) => pingpong::run(&options),
+        Command::Churn(options) => churn::run(&options),
+        Command::Subscriptions(options) => subscriptions::run(&options),
+        Command::Backlog(options) => backlog::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -127,6 +152,15 @@ fn event_loop() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
+}
+
+/// Runs `work`, which has to end within so many seconds.
+fn bounded(seconds: u64, work: impl Future<Output = Result<()>>) -> Result<()> {
+    event_loop()?.block_on(async {
+        timeout(Duration::from_secs(seconds), work)
+            .await
+            .map_err(|_| Failure::protocol(format!("not finished after {seconds} s")))?
+    })
 }
 
 fn parse_version(text: &str) -> std::result::Result<Version, String> {

@@ -7,12 +7,14 @@ use futures::future::try_join;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::conn::Conn;
+use crate::conn::{Conn, KEEP_ALIVE};
+use crate::cost::per;
 use crate::tally::Histogram;
 use crate::wire::{
-    self, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, PublishTemplate, STAMP_LEN, Stamp, Version,
+    self, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, PublishTemplate, STAMP_LEN, Session, Stamp,
+    Version,
 };
-use crate::{Failure, Result, Target, event_loop};
+use crate::{Failure, Result, Target, bounded};
 
 /// How long one message may take.
 const ROUND_LIMIT: Duration = Duration::from_secs(5);
@@ -33,23 +35,31 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let whole = Duration::from_secs(options.timeout);
-    event_loop()?.block_on(async {
-        timeout(whole, play(options))
-            .await
-            .map_err(|_| Failure::protocol(format!("not finished after {} s", options.timeout)))?
-    })
+    bounded(options.timeout, play(options))
 }
 
 async fn play(options: &Options) -> Result<()> {
     let (target, process) = (&options.target, std::process::id());
     let topic = format!("load/{process:x}/pingpong");
-    let (mut subscriber, _) = Conn::open(target, &format!("pp{process:x}s"), 0).await?;
+    let (mut subscriber, _) = Conn::open(
+        target,
+        &format!("pp{process:x}s"),
+        Session::Clean,
+        KEEP_ALIVE,
+    )
+    .await?;
     subscriber.subscribe(target, &topic, options.qos).await?;
-    let (mut publisher, _) = Conn::open(target, &format!("pp{process:x}p"), 0).await?;
+    let (mut publisher, _) = Conn::open(
+        target,
+        &format!("pp{process:x}p"),
+        Session::Clean,
+        KEEP_ALIVE,
+    )
+    .await?;
     let template = PublishTemplate::new(target.version, &topic, options.qos, STAMP_LEN);
 
     let mut latency = Histogram::default();
+    let before = target.broker().cpu_us();
     for seq in 0..options.rounds {
         let started = Instant::now();
         template.push(
@@ -77,9 +87,17 @@ async fn play(options: &Options) -> Result<()> {
         })??;
     }
     let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| latency.quantile(share));
+    let cpu = (target.broker().cpu_us() - before) as f64;
     println!(
         "{}",
-        json!({"rounds": options.rounds, "qos": options.qos, "p50_us": p50, "p99_us": p99, "p99.9_us": p999})
+        json!({
+            "rounds": options.rounds,
+            "qos": options.qos,
+            "p50_us": p50,
+            "p99_us": p99,
+            "p99.9_us": p999,
+            "broker_cpu_us": per(cpu, f64::from(options.rounds)),
+        })
     );
     Ok(())
 }

@@ -8,10 +8,10 @@ use futures::future::{Either, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::oneshot;
 
-use crate::conn::Conn;
+use crate::conn::{Conn, KEEP_ALIVE};
 use crate::flood::{Event, Shared};
 use crate::tally::{Arrivals, Tally};
-use crate::wire::{self, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Stamp};
+use crate::wire::{self, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Session, Stamp};
 use crate::{Failure, Result};
 
 /// Receive buffers of all subscribers together.
@@ -29,8 +29,13 @@ pub async fn receive_all(
         .max(2 * options.size);
     let mut conns = Vec::new();
     for index in 0..options.subs {
-        let (mut conn, _) =
-            Conn::open(&options.target, &format!("load{:x}s{index}", shared.run), 0).await?;
+        let (mut conn, _) = Conn::open(
+            &options.target,
+            &format!("load{:x}s{index}", shared.run),
+            Session::Clean,
+            KEEP_ALIVE,
+        )
+        .await?;
         let (first, _) = options.sources(index);
         conn.subscribe(
             &options.target,
@@ -40,6 +45,14 @@ pub async fn receive_all(
         .await?;
         conn.reserve_inbox(inbox);
         conns.push(conn);
+    }
+    let mut slow = Vec::new();
+    for index in 0..options.slow {
+        let name = format!("load{:x}slow{index}", shared.run);
+        let (mut conn, _) = Conn::open(&options.target, &name, Session::Clean, KEEP_ALIVE).await?;
+        conn.subscribe(&options.target, &options.topic(shared.run, 0), options.qos)
+            .await?;
+        slow.push(conn);
     }
     let _ = events.send(Event::SubscribersReady);
 

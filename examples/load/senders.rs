@@ -10,10 +10,10 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::oneshot;
 
 use crate::Result;
-use crate::conn::Conn;
+use crate::conn::{Conn, KEEP_ALIVE};
 use crate::flood::Shared;
 use crate::publisher::{Plan, Publisher};
-use crate::wire::PublishTemplate;
+use crate::wire::{PublishTemplate, Session};
 
 /// The longest sleep of the pacer, which keeps acknowledgements moving between messages.
 const PACER_NAP: Duration = Duration::from_micros(500);
@@ -24,8 +24,13 @@ pub async fn publish_all(shared: &Shared, stop: oneshot::Receiver<()>) -> Result
     let plan = options.plan();
     let mut publishers = Vec::new();
     for index in 0..options.pubs {
-        let (conn, limit) =
-            Conn::open(&options.target, &format!("load{:x}p{index}", shared.run), 0).await?;
+        let (conn, limit) = Conn::open(
+            &options.target,
+            &format!("load{:x}p{index}", shared.run),
+            Session::Clean,
+            KEEP_ALIVE,
+        )
+        .await?;
         let topic = options.topic(shared.run, index);
         let template =
             PublishTemplate::new(options.target.version, &topic, options.qos, options.size);

@@ -109,6 +109,13 @@ impl Stamp {
             _ => None,
         }
     }
+
+    /// Writes itself to the front of a payload.
+    pub fn write(self, payload: &mut [u8]) {
+        put(payload, 0, self.publisher.to_be_bytes());
+        put(payload, 4, self.seq.to_be_bytes());
+        put(payload, 8, self.due_us.to_be_bytes());
+    }
 }
 
 /// Returns the packet identifier that an acknowledgement carries; a v5 reason code of 0x80 or more is an error.
@@ -167,13 +174,24 @@ pub fn parse_suback(frame: &Frame<'_>, version: Version, qos: u8) -> Result<()> 
     }
 }
 
-/// CONNECT with a clean session; `keepalive` in seconds, 0 for none.
-pub fn connect(version: Version, client_id: &str, keepalive: u16) -> Vec<u8> {
+/// Whether a session begins anew and ends with its connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    Clean,
+    /// It goes on for ten minutes without a connection.
+    Kept,
+}
+
+/// CONNECT; `keepalive` in seconds, 0 for none.
+pub fn connect(version: Version, client_id: &str, session: Session, keepalive: u16) -> Vec<u8> {
     let mut body = vec![0, 4, b'M', b'Q', b'T', b'T'];
-    body.extend_from_slice(&[if version == Version::V4 { 4 } else { 5 }, 0x02]);
+    let flags = if session == Session::Clean { 0x02 } else { 0 };
+    body.extend_from_slice(&[if version == Version::V4 { 4 } else { 5 }, flags]);
     body.extend_from_slice(&keepalive.to_be_bytes());
-    if version == Version::V5 {
-        body.push(0);
+    match (version, session) {
+        (Version::V4, _) => {}
+        (Version::V5, Session::Clean) => body.push(0),
+        (Version::V5, Session::Kept) => body.extend_from_slice(&[5, 0x11, 0, 0, 2, 88]),
     }
     string(&mut body, client_id);
     packet(0x10, &body)
@@ -188,6 +206,38 @@ pub fn subscribe(version: Version, filter: &str, qos: u8) -> Vec<u8> {
     string(&mut body, filter);
     body.push(qos);
     packet(0x82, &body)
+}
+
+/// A PUBLISH; `id` counts only above QoS 0.
+pub fn publish(
+    version: Version,
+    topic: &str,
+    qos: u8,
+    retain: bool,
+    id: u16,
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut body = Vec::with_capacity(topic.len() + payload.len() + 5);
+    string(&mut body, topic);
+    if qos > 0 {
+        body.extend_from_slice(&id.to_be_bytes());
+    }
+    if version == Version::V5 {
+        body.push(0);
+    }
+    body.extend_from_slice(payload);
+    packet(0x30 | (qos << 1) | u8::from(retain), &body)
+}
+
+/// Checks that a packet is of a kind.
+pub fn expect(frame: &Frame<'_>, kind: u8) -> Result<()> {
+    match frame.kind() == kind {
+        true => Ok(()),
+        false => Err(Failure::protocol(format!(
+            "packet type {} where {kind} was due",
+            frame.kind()
+        ))),
+    }
 }
 
 /// Appends a packet that is nothing but an identifier: PUBACK, PUBREC, PUBREL or PUBCOMP.
@@ -241,9 +291,9 @@ impl PublishTemplate {
         if self.qos > 0 {
             put(packet, self.id_at, packet_id.to_be_bytes());
         }
-        put(packet, self.stamp_at, stamp.publisher.to_be_bytes());
-        put(packet, self.stamp_at + 4, stamp.seq.to_be_bytes());
-        put(packet, self.stamp_at + 8, stamp.due_us.to_be_bytes());
+        if let Some(payload) = packet.get_mut(self.stamp_at..) {
+            stamp.write(payload);
+        }
     }
 }
 

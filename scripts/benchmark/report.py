@@ -1,0 +1,94 @@
+"""The table: medians, ratios, and whether the targets are met."""
+
+import os
+import statistics
+from datetime import date
+from pathlib import Path
+
+from .scenarios import GROWTH
+
+
+def machine():
+    """What was measured on, and when."""
+    model = "an unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    return f"{os.cpu_count()} cores of {model}, Linux {os.uname().release}, {date.today()}"
+
+
+def median(results, scenario, kind, field):
+    values = [result[field] for result in results.get(scenario, {}).get(kind, []) if result.get(field) is not None]
+    return statistics.median(values) if values else None
+
+
+def show(chosen, kinds, results):
+    """Prints the table; returns the targets that nanomq misses."""
+    others = [kind for kind in kinds if kind != "nanomq"] if "nanomq" in kinds else []
+    rows = [["", "unit", *kinds, *(f"{kind}/nanomq" for kind in others), "target"]]
+    missed = []
+    for scenario in chosen:
+        if scenario.name not in results:
+            continue
+        rows.append([scenario.title + generator_share(results, scenario.name)])
+        for metric in scenario.metrics:
+            values = {kind: median(results, scenario.name, kind, metric.field) for kind in kinds}
+            ours = values.get("nanomq")
+            verdicts = [judge(ours, metric, kind, values.get(kind)) for kind in [None, *others]]
+            verdicts = [verdict for verdict in verdicts if verdict]
+            missed += [f"{scenario.title}: {metric.label} {text}" for text, met in verdicts if not met]
+            rows.append([
+                f"  {metric.label}", metric.unit, *(number(value) for value in values.values()),
+                *(ratio(values.get(kind), ours) for kind in others),
+                ", ".join(f"{text} {'met' if met else 'MISSED'}" for text, met in verdicts),
+            ])
+    for growth in GROWTH:
+        above, below = median(results, growth.above[0], "nanomq", growth.above[1]), median(results, growth.below[0], "nanomq", growth.below[1])
+        if above is None or not below:
+            continue
+        value = above / below
+        met = (growth.most is None or value <= growth.most) and (growth.least is None or value >= growth.least)
+        bound = f"<= {growth.most:g}" if growth.most is not None else f">= {growth.least:g}"
+        if not met:
+            missed.append(f"{growth.label} {bound}")
+        rows.append([growth.label, "", number(value), *[""] * (len(rows[0]) - 4), f"{bound} {'met' if met else 'MISSED'}"])
+    widths = [max(len(row[column]) for row in rows if len(row) > column and len(row) > 1) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [cell.ljust(width) if column in (0, 1, len(rows[0]) - 1) else cell.rjust(width)
+                 for column, (cell, width) in enumerate(zip(row, widths))]
+        print("  ".join(cells).rstrip() if len(row) > 1 else row[0])
+    return missed
+
+
+def generator_share(results, scenario):
+    """How much of the work of all was the generator's, while nanomq was measured."""
+    own, broker = (median(results, scenario, "nanomq", field) for field in ("generator_cpu_us", "broker_cpu_us"))
+    if own is None or not broker:
+        return ""
+    return f" (generator: {own:.2g} us per delivery, {own / (own + broker):.0%} of the CPU)"
+
+
+def judge(ours, metric, kind, theirs):
+    """A target as text and whether it is met; None where there is none or a value is missing."""
+    if ours is None:
+        return None
+    if kind is None:
+        return None if metric.most is None else (f"<= {metric.most:g}", ours <= metric.most)
+    share = metric.shares.get(kind)
+    if share is None or theirs is None:
+        return None
+    text = f"<= {kind}" if share == 1 else f"<= 1/{1 / share:g} {kind}"
+    return text, ours <= theirs * share
+
+
+def ratio(theirs, ours):
+    return "" if theirs is None or not ours else number(theirs / ours)
+
+
+def number(value):
+    if value is None:
+        return "-"
+    if value == 0 or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"

@@ -1,0 +1,224 @@
+"""What is measured, and the targets: every row of the table begins here."""
+
+import json
+import subprocess
+from dataclasses import dataclass, field
+
+from .brokers import KINDS, CannotMeasure
+
+LOAD_LIMIT_S = 250
+# Cost of a message at QoS 0, and at QoS 1 and 2, as a share of another broker's.
+QOS0 = {"mosquitto": 1 / 20, "rumqttd": 1 / 5}
+FAN = {"mosquitto": 1 / 20, "rumqttd": 1 / 2}
+ACKNOWLEDGED = {"mosquitto": 1 / 10, "rumqttd": 1 / 3}
+NOT_ABOVE_MOSQUITTO = {"mosquitto": 1.0}
+EIGHTH = {"mosquitto": 1 / 8}
+
+
+@dataclass
+class Metric:
+    """One row: a field of the generator's result."""
+
+    field: str
+    label: str
+    unit: str
+    # The largest share of another broker's value that is allowed, by broker.
+    shares: dict = field(default_factory=dict)
+    # The largest value that is allowed.
+    most: float | None = None
+
+
+def load_once(load, arguments):
+    """Runs the generator and returns the object it prints last."""
+    try:
+        done = subprocess.run(
+            [load, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOAD_LIMIT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotMeasure(f"{arguments[0]}: the generator did not end") from None
+    if done.returncode != 0:
+        raise CannotMeasure(f"{' '.join(arguments)}: {done.stderr.strip()}")
+    return json.loads(done.stdout.strip().rsplit("\n", 1)[-1])
+
+
+@dataclass
+class Scenario:
+    """One run of the generator against a fresh broker."""
+
+    name: str
+    title: str
+    arguments: list
+    metrics: list
+    quick: bool = False
+    # How often it runs at most, for one that takes long and hardly varies.
+    rounds: int = 99
+    brokers: tuple = KINDS
+    # Keys of nanomq's configuration.
+    keys: dict = field(default_factory=dict)
+
+    def run(self, start, load):
+        with start(**self.keys) as broker:
+            try:
+                command, *options = self.arguments
+                return load_once(load, [command, *broker.arguments(), *options])
+            except CannotMeasure as failure:
+                raise CannotMeasure(f"{broker.kind}: {failure}{broker.log_tail()}") from None
+
+
+class Crowd(Scenario):
+    """As [`Scenario`], while many other clients are connected and idle."""
+
+    IDLE = 16_000
+
+    def run(self, start, load):
+        with start(**self.keys) as broker:
+            idle = subprocess.Popen(
+                [load, "idle", *broker.arguments(), "--clients", str(self.IDLE), "--hold-until-stdin-closes"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            try:
+                # The generator bounds every answer itself.
+                if idle.stdout.readline().strip() != f"connected {self.IDLE}":
+                    raise CannotMeasure(f"{broker.kind}: {idle.stderr.read().strip() or 'the generator ended'}")
+                command, *options = self.arguments
+                result = load_once(load, [command, *broker.arguments(), *options])
+                idle.stdin.close()
+                if idle.wait(LOAD_LIMIT_S) != 0:
+                    raise CannotMeasure(f"{broker.kind}: {idle.stderr.read().strip()}")
+                return result
+            finally:
+                if idle.poll() is None:
+                    idle.kill()
+                idle.wait()
+
+
+def flood(name, title, *options, shares=None, extra=(), **keys):
+    metrics = [Metric("broker_cpu_us", "CPU per delivery", "us", shares or {}), Metric("msgs_per_sec", "rate", "msg/s")]
+    return Scenario(name, title, ["flood", *options], [*metrics, *extra, Metric("lost", "lost", "msg")], **keys)
+
+
+def pairs(number, *options):
+    return ["--pubs", str(number), "--subs", str(number), *options]
+
+
+LATENCY = [
+    Metric("p50_us", "p50", "us", NOT_ABOVE_MOSQUITTO),
+    Metric("p99_us", "p99", "us", NOT_ABOVE_MOSQUITTO),
+    Metric("p99.9_us", "p99.9", "us"),
+]
+
+
+def subscriptions(name, kind, count, **keys):
+    return Scenario(
+        f"subs_{kind}_{name}",
+        f"{count:,} subscriptions, {kind}",
+        ["subscriptions", "--kind", kind, "--count", str(count), "--clients", "10", "--messages", "50000"],
+        [
+            Metric("broker_cpu_us", "CPU per message", "us"),
+            Metric("broker_cpu_us_per_subscribe_first", "CPU per SUBSCRIBE, first tenth", "us"),
+            Metric("broker_cpu_us_per_subscribe_last", "CPU per SUBSCRIBE, last tenth", "us"),
+            # 20 bytes of topic and 200 beyond.
+            Metric("broker_bytes_per_subscription", "memory per subscription", "B", most=220 if count > 10_000 else None),
+        ],
+        **keys,
+    )
+
+
+def backlog(name, title, kind, *options, shares=None, **keys):
+    return Scenario(
+        name,
+        title,
+        ["backlog", "--kind", kind, *options],
+        [
+            Metric("broker_cpu_us", "CPU per message taken", "us", shares or {}),
+            Metric("broker_cpu_us_per_kept", "CPU per message kept", "us"),
+            Metric("broker_bytes_per_kept", "memory per message kept", "B"),
+        ],
+        **keys,
+    )
+
+
+def churn(name, title, *options):
+    metrics = [Metric("broker_cpu_us", "CPU per round", "us", NOT_ABOVE_MOSQUITTO), Metric("rounds_per_sec", "rate", "/s")]
+    return Scenario(name, title, ["churn", "--rounds", "5000", *options], metrics, quick=True)
+
+
+ALL = [
+    Scenario(
+        "idle", "10,000 idle clients", ["idle", "--clients", "10000", "--churn", "2"],
+        [
+            Metric("broker_rss_kb_before", "memory after start", "KB", most=12_288),
+            Metric("broker_kb_per_client", "memory per client", "KB", most=2.0),
+            Metric("broker_kb_per_client_after_churn", "memory per client, after all came anew twice", "KB"),
+            Metric("broker_rss_kb_after", "memory after all have left", "KB"),
+            Metric("broker_idle_cpu_ms_per_s", "CPU per second idle", "ms"),
+            Metric("broker_cpu_us_per_connect", "CPU per connect", "us"),
+            Metric("connects_per_sec", "connects", "/s"),
+        ],
+        quick=True,
+    ),
+    flood("pair", "1:1, QoS 0, 16 B", "--seconds", "3", shares=QOS0, quick=True),
+    flood("pairs", "20 pairs, QoS 0, 16 B", *pairs(20, "--seconds", "3"), shares=QOS0, quick=True),
+    flood("fanin", "fan-in 20:1, QoS 0, 16 B", "--pubs", "20", "--topics", "one", "--messages", "20000", shares=QOS0),
+    flood("fan50", "fan-out 1:50, QoS 0, 16 B", "--subs", "50", "--topics", "one", "--messages", "20000", shares=FAN, quick=True),
+    flood("fan1000", "fan-out 1:1,000, QoS 0, 16 B", "--subs", "1000", "--topics", "one", "--messages", "1000", shares=FAN),
+    flood("pairs_qos1", "20 pairs, QoS 1, window 20", *pairs(20, "--qos", "1", "--seconds", "3"), shares=ACKNOWLEDGED, quick=True),
+    flood("pairs_qos2", "20 pairs, QoS 2, window 20", *pairs(20, "--qos", "2", "--seconds", "3"), shares=ACKNOWLEDGED),
+    flood("pair_v5", "1:1, QoS 0, 16 B, MQTT 5", "--version", "5", "--seconds", "2", brokers=("nanomq", "mosquitto"), rounds=1),
+    flood("pair_256", "1:1, QoS 0, 256 B", "--size", "256", "--seconds", "2", rounds=1),
+    flood("pair_4k", "1:1, QoS 0, 4 KB", "--size", "4096", "--messages", "40000", rounds=1),
+    flood("pair_64k", "1:1, QoS 0, 64 KB", "--size", "65536", "--messages", "4000", rounds=1),
+    flood(
+        "paced", "20,000/s over 100 pairs, QoS 0", *pairs(100, "--rate", "20000", "--seconds", "4"),
+        shares=NOT_ABOVE_MOSQUITTO, extra=LATENCY, quick=True,
+    ),
+    Scenario(
+        "pingpong", "ping-pong, QoS 1, window 1", ["pingpong", "--rounds", "10000"],
+        [Metric("broker_cpu_us", "CPU per message", "us", NOT_ABOVE_MOSQUITTO), *LATENCY], quick=True,
+    ),
+    churn("connect", "connect, subscribe, disconnect"),
+    churn("session", "connect, subscribe, publish, disconnect", "--publish"),
+    backlog("retained", "20,000 retained to one new subscriber", "retained", shares=EIGHTH, quick=True),
+    backlog("queued", "20,000 queued at QoS 1 to a returning client", "queued", shares=EIGHTH, quick=True, brokers=("nanomq", "mosquitto")),
+    backlog("lookup_100k", "single look-ups in 100,000 retained", "lookup", "--count", "100000", rounds=1),
+    backlog("lookup_1m", "single look-ups in 1,000,000 retained", "lookup", "--count", "1000000", rounds=1,
+            keys={"mqtt.max_retained_messages": 2000000, "mqtt.max_retained_bytes": "2GB"}),
+    subscriptions("1k", "exact", 1_000),
+    subscriptions("10k", "exact", 10_000, rounds=1),
+    subscriptions("100k", "exact", 100_000, rounds=1),
+    subscriptions("1m", "exact", 1_000_000, rounds=1, brokers=("nanomq", "mosquitto")),
+    subscriptions("1k", "plus", 1_000),
+    subscriptions("1m", "plus", 1_000_000, rounds=1, brokers=("nanomq", "mosquitto")),
+    subscriptions("100k", "hash", 100_000, rounds=1, brokers=("nanomq", "mosquitto")),
+    subscriptions("100k", "shared", 100_000, rounds=1, brokers=("nanomq", "mosquitto")),
+    flood(
+        "slow", "fan-out 1:50, QoS 0, and a subscriber that never reads",
+        "--subs", "50", "--topics", "one", "--messages", "20000", "--slow", "1", brokers=("nanomq",),
+    ),
+    Crowd(
+        "crowd", "18,000 connections, 2,000 of them active at 20,000/s",
+        ["flood", *pairs(1000, "--rate", "20000", "--seconds", "4")],
+        [Metric("broker_cpu_us", "CPU per message", "us"), *LATENCY[:2], Metric("broker_rss_kb", "memory", "KB"), Metric("lost", "lost", "msg")],
+        rounds=1, brokers=("nanomq", "mosquitto"),
+    ),
+]
+
+
+@dataclass
+class Growth:
+    """Two values of nanomq whose ratio has bounds."""
+
+    label: str
+    above: tuple
+    below: tuple
+    most: float | None = None
+    least: float | None = None
+
+
+GROWTH = [
+    Growth("CPU per message, 1M exact subscriptions against 1k", ("subs_exact_1m", "broker_cpu_us"), ("subs_exact_1k", "broker_cpu_us"), most=1.5),
+    Growth("CPU per message, 1M subscriptions with + against 1k", ("subs_plus_1m", "broker_cpu_us"), ("subs_plus_1k", "broker_cpu_us"), most=1.5),
+    Growth("CPU per SUBSCRIBE, last tenth of 1M against the first", ("subs_exact_1m", "broker_cpu_us_per_subscribe_last"),
+           ("subs_exact_1m", "broker_cpu_us_per_subscribe_first"), most=1.5),
+    Growth("rate of 50 fast subscribers beside a slow one against without", ("slow", "msgs_per_sec"), ("fan50", "msgs_per_sec"), least=0.9),
+]
