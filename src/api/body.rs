@@ -162,7 +162,7 @@ impl Fields {
         let Some(value) = self.take(name) else {
             return Ok(None);
         };
-        match value.as_u64().filter(|number| range.contains(number)) {
+        match whole(&value).filter(|number| range.contains(number)) {
             Some(number) => Ok(Some(number)),
             None => {
                 let (from, to) = range.into_inner();
@@ -264,6 +264,17 @@ impl Fields {
     }
 }
 
+/// A whole number, which JSON may also write with a fraction of zero.
+fn whole(value: &Value) -> Option<u64> {
+    let of_float = || {
+        let number = value.as_f64()?;
+        // Up to here every whole number is exact.
+        let exact = number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
+        exact.then_some(number as u64)
+    };
+    value.as_u64().or_else(of_float)
+}
+
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -293,7 +304,7 @@ mod tests {
 
     #[test]
     fn members_are_taken_with_their_types() {
-        let body = json!({"t": "x", "n": 2, "f": true, "o": {"n": 70_000}, "null": null});
+        let body = json!({"t": "x", "n": 2.0, "f": true, "o": {"n": 70_000}, "null": null});
         let mut fields = Fields::new(body).unwrap();
         assert_eq!(fields.required_text("t").unwrap(), "x");
         assert_eq!(fields.number("n", 0..=2).unwrap(), Some(2));
@@ -306,7 +317,7 @@ mod tests {
         let mut inner = fields.object("o").unwrap().unwrap();
         let error = inner.number("n", 0..=65_535).unwrap_err();
         assert_eq!(error.to_string(), "o.n: expected a number from 0 to 65535");
-        for value in [json!(-1), json!(3), json!(1.0), json!("1"), json!([1])] {
+        for value in [json!(-1), json!(3), json!(1.5), json!("1"), json!([1])] {
             let mut fields = Fields::new(json!({ "n": value })).unwrap();
             assert!(fields.number("n", 0..=2).is_err(), "{value}");
         }

@@ -21,6 +21,7 @@ mod error;
 mod health;
 mod listeners;
 mod nodes;
+mod openapi;
 mod prometheus;
 mod publish;
 mod query;
@@ -268,6 +269,18 @@ const ENDPOINTS: &[Endpoint] = &[
         "change_password",
         "Change the password of a user of the API",
         || web::to(users::change_password),
+    ),
+    get(
+        "/openapi.json",
+        "get_openapi",
+        "This API, described for programs (OpenAPI)",
+        || web::to(openapi::show),
+    ),
+    get(
+        "/docs/",
+        "get_docs",
+        "This API, described on a page",
+        || web::to(openapi::show_page),
     ),
 ];
 

@@ -7,6 +7,7 @@ mod configuration;
 mod figures;
 mod kit;
 mod lists;
+mod openapi;
 mod prometheus;
 mod publish;
 mod publish_batch;

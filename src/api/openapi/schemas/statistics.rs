@@ -1,0 +1,92 @@
+//! Figures that the API answers.
+
+use serde_json::json;
+
+use super::{Named, amount, answer, any_text, count, described, nullable};
+
+/// Their schemas.
+pub(super) fn all() -> Named {
+    let by_qos = answer(&[
+        ("qos0", count()),
+        ("qos1", count()),
+        ("qos2", count()),
+        ("total", count()),
+    ]);
+    let directions = answer(&[("received", count()), ("sent", count())]);
+    let counts = json!({ "type": "object", "additionalProperties": count() });
+    vec![
+        (
+            "Metrics",
+            answer(&[
+                ("metrics", json!({ "type": "array", "maxItems": 0 })),
+                ("cpuinfo", any_text()),
+                ("memory", described(any_text(), "Bytes")),
+                ("connections", count()),
+                ("cpu_percent", amount()),
+                ("memory_bytes", count()),
+            ]),
+        ),
+        (
+            "Stats",
+            answer(&[
+                ("uptime_seconds", count()),
+                ("connections", count()),
+                ("sessions", count()),
+                ("subscriptions", count()),
+                ("topics", count()),
+                ("sockets", count()),
+                (
+                    "retained",
+                    answer(&[("count", count()), ("bytes", count())]),
+                ),
+                (
+                    "messages",
+                    answer(&[
+                        ("received", by_qos.clone()),
+                        ("sent", by_qos),
+                        ("dropped", count()),
+                        ("no_subscriber", count()),
+                    ]),
+                ),
+                ("bytes", directions),
+                ("packets_received", count()),
+                ("drops", described(counts.clone(), "Messages, by reason")),
+                (
+                    "protocol_errors",
+                    described(counts, "Connections closed, by kind"),
+                ),
+                (
+                    "queues",
+                    answer(&[
+                        ("sessions", count()),
+                        ("messages", count()),
+                        ("bytes", count()),
+                        ("inflight", count()),
+                    ]),
+                ),
+                (
+                    "rates",
+                    answer(&[
+                        ("interval_seconds", amount()),
+                        ("messages_received", amount()),
+                        ("messages_sent", amount()),
+                        ("bytes_received", amount()),
+                        ("bytes_sent", amount()),
+                    ]),
+                ),
+                (
+                    "process",
+                    answer(&[
+                        ("memory_bytes", count()),
+                        ("memory_bytes_max", count()),
+                        ("cpu_seconds", amount()),
+                        ("cpu_percent", amount()),
+                        ("cpu_percent_max", amount()),
+                        ("open_files", count()),
+                        ("open_files_limit", nullable(count())),
+                    ]),
+                ),
+            ]),
+        ),
+    ]
+}
