@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::Shared;
 use crate::{
     config::Config,
-    messages::{Inbox, InboxItem, Patience, StoreRetained, WorkerLoad},
+    messages::{Inbox, InboxItem, Patience, Pushed, StoreRetained, WorkerLoad},
     mqtt::{Batch, BatchBuilder, Message, MessageRef, ProtocolVersion, Publish},
     routing::{Group, Route, RouteTable, Routes, Snapshot},
     session::{Delivery, Publishing},
@@ -112,7 +112,8 @@ impl Router {
     /// True when somebody is subscribed to `topic`.
     pub fn has_subscribers(&mut self, topic: &str) -> bool {
         self.refresh();
-        !self.routes(topic).is_empty()
+        // Not remembered: such topics have the name of a client in them and hardly come twice.
+        !self.snapshot.tree.routes(topic).is_empty()
     }
 
     /// Gives a message of a shared subscription to another member than `leaving`; false when none is connected.
@@ -134,7 +135,11 @@ impl Router {
             .any(|member| member.target.is_online() && !Arc::ptr_eq(&member.target, leaving));
         if live {
             let patience = Patience::new(&self.config.load().mqtt, now);
-            for orphan in messages() {
+            let orphans = messages();
+            let number = orphans.len() as u64;
+            self.counters.add(Metric::MessagesHandedOver, number);
+            self.counters.add(Metric::MessagesDeliveries, number);
+            for orphan in orphans {
                 let batch = Arc::new(Batch::of_message(&orphan.message, now));
                 members.share_out(1, |member, range| {
                     let item = InboxItem {
@@ -142,7 +147,9 @@ impl Router {
                         range,
                         delivery: to_member(&members, member),
                     };
-                    member.target.push(item, patience);
+                    if let Pushed::Ended = member.target.push(item, patience) {
+                        self.counters.add(Metric::DroppedSessionEnded, 1);
+                    }
                 });
             }
         }
@@ -292,9 +299,14 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
     let all = 0..batch.len();
     let publisher = publisher.map(Arc::as_ptr);
     let (mut overloaded, mut congested) = (None, None);
+    let (mut deliveries, mut ended) = (0, 0);
     let mut push = |target: &Arc<Inbox>, item: InboxItem| {
-        if let Some(load) = target.push(item, patience) {
-            overloaded = Some(load);
+        let number = item.range.len() as u64;
+        deliveries += number;
+        match target.push(item, patience) {
+            Pushed::Taken => {}
+            Pushed::Overloaded(load) => overloaded = Some(load),
+            Pushed::Ended => ended += number,
         }
         // A client that publishes to itself has to be read from to catch up.
         if target
@@ -331,6 +343,10 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
             push(&member.target, item);
         });
     }
+    let counters = &router.counters;
+    counters.add(Metric::MessagesRouted, batch.len() as u64);
+    counters.add(Metric::MessagesDeliveries, deliveries);
+    counters.add(Metric::DroppedSessionEnded, ended);
     router.overloaded = overloaded.or(router.overloaded.take());
     router.congested = congested.or(router.congested.take());
 }

@@ -94,7 +94,8 @@ impl SessionStore {
             return;
         };
         log::debug!("session of {client_id:?} has expired");
-        kept.inbox.pass_on(kept.generation, || Owner::Nobody);
+        kept.inbox
+            .pass_on(kept.generation, &self.worker.counters, || Owner::Nobody);
         self.worker.shared.registry.end.do_send(EndSession {
             client_id: kept.inbox.client_id().clone(),
             generation: kept.generation,
@@ -182,8 +183,7 @@ impl Handler<AddressedCommand> for SessionStore {
             SessionCommand::HandOver(hand_over) => {
                 // A will whose delay has not passed is not published when the session goes on [MQTT-3.1.3-9].
                 if let Some(kept) = self.take(&told.client_id) {
-                    // The asker may have gone: then the session ends here, as its connection did.
-                    let _ = hand_over.reply.send(kept.session);
+                    hand_over.answer(kept.session, &self.worker.counters);
                 }
                 self.arm(ctx);
             }

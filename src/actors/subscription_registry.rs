@@ -88,6 +88,7 @@ impl Handler<OpenSession> for SubscriptionRegistry {
                     owner.into_inner(),
                     opened.generation,
                     SessionCommand::HandOver(HandOver { reply }),
+                    &self.counters,
                 );
                 resumed = Some(state);
                 self.counters.add(Metric::Takeovers, connected.into());
@@ -95,7 +96,7 @@ impl Handler<OpenSession> for SubscriptionRegistry {
             }
             Previous::Ended { target, connected } => {
                 let farewell = SessionCommand::Discard(CloseReason::TakenOver);
-                target.give(Owner::Nobody, opened.generation, farewell);
+                target.give(Owner::Nobody, opened.generation, farewell, &self.counters);
                 self.counters.add(Metric::Takeovers, connected.into());
                 self.publish_routes();
             }
@@ -258,7 +259,7 @@ impl Handler<KickClient> for SubscriptionRegistry {
         let farewell = SessionCommand::Discard(CloseReason::Kicked);
         evicted
             .target
-            .give(Owner::Nobody, evicted.generation, farewell);
+            .give(Owner::Nobody, evicted.generation, farewell, &self.counters);
         self.publish_routes();
         Some(Kicked {
             connected,

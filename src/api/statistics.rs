@@ -46,6 +46,14 @@ struct Messages {
     received: ByQos,
     sent: ByQos,
     dropped: u64,
+    /// Matched a subscription.
+    routed: u64,
+    /// Given to sessions, each once for each of them.
+    deliveries: u64,
+    /// QoS 1 and 2 messages that sessions have done with since their clients have them.
+    acknowledged: u64,
+    /// Of shared subscriptions, taken from a member that left, and given to another.
+    handed_over: u64,
     /// Matched no subscription.
     no_subscriber: u64,
 }
@@ -115,6 +123,10 @@ impl<'a> Stats<'a> {
                 received: ByQos::new(totals, Metric::received),
                 sent: ByQos::new(totals, Metric::sent),
                 dropped: totals.messages_dropped(),
+                routed: totals.get(Metric::MessagesRouted),
+                deliveries: totals.get(Metric::MessagesDeliveries),
+                acknowledged: totals.get(Metric::MessagesAcknowledged),
+                handed_over: totals.get(Metric::MessagesHandedOver),
                 no_subscriber: totals.get(Metric::MessagesWithoutSubscriber),
             },
             bytes: Directions {

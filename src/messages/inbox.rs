@@ -24,6 +24,7 @@ use crate::{
     mqtt::{Batch, QoS},
     routing::Target,
     session::Delivery,
+    stats::{Counters, Metric},
 };
 
 /// A run of messages for one session.
@@ -79,6 +80,17 @@ impl Owner {
             Self::Nobody => None,
         }
     }
+}
+
+/// What became of messages for a session.
+#[derive(Debug)]
+pub enum Pushed {
+    /// They wait in the inbox.
+    Taken,
+    /// They do, and the owner's worker, whose load this is, has more to do than it may.
+    Overloaded(Arc<WorkerLoad>),
+    /// The session has ended: they are gone.
+    Ended,
 }
 
 /// See the module's description.
@@ -159,9 +171,8 @@ impl Inbox {
         &self.client_id
     }
 
-    /// Adds messages. Returns the load of the owner's worker when it is over its limit. Messages for a session
-    /// that has ended are dropped. A session with nearly as much waiting as `patience` allows becomes congested.
-    pub fn push(&self, item: InboxItem, patience: Patience) -> Option<Arc<WorkerLoad>> {
+    /// Adds messages. A session with nearly as much waiting as `patience` allows becomes congested.
+    pub fn push(&self, item: InboxItem, patience: Patience) -> Pushed {
         let bytes = item.batch.size(&item.range);
         let mut state = self.lock();
         let State {
@@ -171,7 +182,9 @@ impl Inbox {
             owner,
             ..
         } = &mut *state;
-        let load = owner.load()?;
+        let Some(load) = owner.load() else {
+            return Pushed::Ended;
+        };
         let first = items.is_empty();
         if item.batch.is_acknowledged() && item.delivery.qos > QoS::AtMostOnce {
             *acknowledged += item.range.len();
@@ -186,7 +199,10 @@ impl Inbox {
         if first {
             self.send(owner, SessionCommand::Drain);
         }
-        load.is_over().then(|| load.clone())
+        match load.is_over() {
+            true => Pushed::Overloaded(load.clone()),
+            false => Pushed::Taken,
+        }
     }
 
     /// The owner says whether the session has nearly as much waiting as it may.
@@ -250,28 +266,39 @@ impl Inbox {
     }
 
     /// The registry gives the inbox to a new connection, or to nobody; it sends what the old owner has to know
-    /// with `farewell`, after which nothing reaches that one.
-    pub fn give(&self, owner: Owner, generation: u64, farewell: SessionCommand) {
+    /// with `farewell`, after which nothing reaches that one. What waits for a session that ends is counted.
+    pub fn give(
+        &self,
+        owner: Owner,
+        generation: u64,
+        farewell: SessionCommand,
+        counters: &Counters,
+    ) {
         let mut state = self.lock();
         self.send(&state.owner, farewell);
         state.generation = generation;
-        self.change_owner(&mut state, owner);
+        self.change_owner(&mut state, owner, counters);
     }
 
     /// The owner with this number passes the inbox on to the one that `next` returns, who is told at once if
     /// anything waits. False when the registry has given it to another connection meanwhile: then the registry's
-    /// farewell is on its way to the owner, and `next` was not called.
-    pub fn pass_on(&self, generation: u64, next: impl FnOnce() -> Owner) -> bool {
+    /// farewell is on its way to the owner, and `next` was not called. What waits for a session that ends is counted.
+    pub fn pass_on(
+        &self,
+        generation: u64,
+        counters: &Counters,
+        next: impl FnOnce() -> Owner,
+    ) -> bool {
         let mut state = self.lock();
         if state.generation != generation {
             return false;
         }
         let owner = next();
-        self.change_owner(&mut state, owner);
+        self.change_owner(&mut state, owner, counters);
         true
     }
 
-    fn change_owner(&self, state: &mut State, owner: Owner) {
+    fn change_owner(&self, state: &mut State, owner: Owner, counters: &Counters) {
         if let Some(load) = state.owner.load() {
             load.remove(state.bytes);
         }
@@ -279,7 +306,9 @@ impl Inbox {
             Some(load) => load.add(state.bytes),
             None => {
                 state.bytes = 0;
-                state.items = Vec::new();
+                let lost = std::mem::take(&mut state.items);
+                let lost: usize = lost.iter().map(|item| item.range.len()).sum();
+                counters.add(Metric::DroppedSessionEnded, lost as u64);
             }
         }
         self.online

@@ -20,7 +20,7 @@ pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use config_change::{
     ChangeConfig, ChangeRefused, ChangeReport, GetPending, Lasting, ReplaceConfig,
 };
-pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience};
+pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience, Pushed};
 pub use life::{EndLife, Fate, Wanted};
 pub use publish::PublishMessages;
 pub use registry::{

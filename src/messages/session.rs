@@ -6,7 +6,10 @@ use actix::Message;
 use tokio::sync::oneshot;
 
 use super::Inbox;
-use crate::session::{CloseReason, Session, SubscribeRequest, Will};
+use crate::{
+    session::{CloseReason, Session, SubscribeRequest, Will},
+    stats::Counters,
+};
 
 /// What the owner of a session is told.
 #[derive(Debug, Message)]
@@ -31,6 +34,15 @@ pub enum SessionCommand {
 pub struct HandOver {
     /// Takes the state.
     pub reply: oneshot::Sender<Session>,
+}
+
+impl HandOver {
+    /// Hands the state over. The asker may have gone: then the session ends here, as its connection did.
+    pub fn answer(self, session: Session, counters: &Counters) {
+        if let Err(mut session) = self.reply.send(session) {
+            session.outbound_mut().discard(counters);
+        }
+    }
 }
 
 /// A [`SessionCommand`] for one of the sessions in the store.

@@ -252,11 +252,11 @@ impl Channel {
         }
         match packet {
             Packet::PubAck(ack) => {
-                self.session.outbound.on_puback(ack.packet_id);
+                self.session.outbound.on_puback(ack.packet_id, counters);
             }
-            Packet::PubRec(ack) => self.on_pubrec(ack, wire),
+            Packet::PubRec(ack) => self.on_pubrec(ack, wire, counters),
             Packet::PubComp(ack) => {
-                self.session.outbound.on_pubcomp(ack.packet_id);
+                self.session.outbound.on_pubcomp(ack.packet_id, counters);
             }
             Packet::PubRel(ack) => {
                 let known = self.session.awaiting_release.remove(ack.packet_id);
@@ -297,9 +297,9 @@ impl Channel {
         Ok(Step::Done)
     }
 
-    fn on_pubrec(&mut self, ack: &Ack<'_>, wire: &mut BytesMut) {
+    fn on_pubrec(&mut self, ack: &Ack<'_>, wire: &mut BytesMut, counters: &Counters) {
         let (outbound, mut writer) = self.outbound(wire);
-        outbound.on_pubrec(ack.packet_id, ack.reason, &mut writer);
+        outbound.on_pubrec(ack.packet_id, ack.reason, &mut writer, counters);
     }
 
     /// Checks, before anything is changed, that the client takes an answer with `codes` codes `[MQTT-3.1.2-24]`.

@@ -209,6 +209,7 @@ impl Outbound {
         now: Instant,
         counters: &Counters,
     ) {
+        counters.add(Metric::MessagesDeliveries, 1);
         let view = message.view();
         let qos = view.qos.min(delivery.qos);
         if qos == QoS::AtMostOnce {
@@ -385,25 +386,32 @@ impl Outbound {
     }
 
     /// PUBACK `[MQTT-4.3.2-5]`; false when nothing waits for it.
-    pub fn on_puback(&mut self, id: PacketId) -> bool {
+    pub fn on_puback(&mut self, id: PacketId, counters: &Counters) -> bool {
         self.complete(
             id,
+            counters,
             |slot| matches!(slot, Slot::Publish(queued) if queued.qos == QoS::AtLeastOnce),
         )
     }
 
     /// PUBCOMP `[MQTT-4.3.3]`; false when nothing waits for it.
-    pub fn on_pubcomp(&mut self, id: PacketId) -> bool {
-        self.complete(id, |slot| matches!(slot, Slot::Release))
+    pub fn on_pubcomp(&mut self, id: PacketId, counters: &Counters) -> bool {
+        self.complete(id, counters, |slot| matches!(slot, Slot::Release))
     }
 
     /// PUBREC: answered by PUBREL, or by nothing where it reports an error `[MQTT-4.3.3-4]`.
-    pub fn on_pubrec(&mut self, id: PacketId, reason: ReasonCode, writer: &mut Writer<'_>) {
+    pub fn on_pubrec(
+        &mut self,
+        id: PacketId,
+        reason: ReasonCode,
+        writer: &mut Writer<'_>,
+        counters: &Counters,
+    ) {
         let index = self.index_of(id);
         let answer = match index.and_then(|index| self.window.get_mut(index)) {
             Some(Slot::Publish(queued)) if queued.qos == QoS::ExactlyOnce => {
                 if reason.is_error() {
-                    self.complete(id, |_| true);
+                    self.complete(id, counters, |_| true);
                     return;
                 }
                 self.window_bytes -= queued.message.size();
@@ -419,7 +427,12 @@ impl Outbound {
         write_ack(Packet::PubRel, id, answer, writer);
     }
 
-    fn complete(&mut self, id: PacketId, expected: impl FnOnce(&Slot) -> bool) -> bool {
+    fn complete(
+        &mut self,
+        id: PacketId,
+        counters: &Counters,
+        expected: impl FnOnce(&Slot) -> bool,
+    ) -> bool {
         let Some(index) = self.index_of(id) else {
             return false;
         };
@@ -429,6 +442,7 @@ impl Outbound {
         if index < self.sent {
             self.on_wire -= 1;
         }
+        counters.add(Metric::MessagesAcknowledged, 1);
         self.finish(index);
         self.pop_done();
         true
@@ -531,13 +545,16 @@ impl Outbound {
 
     /// The session ends: counts what is lost with it.
     pub fn discard(&mut self, counters: &Counters) {
-        let waiting = self.queue.len()
-            + self
-                .window
-                .iter()
-                .filter(|slot| matches!(slot, Slot::Publish(_)))
-                .count();
+        let (mut waiting, mut received) = (self.queue.len(), 0);
+        for slot in &self.window {
+            match slot {
+                Slot::Publish(_) => waiting += 1,
+                Slot::Release => received += 1,
+                Slot::Done => {}
+            }
+        }
         counters.add(Metric::DroppedSessionEnded, waiting as u64);
+        counters.add(Metric::MessagesAcknowledged, received);
         *self = Self::default();
     }
 }

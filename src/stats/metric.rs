@@ -37,6 +37,10 @@ metrics! {
     MessagesSentQoS0, "messages.qos0.sent", "PUBLISH packets with QoS 0 written to clients";
     MessagesSentQoS1, "messages.qos1.sent", "PUBLISH packets with QoS 1 written to clients";
     MessagesSentQoS2, "messages.qos2.sent", "PUBLISH packets with QoS 2 written to clients";
+    MessagesRouted, "messages.routed", "messages that matched a subscription";
+    MessagesDeliveries, "messages.deliveries", "messages given to sessions, each once for each of them";
+    MessagesAcknowledged, "messages.acknowledged", "messages with QoS 1 and 2 that a session has done with since its client has them";
+    MessagesHandedOver, "messages.handed_over", "messages of shared subscriptions taken from a member that left, and given to another";
     MessagesWithoutSubscriber, "messages.no_subscriber", "messages that matched no subscription";
     DroppedOutputFull, "messages.dropped.output_full", "QoS 0 messages dropped because the connection's output buffer was full";
     DroppedOffline, "messages.dropped.offline", "QoS 0 messages for a session without a connection";

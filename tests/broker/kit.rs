@@ -11,10 +11,10 @@ use actix::Addr;
 use bytes::BytesMut;
 use futures::executor::block_on;
 use nanomq::{
-    actors::{ConfigSource, StatsCollector},
+    actors::{ConfigSource, StatsCollector, SubscriptionRegistry},
     broker::Broker,
     config::{BindAddr, Config},
-    messages::{GetStats, StatsSnapshot},
+    messages::{GetQueueTotals, GetStats, QueueTotals, StatsSnapshot},
     mqtt::{
         Ack, Connect, Disconnect, Packet, PacketId, Properties, ProtocolVersion, Publish, QoS,
         ReasonCode, Sender, Subscribe, SubscribeFiltersBuf, SubscribeOptions, decode_as, encode,
@@ -30,6 +30,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub struct TestBroker {
     pub address: SocketAddr,
     stats: Addr<StatsCollector>,
+    registry: Addr<SubscriptionRegistry>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -56,15 +57,17 @@ impl TestBroker {
                     .await
                     .unwrap();
                 let address = broker.mqtt()[0].1;
-                ready.send((address, broker.stats().clone())).unwrap();
+                let actors = (broker.stats().clone(), broker.registry().clone());
+                ready.send((address, actors)).unwrap();
                 stopped.await.ok();
                 broker.stop().await;
             });
         });
-        let (address, stats) = started.recv_timeout(DEADLINE).unwrap();
+        let (address, (stats, registry)) = started.recv_timeout(DEADLINE).unwrap();
         Self {
             address,
             stats,
+            registry,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -72,6 +75,11 @@ impl TestBroker {
 
     pub fn stats(&self) -> StatsSnapshot {
         block_on(self.stats.send(GetStats)).unwrap()
+    }
+
+    /// What waits in all sessions.
+    pub fn queues(&self) -> QueueTotals {
+        block_on(self.registry.send(GetQueueTotals)).unwrap()
     }
 
     /// Waits until the statistics are as wanted.

@@ -4,6 +4,7 @@
 
 mod kit;
 
+mod accounting;
 mod flow;
 mod hostile;
 mod sessions;

@@ -138,13 +138,15 @@ impl ClientConnection {
     }
 
     fn end_if_own(&self, parting: Parting, now: Instant) -> Option<Parting> {
-        let own = parting.inbox.pass_on(parting.generation, || {
-            self.worker.shared.registry.end.do_send(EndSession {
-                client_id: parting.inbox.client_id().clone(),
-                generation: parting.generation,
+        let own = parting
+            .inbox
+            .pass_on(parting.generation, &self.worker.counters, || {
+                self.worker.shared.registry.end.do_send(EndSession {
+                    client_id: parting.inbox.client_id().clone(),
+                    generation: parting.generation,
+                });
+                Owner::Nobody
             });
-            Owner::Nobody
-        });
         if !own {
             return Some(parting);
         }
@@ -176,7 +178,7 @@ impl ClientConnection {
         });
         let handles = &self.worker.shared.registry;
         // Under the inbox's lock: nothing here may publish.
-        inbox.pass_on(generation, || {
+        inbox.pass_on(generation, &self.worker.counters, || {
             handles.keep.do_send(KeepSession {
                 client_id: inbox.client_id().clone(),
                 generation,
@@ -222,8 +224,7 @@ impl ClientConnection {
         if let Some(will) = parting.will.filter(|will| will.delay == 0) {
             self.publish_will(&will, now);
         }
-        // The asker may have gone: then the session ends with it.
-        let _ = hand_over.reply.send(parting.session);
+        hand_over.answer(parting.session, &self.worker.counters);
     }
 
     /// The registry has ended the session. It is told so all the same: where a lost session was begun anew, this

@@ -167,7 +167,8 @@ impl ClientConnection {
 impl Connected {
     /// Ends the session of a connection that a fault has ended.
     fn abandon(&self, worker: &Worker) {
-        self.inbox.pass_on(self.generation, || Owner::Nobody);
+        self.inbox
+            .pass_on(self.generation, &worker.counters, || Owner::Nobody);
         worker.shared.registry.end.do_send(EndSession {
             client_id: self.channel.client_id().clone(),
             generation: self.generation,

@@ -1,6 +1,9 @@
 //! From the first packet to an open session.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::Bytes;
@@ -17,7 +20,7 @@ use crate::{
     },
     routing::ClientInfo,
     session::{Admission, Channel, CloseReason, Refusal, Session, Violation, admit, refuse},
-    stats::Metric,
+    stats::{Counters, Metric},
 };
 
 /// How long the present owner of a session may take to hand it over. Workers never block, so only a fault takes
@@ -111,24 +114,19 @@ impl ClientConnection {
             load: self.worker.load.clone(),
         };
         let registry = self.worker.shared.registry.open.clone();
-        let opening =
-            open_session(registry, ask)
-                .into_actor(self)
-                .map(move |opened, connection, ctx| {
-                    match opened {
-                        Ok((opened, session)) => {
-                            connection.opened(opened, session, admission, info, ctx);
-                        }
-                        Err(refusal) => {
-                            connection.refuse(
-                                refusal,
-                                admission.version,
-                                admission.max_packet_size,
-                            );
-                        }
+        let opening = open_session(registry, ask, self.worker.counters.clone())
+            .into_actor(self)
+            .map(move |opened, connection, ctx| {
+                match opened {
+                    Ok((opened, session)) => {
+                        connection.opened(opened, session, admission, info, ctx);
                     }
-                    connection.wake();
-                });
+                    Err(refusal) => {
+                        connection.refuse(refusal, admission.version, admission.max_packet_size);
+                    }
+                }
+                connection.wake();
+            });
         ctx.spawn(opening);
     }
 
@@ -189,6 +187,7 @@ impl ClientConnection {
 async fn open_session(
     registry: actix::Recipient<OpenSession>,
     ask: OpenSession,
+    counters: Arc<Counters>,
 ) -> Result<(OpenedSession, Option<Session>), Refusal> {
     let again = OpenSession {
         client_id: ask.client_id.clone(),
@@ -205,7 +204,9 @@ async fn open_session(
         Ok(Ok(session)) => Ok((opened, Some(session))),
         Ok(Err(_)) | Err(_) => {
             // So that the end of the lost session is not taken for the end of this connection.
-            opened.inbox.pass_on(opened.generation, || Owner::Nobody);
+            opened
+                .inbox
+                .pass_on(opened.generation, &counters, || Owner::Nobody);
             Ok((answer(registry.send(again).await)?, None))
         }
     }

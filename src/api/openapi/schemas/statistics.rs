@@ -45,7 +45,20 @@ pub(super) fn all() -> Named {
                         ("received", by_qos.clone()),
                         ("sent", by_qos),
                         ("dropped", count()),
-                        ("no_subscriber", count()),
+                        ("routed", described(count(), "Matched a subscription")),
+                        (
+                            "deliveries",
+                            described(count(), "Given to sessions, each once for each of them"),
+                        ),
+                        ("acknowledged", described(count(), "QoS 1 and 2, done with")),
+                        (
+                            "handed_over",
+                            described(
+                                count(),
+                                "Taken from a member of a group that left, and given to another",
+                            ),
+                        ),
+                        ("no_subscriber", described(count(), "Matched none")),
                     ]),
                 ),
                 ("bytes", directions),
