@@ -72,6 +72,8 @@ impl HttpServer {
                 .configure(configure)
         })
         .workers(1)
+        // What is written is written whole: waiting for more would delay pipelined answers by the peer's delayed acknowledgement.
+        .tcp_nodelay(true)
         .disable_signals()
         .max_connections(most)
         .on_connect(on_connect)

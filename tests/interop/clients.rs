@@ -267,15 +267,22 @@ pub fn paho(broker: &Broker, scenario: &str) -> String {
 
 /// Runs the Paho test program with any arguments.
 pub fn paho_program(args: &[&str]) -> Finished {
-    let hint = "install python3 and the package paho-mqtt 2 or later (NANOMQ_TEST_PYTHON names the interpreter)";
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/paho_suite.py");
+    python_program("paho_suite.py", args)
+}
+
+/// Runs a program of `tests/clients/`.
+pub fn python_program(name: &str, args: &[&str]) -> Finished {
+    let hint = "install python3 and the packages paho-mqtt 2 or later and prometheus_client (NANOMQ_TEST_PYTHON names the interpreter)";
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/clients")
+        .join(name);
     let mut command = Command::new(python());
     command.arg("-B").arg(script).args(args);
     let finished = Program::start(&mut command, hint).finish();
-    let absent = finished.output.contains("No module named 'paho");
+    let absent = finished.output.contains("No module named '");
     assert!(
         !absent,
-        "Python has no Paho: {hint}, or run ./scripts/test\n{}",
+        "Python lacks a package: {hint}, or run ./scripts/test\n{}",
         finished.output
     );
     finished

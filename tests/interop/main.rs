@@ -16,11 +16,14 @@ mod harness;
 mod http;
 mod raw;
 
+mod admin;
 mod api;
 mod lifecycle;
+mod many;
 mod mosquitto;
 mod mosquitto_sessions;
 mod paho;
+mod prometheus;
 mod protocol;
 mod readme;
 mod rumqtt;
