@@ -13,6 +13,7 @@ use std::{
 
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use tokio::{
     runtime::Handle,
     sync::{
@@ -34,6 +35,7 @@ use crate::{
     routing::RouteTable,
     session::CloseReason,
     stats::{Counters, Gauges},
+    transport::certificate,
 };
 
 /// How long clients get to read their farewell when the broker stops.
@@ -77,6 +79,7 @@ impl Broker {
             sockets.extend(opened);
         }
         let http_sockets = open_http(&config)?;
+        let http_tls = http_tls(&config)?;
         let http_config = config.http_server.clone();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.system.workers(cores);
@@ -156,7 +159,12 @@ impl Broker {
                     life: life.recipient(),
                     access: access_by(&users),
                 };
-                Some(HttpServer::start(http_sockets, state, &http_config)?)
+                Some(HttpServer::start(
+                    http_sockets,
+                    state,
+                    &http_config,
+                    http_tls,
+                )?)
             }
         };
         Ok(Self {
@@ -275,6 +283,20 @@ fn open_http(config: &Config) -> io::Result<Vec<TcpListener>> {
     bind.resolve()
         .and_then(open)
         .map_err(|error| cannot_listen(&bind, &error))
+}
+
+/// How the HTTP API speaks TLS, if it does.
+fn http_tls(config: &Config) -> io::Result<Option<ServerConfig>> {
+    let tls = &config.http_server.tls;
+    if !config.http_server.enable || !tls.enable {
+        return Ok(None);
+    }
+    certificate::server_config(&tls.certfile, &tls.keyfile)
+        .map(Some)
+        .map_err(|error| {
+            let why = format!("http_server.tls: {error}");
+            io::Error::new(io::ErrorKind::InvalidInput, why)
+        })
 }
 
 /// The threads of a broker; they end when this is dropped.

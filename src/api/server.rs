@@ -12,6 +12,7 @@ use actix_web::{
     middleware::from_fn,
     web::{Data, PayloadConfig},
 };
+use rustls::ServerConfig;
 
 use super::{
     ApiState,
@@ -23,7 +24,7 @@ use crate::config;
 
 /// How long a connection may be silent between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// How long the head of a request may take.
+/// How long the TLS handshake, and the head of a request, may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client gets to close its side.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -49,7 +50,7 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Serves the API on sockets that listen already. Needs the actix system of this thread.
+    /// Serves the API on sockets that listen already, over TLS if `tls` says how. Needs the actix system of this thread.
     ///
     /// # Errors
     /// When a socket cannot be used.
@@ -57,6 +58,7 @@ impl HttpServer {
         sockets: Vec<TcpListener>,
         state: ApiState,
         config: &config::HttpServer,
+        tls: Option<ServerConfig>,
     ) -> io::Result<Self> {
         let max_body = config.max_body;
         let state = Data::new(state);
@@ -78,13 +80,17 @@ impl HttpServer {
         .max_connections(most)
         .on_connect(on_connect)
         .keep_alive(KEEP_ALIVE)
+        .tls_handshake_timeout(REQUEST_TIMEOUT)
         .client_request_timeout(REQUEST_TIMEOUT)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
         .shutdown_timeout(STOP_TIMEOUT);
         let mut addresses = Vec::new();
         for socket in sockets {
             addresses.push(socket.local_addr()?);
-            server = server.listen(socket)?;
+            server = match &tls {
+                Some(tls) => server.listen_rustls_0_23(socket, tls.clone())?,
+                None => server.listen(socket)?,
+            };
         }
         let server = server.run();
         let handle = server.handle();
@@ -94,7 +100,8 @@ impl HttpServer {
             }
         });
         for address in &addresses {
-            log::info!("listening http {address}");
+            let protocol = if tls.is_some() { "https" } else { "http" };
+            log::info!("listening {protocol} {address}");
         }
         warn_of_weakness(
             config,

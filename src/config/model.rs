@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::model_http::{Jwt, JwtPublic};
+pub use super::model_http::{HttpTls, Jwt, JwtPublic};
 pub use super::model_mqtt::Mqtt;
 pub use super::values::{
     BadAddress, BindAddr, HttpAuth, JwtAlgorithm, LogLevel, LogTarget, MqueuePolicy, Secret,
@@ -163,6 +163,8 @@ pub struct HttpServer {
     pub failed_login_window: Duration,
     /// How tokens are checked.
     pub jwt: Jwt,
+    /// TLS.
+    pub tls: HttpTls,
 }
 
 impl Default for HttpServer {
@@ -181,6 +183,7 @@ impl Default for HttpServer {
             max_failed_logins: 10,
             failed_login_window: Duration::from_secs(60),
             jwt: Jwt::default(),
+            tls: HttpTls::default(),
         }
     }
 }

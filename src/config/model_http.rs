@@ -7,6 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::values::JwtAlgorithm;
 
+/// TLS of the HTTP API (`http_server.tls`), with a certificate of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpTls {
+    /// Whether the API is served over TLS, and over nothing else. Default false.
+    pub enable: bool,
+    /// PEM file with the certificate and those of the authorities between it and the root. Default empty.
+    pub certfile: PathBuf,
+    /// PEM file with the private key, without a password. Default empty.
+    pub keyfile: PathBuf,
+}
+
 /// JSON web tokens of the HTTP API (`http_server.jwt`), used when `auth_type` is `jwt`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -1,5 +1,7 @@
 //! One stream of bytes, whatever carries it: reads into a buffer, writes without waiting, ends cleanly.
 
+pub mod certificate;
+
 use std::{
     io,
     pin::Pin,

@@ -187,6 +187,18 @@ fn an_address_in_use_is_told_on_the_terminal() {
 }
 
 #[test]
+fn a_missing_certificate_is_told_on_the_terminal() {
+    let setup = Setup::new();
+    let http = r#"http_server { enable = true, ip_addr = "127.0.0.1", port = 0, tls { enable = true, certfile = "/no/such.pem" } }"#;
+    setup.configure("127.0.0.1:0", http);
+    let output = setup.run(&["start"]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected =
+        "nanomq: http_server.tls: /no/such.pem: No such file or directory (os error 2)\n";
+    assert!(stderr(&output).ends_with(expected), "{}", stderr(&output));
+}
+
+#[test]
 fn a_restart_with_a_broken_file_leaves_the_broker_running() {
     let setup = Setup::new();
     let broker = setup.start();

@@ -138,7 +138,9 @@ impl Broker {
                 Ok(line) => {
                     if let Some(port) = port_after(&line, "listening mqtt tcp default ") {
                         self.mqtt_port = port;
-                    } else if let Some(port) = port_after(&line, "listening http ") {
+                    } else if let Some(port) = port_after(&line, "listening http ")
+                        .or_else(|| port_after(&line, "listening https "))
+                    {
                         own.http_port = port;
                     } else if line.contains("nanomq is ready") {
                         break;
