@@ -194,7 +194,7 @@ fn a_missing_certificate_is_told_on_the_terminal() {
     let output = setup.run(&["start"]);
     assert_eq!(output.status.code(), Some(1));
     let expected =
-        "nanomq: http_server.tls: /no/such.pem: No such file or directory (os error 2)\n";
+        "nanomq: http_server.tls: /no/such.pem: No such file or directory\n";
     assert!(stderr(&output).ends_with(expected), "{}", stderr(&output));
 }
 
