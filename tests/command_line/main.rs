@@ -193,8 +193,7 @@ fn a_missing_certificate_is_told_on_the_terminal() {
     setup.configure("127.0.0.1:0", http);
     let output = setup.run(&["start"]);
     assert_eq!(output.status.code(), Some(1));
-    let expected =
-        "nanomq: http_server.tls: /no/such.pem: No such file or directory\n";
+    let expected = "nanomq: http_server.tls: /no/such.pem: No such file or directory\n";
     assert!(stderr(&output).ends_with(expected), "{}", stderr(&output));
 }
 
