@@ -42,6 +42,10 @@ impl ClientConnection {
             &mut self.phase,
             Phase::Closing {
                 deadline: now + FAREWELL_TIMEOUT,
+                peer_is_done: matches!(
+                    reason,
+                    CloseReason::Client(_) | CloseReason::PeerClosed | CloseReason::Socket(_)
+                ),
                 awaited: None,
                 finished: false,
             },

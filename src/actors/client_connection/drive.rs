@@ -282,17 +282,23 @@ impl ClientConnection {
         }
     }
 
-    /// Writes the rest, ends the stream, and waits for the peer to end its own: closing a socket with unread bytes
-    /// would take away from the peer what it has not read yet, its DISCONNECT among it.
+    /// Writes the rest, ends the stream, and waits for the peer to end its own unless it has said that it is done:
+    /// closing a socket with unread bytes would take away from the peer what it has not read yet, its DISCONNECT among
+    /// it.
     fn drive_closing(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
-        if let Phase::Closing { finished: true, .. } = self.phase {
+        let Phase::Closing {
+            peer_is_done,
+            finished: false,
+            ..
+        } = self.phase
+        else {
             return;
-        }
+        };
         let late = self.watch_time(cx);
         let ended = late
             || (self.wire.is_empty()
-                && self.transport.poll_shutdown(cx).is_ready()
-                && self.peer_has_ended(cx));
+                && (peer_is_done
+                    || (self.transport.poll_shutdown(cx).is_ready() && self.peer_has_ended(cx))));
         if let Phase::Closing { finished, .. } = &mut self.phase
             && ended
         {

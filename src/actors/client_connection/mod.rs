@@ -100,6 +100,8 @@ enum Phase {
     /// What is left to write is written; then the socket closes.
     Closing {
         deadline: Instant,
+        /// The peer has nothing more to say: it need not be waited for.
+        peer_is_done: bool,
         /// A session that the registry has given to another connection, which is about to ask for it.
         awaited: Option<Box<Parting>>,
         /// The end of the stream is sent.
