@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
+use actix::{Actor, Addr, Arbiter, ArbiterHandle, AsyncContext, Context};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::{
@@ -25,8 +25,9 @@ use tokio::{
 
 use crate::{
     actors::{
-        ApiUsers, ConfigManager, ConfigSource, ConnectionHost, Life, Publisher, RegistryHandles,
-        RetainedMessages, SessionStore, Shared, StatsCollector, SubscriptionRegistry, Worker,
+        ApiUsers, ConfigManager, ConfigSource, ConnectionHost, Door, Life, Publisher,
+        RegistryHandles, RetainedMessages, SessionStore, Shared, StatsCollector,
+        SubscriptionRegistry, Worker,
     },
     api::{Access, ApiState, Hashing, HttpServer},
     config::{BindAddr, Config},
@@ -92,17 +93,20 @@ impl Broker {
         let config = Arc::new(ArcSwap::new(config));
 
         let mut threads = Threads(Vec::new());
-        let control = threads.start()?;
+        let control = threads.start()?.handle();
         let control_counters = Arc::new(Counters::default());
         let (shared, registry, retained) =
-            start_control(control, &config, &control_counters).await?;
+            start_control(&control, &config, &control_counters).await?;
 
         let mut handles = Vec::new();
         let mut counters = vec![control_counters];
+        let mut first_worker = None;
         for _ in 0..workers {
             let arbiter = threads.start()?;
+            first_worker.get_or_insert_with(|| arbiter.handle());
             let own = Arc::new(Counters::default());
-            handles.push(start_worker(arbiter, shared.clone(), own.clone(), backlog).await?);
+            handles
+                .push(start_worker(&arbiter.handle(), shared.clone(), own.clone(), backlog).await?);
             counters.push(own);
         }
 
@@ -118,16 +122,16 @@ impl Broker {
         let manager = ConfigManager::new(source, config).start();
 
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
-        let balance = Rc::new(Balance::new(handles));
         let mut mqtt = Vec::new();
-        let mut acceptors = Vec::new();
-        for (socket, door) in sockets {
+        for (socket, door) in &sockets {
             let address = socket.local_addr()?;
             log::info!("listening mqtt tcp {} {address}", door.name);
             mqtt.push((door.name.to_string(), address));
-            let acceptor = Acceptor::new(socket, door, balance.clone(), own.clone())?;
-            acceptors.push(acceptor.start());
         }
+        let acceptors = match &first_worker {
+            Some(arbiter) => start_acceptors(arbiter, sockets, handles, own).await?,
+            None => Vec::new(),
+        };
         let stopping = Arc::new(AtomicBool::new(false));
         let http = match users {
             None => None,
@@ -321,7 +325,7 @@ impl Drop for Threads {
 
 /// Starts the actors of the control thread.
 async fn start_control(
-    arbiter: &Arbiter,
+    arbiter: &ArbiterHandle,
     config: &Arc<ArcSwap<Config>>,
     counters: &Arc<Counters>,
 ) -> io::Result<(Shared, Addr<SubscriptionRegistry>, Addr<RetainedMessages>)> {
@@ -361,7 +365,7 @@ async fn start_control(
 }
 
 async fn start_worker(
-    arbiter: &Arbiter,
+    arbiter: &ArbiterHandle,
     shared: Shared,
     counters: Arc<Counters>,
     backlog: usize,
@@ -380,9 +384,30 @@ async fn start_worker(
     .await
 }
 
+/// Starts the acceptors on the thread of the first worker, which gets most connections: handing one over wakes no other
+/// thread then.
+async fn start_acceptors(
+    arbiter: &ArbiterHandle,
+    sockets: Vec<(TcpListener, Arc<Door>)>,
+    workers: Vec<WorkerHandle>,
+    counters: Arc<Counters>,
+) -> io::Result<Vec<Addr<Acceptor>>> {
+    on(arbiter, move || {
+        let balance = Rc::new(Balance::new(workers));
+        sockets
+            .into_iter()
+            .map(|(socket, door)| {
+                let acceptor = Acceptor::new(socket, door, balance.clone(), counters.clone())?;
+                Ok(acceptor.start())
+            })
+            .collect()
+    })
+    .await?
+}
+
 /// Runs `f` on an arbiter's thread and brings back what it returns.
 async fn on<T: Send + 'static>(
-    arbiter: &Arbiter,
+    arbiter: &ArbiterHandle,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
     let (reply, answer) = oneshot::channel();
