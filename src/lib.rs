@@ -5,7 +5,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 0 values | [`mqtt`], [`config`], [`stats`] |
-//! | 1 pure logic, `now` is an argument | [`session`], [`routing`], [`auth`] |
+//! | 1 pure logic, `now` is an argument | [`session`], [`routing`], [`auth`], [`store`] |
 //! | 2 vocabulary | [`messages`] |
 //! | 3 shells | [`transport`], [`actors`] |
 //! | 4 edges | [`listeners`], [`api`] |
@@ -31,4 +31,5 @@ pub mod mqtt;
 pub mod routing;
 pub mod session;
 pub mod stats;
+pub mod store;
 pub mod transport;

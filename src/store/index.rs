@@ -1,0 +1,574 @@
+//! What the records come to: kept in memory, without the bodies of messages.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use foldhash::fast::RandomState;
+
+use super::record::{
+    Kept, MessageNumber, Record, SessionInfo, SessionNumber, SessionSnapshot, StoredMessage,
+    Subscription,
+};
+use crate::mqtt::QoS;
+
+/// Where a record lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Location {
+    pub(super) segment: u32,
+    pub(super) offset: u32,
+    pub(super) length: u32,
+}
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    sessions: HashMap<SessionNumber, Session, RandomState>,
+    by_client: HashMap<Arc<str>, SessionNumber, RandomState>,
+    messages: HashMap<MessageNumber, Message, RandomState>,
+    retained: HashMap<Box<str>, Location, RandomState>,
+    /// Subscription identifiers and group of the few queue entries that have them.
+    extras: HashMap<(SessionNumber, u64), Extra, RandomState>,
+    pub(super) next_session: SessionNumber,
+    pub(super) next_message: MessageNumber,
+    last_generation: u64,
+    /// Set while what a store holds is read: what is said of a session that is not known is kept then, since its
+    /// snapshot may lie further on.
+    replaying: bool,
+    /// Sessions that were seen to end meanwhile.
+    ended: HashSet<SessionNumber, RandomState>,
+    queued: u64,
+    /// Bytes of records that a copy of everything would have.
+    live: u64,
+}
+
+/// What is known of a session.
+#[derive(Debug, Default)]
+struct Session {
+    /// None while only messages for it have been seen: its snapshot lies further on.
+    info: Option<SessionInfo>,
+    kept: Option<Kept>,
+    subscriptions: BTreeMap<Box<str>, Subscription>,
+    taken: BTreeSet<u16>,
+    queue: BTreeMap<u64, Entry>,
+    next_sequence: u64,
+    /// The first segment with a record about it that counts.
+    oldest: u32,
+    /// Its end waits to be committed: nothing more is for it.
+    ending: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    message: MessageNumber,
+    qos: QoS,
+    retain: bool,
+    received: bool,
+}
+
+#[derive(Debug)]
+struct Message {
+    at: Location,
+    /// Queue entries that need the body.
+    references: u32,
+}
+
+#[derive(Debug)]
+struct Extra {
+    subscription_ids: Option<Arc<[u32]>>,
+    group: Option<Arc<str>>,
+}
+
+/// A session as it comes out of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveredSession {
+    /// Its number.
+    pub number: SessionNumber,
+    /// The last connection.
+    pub info: SessionInfo,
+    /// None where that connection lasted to the end.
+    pub kept: Option<Kept>,
+    /// By the whole filter.
+    pub subscriptions: Vec<(String, Subscription)>,
+    /// Identifiers of unreleased QoS 2 messages of the client.
+    pub taken: Vec<u16>,
+    /// Its queue, in order.
+    pub queue: Vec<RecoveredEntry>,
+}
+
+/// A message in the queue of a [`RecoveredSession`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveredEntry {
+    /// Place in the queue.
+    pub sequence: u64,
+    /// The message, whose body is in the store.
+    pub message: MessageNumber,
+    /// Bytes of the message's record, for limits.
+    pub size: u32,
+    /// As it is delivered.
+    pub qos: QoS,
+    /// As it is delivered.
+    pub retain: bool,
+    /// PUBREC has come; PUBCOMP is awaited.
+    pub received: bool,
+    /// Identifiers of the subscriptions.
+    pub subscription_ids: Option<Arc<[u32]>>,
+    /// The shared subscription.
+    pub group: Option<Arc<str>>,
+}
+
+/// How much there is in a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Sessions.
+    pub sessions: u64,
+    /// Subscriptions of them.
+    pub subscriptions: u64,
+    /// Messages whose body is needed.
+    pub messages: u64,
+    /// Places in queues: a message counts once for each session it waits for.
+    pub queued: u64,
+    /// Retained messages.
+    pub retained: u64,
+    /// Bytes of the records that count.
+    pub live_bytes: u64,
+}
+
+/// About what a snapshot of a session without subscriptions takes.
+const SESSION_WEIGHT: u64 = 128;
+
+/// About what a subscription adds to it.
+fn weight(filter: &str) -> u64 {
+    filter.len() as u64 + 8
+}
+
+impl Session {
+    /// About what a snapshot of it takes.
+    fn weight(&self) -> u64 {
+        let named = u64::from(self.info.is_some()) * SESSION_WEIGHT;
+        named
+            + self
+                .subscriptions
+                .keys()
+                .map(|key| weight(key))
+                .sum::<u64>()
+    }
+}
+
+impl Index {
+    /// Enters what a record says. The same is done with a record that was just written and with one that is read again.
+    pub(super) fn apply(&mut self, record: &Record<'_>, at: Location) {
+        match record {
+            Record::Opened(session, info) => self.open(*session, info, at),
+            Record::Kept(number, kept) => {
+                if let Some(session) = self.sessions.get_mut(number)
+                    && let Some(info) = &mut session.info
+                    && info.generation == kept.generation
+                {
+                    info.expiry_interval = kept.expiry_interval;
+                    session.kept = Some(kept.clone());
+                }
+            }
+            Record::Ended(session) => self.end(*session),
+            Record::Subscribed(number, filter, subscription) => {
+                if let Some(session) = self.session(*number)
+                    && session
+                        .subscriptions
+                        .insert((*filter).into(), *subscription)
+                        .is_none()
+                {
+                    self.live += weight(filter);
+                }
+            }
+            Record::Unsubscribed(number, filter) => {
+                if let Some(session) = self.sessions.get_mut(number)
+                    && session.subscriptions.remove(*filter).is_some()
+                {
+                    self.live = self.live.saturating_sub(weight(filter));
+                }
+            }
+            Record::Message(message) => self.enqueue(message, at),
+            Record::Settled(session, sequences) => {
+                for sequence in sequences {
+                    self.settle(*session, *sequence);
+                }
+            }
+            Record::Received(session, sequences) => {
+                for sequence in sequences {
+                    self.receive(*session, *sequence);
+                }
+            }
+            Record::Taken(number, ids) => {
+                if let Some(session) = self.session(*number) {
+                    session.taken.extend(ids);
+                }
+            }
+            Record::Released(number, ids) => {
+                if let Some(session) = self.sessions.get_mut(number) {
+                    ids.iter().for_each(|id| {
+                        session.taken.remove(id);
+                    });
+                }
+            }
+            Record::Retained(body) => {
+                self.live += u64::from(at.length);
+                if let Some(old) = self.retained.insert(body.topic.into(), at) {
+                    self.live = self.live.saturating_sub(old.length.into());
+                }
+            }
+            Record::Unretained(topic) => {
+                if let Some(old) = self.retained.remove(*topic) {
+                    self.live = self.live.saturating_sub(old.length.into());
+                }
+            }
+            Record::Snapshot(number, snapshot) => self.replace(*number, snapshot, at),
+        }
+    }
+
+    fn open(&mut self, number: SessionNumber, info: &SessionInfo, at: Location) {
+        if let Some(old) = self.by_client.insert(info.client_id.clone(), number)
+            && old != number
+        {
+            self.end(old);
+            self.by_client.insert(info.client_id.clone(), number);
+        }
+        self.next_session = self.next_session.max(number + 1);
+        self.last_generation = self.last_generation.max(info.generation);
+        let session = self.sessions.entry(number).or_default();
+        if session.info.is_none() {
+            session.oldest = at.segment;
+            self.live += SESSION_WEIGHT;
+        }
+        session.info = Some(info.clone());
+        session.kept = None;
+    }
+
+    /// A session, or, while replaying, room for one of which more may follow.
+    fn session(&mut self, number: SessionNumber) -> Option<&mut Session> {
+        match self.replaying && !self.ended.contains(&number) {
+            true => Some(self.sessions.entry(number).or_default()),
+            false => self.sessions.get_mut(&number),
+        }
+    }
+
+    /// A session whose record is to be committed: messages may be for it from now on.
+    pub(super) fn expect(&mut self, number: SessionNumber) {
+        self.sessions.entry(number).or_default();
+    }
+
+    /// A session whose end is to be committed: no message is for it from now on.
+    pub(super) fn expect_end(&mut self, number: SessionNumber) {
+        if let Some(session) = self.sessions.get_mut(&number) {
+            session.ending = true;
+        }
+    }
+
+    /// Begins to read what a store holds.
+    pub(super) fn replaying() -> Self {
+        Self {
+            replaying: true,
+            ..Self::default()
+        }
+    }
+
+    fn end(&mut self, number: SessionNumber) {
+        if self.replaying {
+            self.ended.insert(number);
+        }
+        let Some(session) = self.sessions.remove(&number) else {
+            return;
+        };
+        self.live = self.live.saturating_sub(session.weight());
+        if let Some(info) = &session.info
+            && self.by_client.get(&info.client_id) == Some(&number)
+        {
+            self.by_client.remove(&info.client_id);
+        }
+        self.queued -= session.queue.len() as u64;
+        for (sequence, entry) in session.queue {
+            self.extras.remove(&(number, sequence));
+            if !entry.received {
+                self.release(entry.message);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, message: &StoredMessage<'_>, at: Location) {
+        self.next_message = self.next_message.max(message.number + 1);
+        if let Some((number, id)) = message.origin
+            && let Some(session) = self.session(number)
+        {
+            session.taken.insert(id);
+        }
+        let mut references = 0;
+        for to in &message.recipients {
+            let Some(session) = self.session(to.session) else {
+                continue;
+            };
+            session.next_sequence = session.next_sequence.max(to.sequence + 1);
+            let entry = Entry {
+                message: message.number,
+                qos: to.qos,
+                retain: to.retain,
+                received: false,
+            };
+            match session.queue.get(&to.sequence) {
+                Some(old) if old.received => continue,
+                Some(_) => {}
+                None => {
+                    session.queue.insert(to.sequence, entry);
+                    self.queued += 1;
+                    if to.group.is_some() || !to.subscription_ids.is_empty() {
+                        let ids = &to.subscription_ids;
+                        let extra = Extra {
+                            subscription_ids: (!ids.is_empty()).then(|| ids.as_slice().into()),
+                            group: to.group.map(Arc::from),
+                        };
+                        self.extras.insert((to.session, to.sequence), extra);
+                    }
+                }
+            }
+            references += 1;
+        }
+        if let Some(old) = self.messages.remove(&message.number) {
+            self.live = self.live.saturating_sub(old.at.length.into());
+        }
+        if references > 0 {
+            self.live += u64::from(at.length);
+            self.messages
+                .insert(message.number, Message { at, references });
+        }
+    }
+
+    fn settle(&mut self, number: SessionNumber, sequence: u64) {
+        let Some(session) = self.sessions.get_mut(&number) else {
+            return;
+        };
+        if let Some(entry) = session.queue.remove(&sequence) {
+            self.queued -= 1;
+            self.extras.remove(&(number, sequence));
+            if !entry.received {
+                self.release(entry.message);
+            }
+        }
+    }
+
+    fn receive(&mut self, number: SessionNumber, sequence: u64) {
+        let Some(session) = self.sessions.get_mut(&number) else {
+            return;
+        };
+        if let Some(entry) = session.queue.get_mut(&sequence)
+            && !std::mem::replace(&mut entry.received, true)
+        {
+            let message = entry.message;
+            self.release(message);
+        }
+    }
+
+    fn release(&mut self, number: MessageNumber) {
+        if let Some(message) = self.messages.get_mut(&number) {
+            message.references = message.references.saturating_sub(1);
+            if message.references == 0 {
+                self.live = self.live.saturating_sub(message.at.length.into());
+                self.messages.remove(&number);
+            }
+        }
+    }
+
+    fn replace(&mut self, number: SessionNumber, snapshot: &SessionSnapshot, at: Location) {
+        self.open(number, &snapshot.info, at);
+        let Some(session) = self.sessions.get_mut(&number) else {
+            return;
+        };
+        self.live = self.live.saturating_sub(session.weight());
+        session.oldest = at.segment;
+        session.kept = snapshot.kept.clone();
+        session.subscriptions = snapshot
+            .subscriptions
+            .iter()
+            .map(|(filter, subscription)| (filter.as_str().into(), *subscription))
+            .collect();
+        session.taken = snapshot.taken.iter().copied().collect();
+        session.next_sequence = session.next_sequence.max(snapshot.next_sequence);
+        self.live += session.weight();
+        for sequence in &snapshot.received {
+            if !session.queue.contains_key(sequence) {
+                self.queued += 1;
+                session.queue.insert(
+                    *sequence,
+                    Entry {
+                        message: 0,
+                        qos: QoS::ExactlyOnce,
+                        retain: false,
+                        received: true,
+                    },
+                );
+            }
+        }
+        for sequence in &snapshot.received {
+            self.receive(number, *sequence);
+        }
+    }
+
+    /// The next place in the queue of a session, which is given out only once; none when the session has ended.
+    pub(super) fn next_sequence(&mut self, session: SessionNumber) -> Option<u64> {
+        let session = self.sessions.get_mut(&session)?;
+        if session.ending {
+            return None;
+        }
+        let next = session.next_sequence.max(1);
+        session.next_sequence = next + 1;
+        Some(next)
+    }
+
+    /// Where the body of a message lies, if anybody needs it.
+    pub(super) fn message(&self, number: MessageNumber) -> Option<Location> {
+        Some(self.messages.get(&number)?.at)
+    }
+
+    /// True when the retained message of the topic is the record at this place.
+    pub(super) fn is_retained_at(&self, topic: &str, at: Location) -> bool {
+        self.retained.get(topic) == Some(&at)
+    }
+
+    /// True when a queue needs this message.
+    pub(super) fn needs(
+        &self,
+        session: SessionNumber,
+        sequence: u64,
+        message: MessageNumber,
+    ) -> bool {
+        self.sessions
+            .get(&session)
+            .and_then(|session| session.queue.get(&sequence))
+            .is_some_and(|entry| entry.message == message && !entry.received)
+    }
+
+    /// Sessions with records in `segment` or before it that count.
+    pub(super) fn sessions_in(&self, segment: u32) -> Vec<SessionNumber> {
+        self.sessions
+            .iter()
+            .filter(|(_, session)| session.info.is_some() && session.oldest <= segment)
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// Everything about a session but its messages.
+    pub(super) fn snapshot(&self, number: SessionNumber) -> Option<SessionSnapshot> {
+        let session = self.sessions.get(&number)?;
+        Some(SessionSnapshot {
+            info: session.info.clone()?,
+            kept: session.kept.clone(),
+            subscriptions: subscriptions(session),
+            taken: session.taken.iter().copied().collect(),
+            received: session
+                .queue
+                .iter()
+                .filter(|(_, entry)| entry.received)
+                .map(|(sequence, _)| *sequence)
+                .collect(),
+            next_sequence: session.next_sequence,
+        })
+    }
+
+    /// The retained messages, in the order in which they lie on the disk.
+    pub(super) fn retained(&self) -> Vec<Location> {
+        let mut all: Vec<_> = self.retained.values().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// All is read. Drops sessions of which only messages are left: the records that would say whose they are cannot be
+    /// read. How many, and how many places in queues with them.
+    pub(super) fn replayed(&mut self) -> (u64, u64) {
+        let nameless: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.info.is_none())
+            .map(|(number, _)| *number)
+            .collect();
+        let before = self.queued;
+        for number in &nameless {
+            self.end(*number);
+        }
+        self.replaying = false;
+        self.ended = HashSet::default();
+        (nameless.len() as u64, before - self.queued)
+    }
+
+    /// All sessions, with what is in their queues.
+    pub(super) fn recovered(&self) -> Vec<RecoveredSession> {
+        let mut all: Vec<_> = self
+            .sessions
+            .iter()
+            .filter_map(|(number, session)| {
+                Some(RecoveredSession {
+                    number: *number,
+                    info: session.info.clone()?,
+                    kept: session.kept.clone(),
+                    subscriptions: subscriptions(session),
+                    taken: session.taken.iter().copied().collect(),
+                    queue: self.queue(*number, session),
+                })
+            })
+            .collect();
+        all.sort_unstable_by_key(|session| session.number);
+        all
+    }
+
+    fn queue(&self, number: SessionNumber, session: &Session) -> Vec<RecoveredEntry> {
+        let entries = session.queue.iter().map(|(sequence, entry)| {
+            let extra = self.extras.get(&(number, *sequence));
+            RecoveredEntry {
+                sequence: *sequence,
+                message: entry.message,
+                size: self.message(entry.message).map_or(0, |at| at.length),
+                qos: entry.qos,
+                retain: entry.retain,
+                received: entry.received,
+                subscription_ids: extra.and_then(|extra| extra.subscription_ids.clone()),
+                group: extra.and_then(|extra| extra.group.clone()),
+            }
+        });
+        entries.collect()
+    }
+
+    /// The highest number of a connection.
+    pub(super) fn last_generation(&self) -> u64 {
+        self.last_generation
+    }
+
+    /// Bytes of records that count.
+    pub(super) fn live(&self) -> u64 {
+        self.live
+    }
+
+    /// Places in queues.
+    pub(super) fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            sessions: self.sessions.len() as u64,
+            subscriptions: self
+                .sessions
+                .values()
+                .map(|session| session.subscriptions.len() as u64)
+                .sum(),
+            messages: self.messages.len() as u64,
+            queued: self.queued,
+            retained: self.retained.len() as u64,
+            live_bytes: self.live,
+        }
+    }
+}
+
+fn subscriptions(session: &Session) -> Vec<(String, Subscription)> {
+    session
+        .subscriptions
+        .iter()
+        .map(|(filter, subscription)| (filter.to_string(), *subscription))
+        .collect()
+}

@@ -1,0 +1,702 @@
+//! The store itself: appends records to the last segment, answers for what is in them, and gives space back.
+//!
+//! ```text
+//!  add, publish --> pending --commit: write, sync, apply--> index
+//!                                  |
+//!  oldest segment                  v   last segment
+//!  [ header | dead | live | dead ] ... [ header | record | record |
+//!                     `-- clean: what counts is copied to the end; then the oldest segment goes
+//! ```
+//!
+//! Only the oldest segment is ever cleaned. So a record that ends something (settled, ended, unsubscribed) never
+//! outlives what it ends, and replaying the segments in order always gives the present state.
+
+use std::{collections::BTreeMap, io};
+
+use super::{
+    disk::{Disk, SegmentFile},
+    index::{Index, Location, RecoveredSession, Totals},
+    record::{Body, MessageNumber, Recipient, Record, SessionNumber, StoredMessage},
+    segment::{FIRST_FRAME, FRAME, Header, Part, frames},
+};
+use crate::mqtt::{Message, MessageRef};
+
+/// Bounds of a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a segment, after which the next is begun.
+    pub segment: u32,
+    /// Most bytes of records that count.
+    pub bytes: u64,
+    /// Most messages waiting in all sessions together.
+    pub messages: u64,
+}
+
+/// How sure a commit is of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sureness {
+    /// The operating system has the records: they survive the end of the process, however it ends.
+    Written,
+    /// The disk has them.
+    Synced,
+}
+
+/// See the module's description.
+pub struct Store {
+    disk: Box<dyn Disk>,
+    limits: Limits,
+    pub(super) index: Index,
+    /// All segments but the last.
+    pub(super) sealed: BTreeMap<u32, Segment>,
+    head: Segment,
+    head_number: u32,
+    /// Frames that are not written.
+    pending: Vec<u8>,
+    /// Where the record of each begins, and its length.
+    records: Vec<(u32, u32)>,
+    /// The last segment is not to be written to any more: a sync of it has failed.
+    head_is_doubtful: bool,
+    /// Something was written since the last sync.
+    unsynced: bool,
+    /// Segments up to this one are to be copied whatever it costs.
+    distrusted: Option<u32>,
+    cleaning: Option<Cleaning>,
+    figures: Figures,
+}
+
+/// A segment's file.
+pub(super) struct Segment {
+    pub(super) file: Box<dyn SegmentFile>,
+    pub(super) header: Header,
+    /// Bytes that count; others may follow.
+    pub(super) length: u32,
+}
+
+/// The oldest segment while what counts in it is copied.
+struct Cleaning {
+    segment: u32,
+    bytes: Vec<u8>,
+    /// Offset of the next frame.
+    next: usize,
+    sessions: Vec<SessionNumber>,
+}
+
+/// What a store has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Commits that wrote something.
+    pub commits: u64,
+    /// Syncs of the disk.
+    pub syncs: u64,
+    /// Messages written.
+    pub messages: u64,
+    /// Bytes written, copies included.
+    pub bytes: u64,
+    /// Bytes of them that were copies.
+    pub copied: u64,
+    /// Commits that failed.
+    pub failures: u64,
+}
+
+/// A message that was given its place, to be committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its number.
+    pub message: MessageNumber,
+    /// The place in the queue of each session it is for; none for a session that has ended.
+    pub sequences: Vec<Option<u64>>,
+}
+
+/// A place among what waits for a commit.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark(usize, usize);
+
+/// The store has as much in it as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Store {
+    pub(super) fn new(
+        mut disk: Box<dyn Disk>,
+        limits: Limits,
+        index: Index,
+        sealed: BTreeMap<u32, Segment>,
+        head: Option<(u32, Segment)>,
+    ) -> io::Result<Self> {
+        let mut figures = Figures::default();
+        let (head_number, head) = match head {
+            Some(head) => head,
+            None => {
+                let number = sealed.keys().next_back().map_or(1, |last| last + 1);
+                let head = begin(&mut *disk, number, &index, &mut figures)?;
+                (number, head)
+            }
+        };
+        Ok(Self {
+            disk,
+            limits,
+            index,
+            sealed,
+            head,
+            head_number,
+            pending: Vec::new(),
+            records: Vec::new(),
+            head_is_doubtful: false,
+            unsynced: true,
+            distrusted: None,
+            cleaning: None,
+            figures,
+        })
+    }
+
+    /// Changes the bounds; what is there stays.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Adds a record to the next commit.
+    pub fn add(&mut self, record: &Record<'_>) {
+        let start = self.begin_frame();
+        record.encode(&mut self.pending);
+        self.end_frame(start);
+    }
+
+    /// Adds a record that was encoded elsewhere to the next commit.
+    pub fn add_encoded(&mut self, record: &[u8]) {
+        let start = self.begin_frame();
+        self.pending.extend_from_slice(record);
+        self.end_frame(start);
+    }
+
+    /// Adds a message to the next commit, for those of the sessions that there are. Their places in `to` are given
+    /// here.
+    ///
+    /// # Errors
+    /// [`Full`] when a limit is reached; nothing is added then.
+    pub fn publish(
+        &mut self,
+        message: &MessageRef<'_>,
+        expires_at: Option<u64>,
+        origin: Option<(SessionNumber, u16)>,
+        mut to: Vec<Recipient<'_>>,
+    ) -> Result<Published, Full> {
+        let size = (message.topic.len() + message.payload.len()) as u64;
+        let bytes = self.index.live() + self.pending.len() as u64 + size;
+        let waiting = self.index.queued() + self.records.len() as u64;
+        if bytes > self.limits.bytes || waiting + to.len() as u64 > self.limits.messages {
+            return Err(Full);
+        }
+        let number = self.index.next_message.max(1);
+        self.index.next_message = number + 1;
+        let mut sequences = Vec::with_capacity(to.len());
+        to.retain_mut(|recipient| {
+            let sequence = self.index.next_sequence(recipient.session);
+            recipient.sequence = sequence.unwrap_or(0);
+            sequences.push(sequence);
+            sequence.is_some()
+        });
+        if !to.is_empty() || origin.is_some() {
+            self.figures.messages += 1;
+            self.add(&Record::Message(StoredMessage {
+                number,
+                origin,
+                body: Body::of(message, expires_at),
+                recipients: to,
+            }));
+        }
+        Ok(Published {
+            message: number,
+            sequences,
+        })
+    }
+
+    fn begin_frame(&mut self) -> usize {
+        let start = self.pending.len();
+        self.pending.resize(start + FRAME, 0);
+        start
+    }
+
+    fn end_frame(&mut self, start: usize) {
+        let length = self.pending.len() - start - FRAME;
+        self.records.push(((start + FRAME) as u32, length as u32));
+    }
+
+    /// A session begins or ends with a record that was added: messages that are added behind it are for it, or no longer.
+    pub fn expect(&mut self, begins: Option<SessionNumber>, ends: Option<SessionNumber>) {
+        if let Some(number) = begins {
+            self.index.expect(number);
+        }
+        if let Some(number) = ends {
+            self.index.expect_end(number);
+        }
+    }
+
+    /// What was added so far, for [`Store::roll_back`].
+    pub fn mark(&self) -> Mark {
+        Mark(self.pending.len(), self.records.len())
+    }
+
+    /// Takes away what was added since `mark`. Numbers that were given are not given again.
+    pub fn roll_back(&mut self, mark: Mark) {
+        self.pending.truncate(mark.0);
+        self.records.truncate(mark.1);
+    }
+
+    /// Bytes that wait for a commit.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Forgets what was added since the last commit: after a commit has failed, those who asked for it are told so.
+    pub fn discard(&mut self) {
+        self.pending.clear();
+        self.records.clear();
+    }
+
+    /// Writes what was added, and syncs it if it is to be sure of the disk. When this returns without an error all of
+    /// it counts.
+    ///
+    /// # Errors
+    /// As the operating system reports them. Nothing of it counts then; it can be tried again, or discarded.
+    pub fn commit(&mut self, sureness: Sureness) -> io::Result<()> {
+        let done = self.try_commit(sureness);
+        if done.is_err() {
+            self.figures.failures += 1;
+        }
+        done
+    }
+
+    fn try_commit(&mut self, sureness: Sureness) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return match sureness {
+                Sureness::Synced => self.sync(),
+                Sureness::Written => Ok(()),
+            };
+        }
+        self.make_room()?;
+        // The salt is the segment's, so the frames are closed only now.
+        let mut start = 0;
+        for (at, length) in &self.records {
+            let end = (at + length) as usize;
+            let frame = self.pending.get_mut(start..end).unwrap_or_default();
+            self.head.header.close_frame(frame, 0);
+            start = end;
+        }
+        let offset = self.head.length;
+        let written = self.head.file.write(&self.pending, offset.into());
+        if let Err(error) = written {
+            self.give_up_tail();
+            return Err(error);
+        }
+        let before = self.unsynced;
+        self.unsynced = true;
+        if sureness == Sureness::Synced
+            && let Err(error) = self.head.file.sync()
+        {
+            self.after_failed_sync(before);
+            return Err(error);
+        }
+        if sureness == Sureness::Synced {
+            self.unsynced = false;
+            self.figures.syncs += 1;
+        }
+        self.figures.commits += 1;
+        self.figures.bytes += self.pending.len() as u64;
+        self.head.length += self.pending.len() as u32;
+        for (at, length) in self.records.drain(..) {
+            let record = self
+                .pending
+                .get(at as usize..(at + length) as usize)
+                .and_then(Record::decode);
+            let at = Location {
+                segment: self.head_number,
+                offset: offset + at,
+                length,
+            };
+            if let Some(record) = record {
+                self.index.apply(&record, at);
+            }
+        }
+        self.pending.clear();
+        if self.pending.capacity() > PENDING_KEPT {
+            self.pending = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Syncs what was written.
+    ///
+    /// # Errors
+    /// As the operating system reports them.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if !self.unsynced {
+            return Ok(());
+        }
+        match self.head.file.sync() {
+            Ok(()) => {
+                self.unsynced = false;
+                self.figures.syncs += 1;
+                Ok(())
+            }
+            Err(error) => {
+                self.figures.failures += 1;
+                self.after_failed_sync(true);
+                Err(error)
+            }
+        }
+    }
+
+    /// True when something was written and not synced.
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced
+    }
+
+    /// What the system has told the disk before a failed sync may be lost while it shows it as written. So the segment
+    /// is left as it is, and if something in it was counted on, what counts in it is written anew.
+    fn after_failed_sync(&mut self, counted_on: bool) {
+        self.give_up_tail();
+        self.head_is_doubtful = true;
+        if counted_on {
+            self.distrusted = Some(self.head_number);
+        }
+    }
+
+    /// Takes away what a failed commit has written, as far as that can be done: it is not read again either way while
+    /// the process lives.
+    fn give_up_tail(&mut self) {
+        if self.head.file.truncate(self.head.length.into()).is_err() {
+            self.head_is_doubtful = true;
+        }
+    }
+
+    /// Begins the next segment when the last one is full or cannot be trusted.
+    fn make_room(&mut self) -> io::Result<()> {
+        let end = u64::from(self.head.length) + self.pending.len() as u64;
+        let full = end > self.limits.segment.into() && self.head.length as usize > FIRST_FRAME;
+        if !full && !self.head_is_doubtful && u32::try_from(end).is_ok() {
+            return Ok(());
+        }
+        if self.head_is_doubtful {
+            // Best effort: the new segment needs no more of it.
+            let _ = self.head.file.truncate(self.head.length.into());
+        } else {
+            // What follows must not be on the disk without it.
+            self.sync()?;
+        }
+        let number = self.head_number + 1;
+        let next = begin(&mut *self.disk, number, &self.index, &mut self.figures)?;
+        let old = std::mem::replace(&mut self.head, next);
+        self.sealed.insert(self.head_number, old);
+        self.head_number = number;
+        self.head_is_doubtful = false;
+        self.unsynced = false;
+        Ok(())
+    }
+
+    /// The body of a message; none when nobody needs it any more.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was written.
+    pub fn read(&self, number: MessageNumber) -> io::Result<Option<StoredBody>> {
+        let Some(at) = self.index.message(number) else {
+            return Ok(None);
+        };
+        let bytes = self.read_record(at)?;
+        match Record::decode(&bytes) {
+            Some(Record::Message(message)) if message.number == number => {
+                Ok(Some(StoredBody::new(&message.body)))
+            }
+            _ => Err(damaged(at)),
+        }
+    }
+
+    fn segment(&self, number: u32) -> Option<&Segment> {
+        match number == self.head_number {
+            true => Some(&self.head),
+            false => self.sealed.get(&number),
+        }
+    }
+
+    fn read_record(&self, at: Location) -> io::Result<Vec<u8>> {
+        let segment = self.segment(at.segment).ok_or_else(|| damaged(at))?;
+        let mut frame = vec![0; FRAME + at.length as usize];
+        let start = at.offset.saturating_sub(FRAME as u32);
+        segment.file.read(&mut frame, start.into())?;
+        match segment.header.record(&frame, 0) {
+            Some(record) if record.len() == at.length as usize => {
+                frame.drain(..FRAME);
+                Ok(frame)
+            }
+            _ => Err(damaged(at)),
+        }
+    }
+
+    /// Calls `take` with each retained message.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn retained(&self, mut take: impl FnMut(StoredBody)) -> io::Result<u64> {
+        let mut loaded: Option<(u32, Vec<u8>)> = None;
+        let mut unreadable = 0;
+        for at in self.index.retained() {
+            let Some(segment) = self.segment(at.segment) else {
+                continue;
+            };
+            if loaded
+                .as_ref()
+                .is_none_or(|(number, _)| *number != at.segment)
+            {
+                loaded = Some((at.segment, segment.load()?));
+            }
+            let bytes = loaded.as_ref().map(|(_, bytes)| bytes.as_slice());
+            let start = (at.offset as usize).saturating_sub(FRAME);
+            let record = bytes
+                .and_then(|bytes| segment.header.record(bytes, start))
+                .and_then(Record::decode);
+            match record {
+                Some(Record::Retained(body)) => take(StoredBody::new(&body)),
+                _ => unreadable += 1,
+            }
+        }
+        Ok(unreadable)
+    }
+
+    /// The sessions there are, with what is in their queues.
+    pub fn sessions(&self) -> Vec<RecoveredSession> {
+        self.index.recovered()
+    }
+
+    /// The number after the highest one given to a session.
+    pub fn next_session(&self) -> SessionNumber {
+        self.index.next_session.max(1)
+    }
+
+    /// The highest number given to a connection.
+    pub fn last_generation(&self) -> u64 {
+        self.index.last_generation()
+    }
+
+    /// How much there is.
+    pub fn totals(&self) -> Totals {
+        self.index.totals()
+    }
+
+    /// Places in the queues of all sessions together.
+    pub fn queued(&self) -> u64 {
+        self.index.queued()
+    }
+
+    /// Bytes of records that count.
+    pub fn live_bytes(&self) -> u64 {
+        self.index.live()
+    }
+
+    /// Bytes on the disk.
+    pub fn disk_bytes(&self) -> u64 {
+        let sealed = self
+            .sealed
+            .values()
+            .map(|segment| u64::from(segment.length));
+        sealed.sum::<u64>() + u64::from(self.head.length)
+    }
+
+    /// What was done.
+    pub fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    /// True when space is to be given back: more than half of a store of some size is dead, or a segment is
+    /// distrusted.
+    pub fn wants_cleaning(&self) -> bool {
+        let slack = 2 * u64::from(self.limits.segment);
+        let distrusted = self.distrusted.is_some_and(|last| {
+            self.sealed
+                .keys()
+                .next()
+                .is_some_and(|first| *first <= last)
+        });
+        !self.sealed.is_empty()
+            && (self.cleaning.is_some()
+                || distrusted
+                || self.disk_bytes() > 2 * self.index.live() + slack)
+    }
+
+    /// Copies about `budget` bytes of what counts in the oldest segment to the end, and removes the segment when
+    /// nothing in it counts any more. Nothing may be pending.
+    ///
+    /// # Errors
+    /// As the operating system reports them; it can be tried again.
+    pub fn clean(&mut self, budget: usize) -> io::Result<()> {
+        debug_assert!(self.pending.is_empty());
+        let mut cleaning = match self.cleaning.take() {
+            Some(cleaning) => cleaning,
+            None => match self.begin_cleaning()? {
+                Some(cleaning) => cleaning,
+                None => return Ok(()),
+            },
+        };
+        let next = cleaning.next;
+        let sessions = cleaning.sessions.len();
+        let done = self.copy(&mut cleaning, budget);
+        let copied = self.pending.len() as u64;
+        if let Err(error) = self.commit(Sureness::Written) {
+            self.discard();
+            cleaning.next = next;
+            // Those that were taken from the list are found again.
+            if cleaning.sessions.len() < sessions {
+                cleaning.sessions = self.index.sessions_in(cleaning.segment);
+            }
+            self.cleaning = Some(cleaning);
+            return Err(error);
+        }
+        self.figures.copied += copied;
+        if !done {
+            self.cleaning = Some(cleaning);
+            return Ok(());
+        }
+        // The copies must be on the disk before the originals are gone from it.
+        if let Err(error) = self.sync() {
+            cleaning.next = cleaning.bytes.len();
+            self.cleaning = Some(cleaning);
+            return Err(error);
+        }
+        self.disk.remove(cleaning.segment)?;
+        self.sealed.remove(&cleaning.segment);
+        if self.distrusted.is_some_and(|last| cleaning.segment >= last) {
+            self.distrusted = None;
+        }
+        Ok(())
+    }
+
+    fn begin_cleaning(&self) -> io::Result<Option<Cleaning>> {
+        let Some((number, segment)) = self.sealed.iter().next() else {
+            return Ok(None);
+        };
+        Ok(Some(Cleaning {
+            segment: *number,
+            bytes: segment.load()?,
+            next: FIRST_FRAME,
+            sessions: self.index.sessions_in(*number),
+        }))
+    }
+
+    /// True when all was copied.
+    fn copy(&mut self, cleaning: &mut Cleaning, budget: usize) -> bool {
+        while let Some(number) = cleaning.sessions.pop() {
+            if let Some(snapshot) = self.index.snapshot(number) {
+                self.add(&Record::Snapshot(number, snapshot));
+            }
+            if self.pending.len() >= budget {
+                return false;
+            }
+        }
+        let Some(segment) = self.sealed.get(&cleaning.segment) else {
+            return true;
+        };
+        let header = segment.header;
+        let rest = frames(&header, &cleaning.bytes, cleaning.next);
+        for part in rest {
+            let Part::Record(offset, bytes) = part else {
+                continue;
+            };
+            cleaning.next = offset + bytes.len();
+            let at = Location {
+                segment: cleaning.segment,
+                offset: offset as u32,
+                length: bytes.len() as u32,
+            };
+            self.copy_record(bytes, at);
+            if self.pending.len() >= budget {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn copy_record(&mut self, bytes: &[u8], at: Location) {
+        match Record::decode(bytes) {
+            Some(Record::Message(mut message))
+                if self.index.message(message.number) == Some(at) =>
+            {
+                let number = message.number;
+                message.origin = None;
+                message
+                    .recipients
+                    .retain(|to| self.index.needs(to.session, to.sequence, number));
+                self.add(&Record::Message(message));
+            }
+            Some(Record::Retained(body)) if self.index.is_retained_at(body.topic, at) => {
+                self.add(&Record::Retained(body));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Bytes of the buffer for what is pending that are kept between commits.
+const PENDING_KEPT: usize = 1 << 20;
+
+fn begin(
+    disk: &mut dyn Disk,
+    number: u32,
+    index: &Index,
+    figures: &mut Figures,
+) -> io::Result<Segment> {
+    let header = Header::new(number, index.next_session, index.next_message);
+    let mut file = disk.create(number)?;
+    let bytes = header.encode();
+    file.write(&bytes, 0)?;
+    file.sync()?;
+    disk.sync()?;
+    figures.syncs += 1;
+    Ok(Segment {
+        file,
+        header,
+        length: bytes.len() as u32,
+    })
+}
+
+fn damaged(at: Location) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!(
+            "segment {} holds at {} not what was written there",
+            at.segment, at.offset
+        ),
+    )
+}
+
+impl Segment {
+    /// All bytes that count.
+    pub(super) fn load(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.length as usize];
+        self.file.read(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+}
+
+/// A message out of the store.
+#[derive(Clone, Debug)]
+pub struct StoredBody {
+    /// The message; it does not know when it expires.
+    pub message: Message,
+    /// In milliseconds since 1970; none: never.
+    pub expires_at: Option<u64>,
+}
+
+impl StoredBody {
+    fn new(body: &Body<'_>) -> Self {
+        let message = MessageRef {
+            topic: body.topic,
+            properties: body.properties(),
+            payload: body.payload,
+            qos: body.qos,
+            retain: body.retain,
+            expires_at: None,
+        };
+        Self {
+            message: message.to_message(),
+            expires_at: body.expires_at,
+        }
+    }
+}

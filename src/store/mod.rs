@@ -1,0 +1,67 @@
+//! The durable store: what the broker has acknowledged, on the disk.
+//!
+//! An append-only log of records in numbered segment files ([`segment`]), each record with a checksum of its own, and
+//! an index of it in memory that holds no bodies of messages. A log was chosen over an embedded database: it writes a
+//! message once, one sequential write and one sync for all that wait (group commit), a torn or changed record costs
+//! that record and no other, and it makes no difference for the recovery at which byte a write was interrupted.
+//!
+//! # What is recorded, where, and in which order
+//!
+//! One thread writes: the actor [`StoreWriter`](crate::actors::StoreWriter). "Commit" below is a write for
+//! `durability = none` and `async` (which syncs within `store.sync_interval`), and a write and a sync for `sync`.
+//!
+//! | change | recorded by | before |
+//! |---|---|---|
+//! | session opened, resumed, replaced | registry: [`Record::Opened`] | CONNACK |
+//! | connection ended, session kept, its delayed will | session store: [`Record::Kept`] | - |
+//! | session ended | registry: [`Record::Ended`] | - |
+//! | subscription entered, removed | registry: [`Record::Subscribed`], [`Record::Unsubscribed`] | SUBACK, UNSUBACK |
+//! | QoS 1 or 2 message for a durable session | writer: [`Record::Message`] | it is put into the session's inbox; PUBACK, PUBREC |
+//! | identifier of a QoS 2 message of a durable session | in its message's record, else [`Record::Taken`] | PUBREC |
+//! | PUBREL came | connection: [`Record::Released`] | PUBCOMP |
+//! | PUBREC of a subscriber came | connection: [`Record::Received`] | PUBREL |
+//! | PUBACK or PUBCOMP of a subscriber came, message expired or dropped | connection, session store: [`Record::Settled`] | - |
+//! | message retained, cleared | retained messages: [`Record::Retained`], [`Record::Unretained`] | PUBACK, PUBREC of its publisher |
+//!
+//! A session is durable when it was opened with a session expiry interval above zero.
+//!
+//! **Nothing acknowledged is lost.** A message for a durable session goes to the writer first. The writer gives it its
+//! number, and for each session its place in the queue, commits, puts it into the inboxes, and only then says that the
+//! acknowledgement may leave. A message whose commit fails is in no inbox, and its publisher is refused.
+//!
+//! **QoS 2 arrives once.** The place in a session's queue also is the packet identifier with which the client gets the
+//! message. So after a restart the client gets it with the identifier that it knows, whether or not it was sent
+//! before, and no record is needed when it is sent. PUBREL waits for the record of PUBREC: the client has forgotten
+//! the identifier when it has answered PUBREL, and must not be sent the message again. PUBCOMP waits for the record of
+//! PUBREL: the publisher uses the identifier anew then. A record of PUBACK or PUBCOMP that is lost costs a message sent
+//! again with DUP (QoS 1), or a PUBREL sent again.
+//!
+//! **Order.** The writer is the only one who puts QoS 1 and 2 messages into the inboxes of durable sessions, in the
+//! order of the log.
+//!
+//! **When the disk refuses.** Messages are refused ([`Part`] is dropped without being kept). What the state of sessions
+//! comes to waits for the disk in memory; SUBACK and CONNACK do not wait for it then, PUBREL and PUBCOMP do.
+
+mod bytes;
+mod disk;
+mod index;
+mod log;
+mod outcome;
+mod record;
+mod recovery;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod wall_clock;
+
+pub use disk::{Disk, Folder, SegmentFile};
+pub use index::{RecoveredEntry, RecoveredSession, Totals};
+pub use log::{Figures, Full, Limits, Mark, Published, Store, StoredBody, Sureness};
+pub use outcome::{Outcome, Part};
+pub use record::{
+    Body, Kept, MessageNumber, OwnedBody, Recipient, Record, SessionInfo, SessionNumber,
+    SessionSnapshot, StoredMessage, StoredWill, Subscription,
+};
+pub use recovery::{Damage, DamageKind, Report};
+pub use segment::VERSION;
+pub use wall_clock::WallClock;

@@ -1,0 +1,209 @@
+//! What is read again is what was committed, through any number of restarts and cleanings.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+
+use super::{fake_disk::FakeDisk, *};
+
+/// A random life of a store beside a model of it.
+#[test]
+fn a_store_read_again_is_the_same() {
+    for seed in 0..60 {
+        let mut rng = Rng::with_seed(seed);
+        let disk = FakeDisk::default();
+        let (mut store, _) = Store::open(Box::new(disk.clone()), LIMITS).unwrap();
+        let mut live: BTreeMap<SessionNumber, Vec<u64>> = BTreeMap::new();
+        for step in 0..600u32 {
+            let some = |rng: &mut Rng, live: &BTreeMap<SessionNumber, Vec<u64>>| {
+                live.keys().copied().nth(rng.usize(..live.len().max(1)))
+            };
+            let session = some(&mut rng, &live);
+            match (rng.u8(..20), session) {
+                (0..2, _) if live.len() < 8 => {
+                    let number = store.next_session();
+                    store.add(&Record::Opened(
+                        number,
+                        info(&format!("client{number}"), step.into()),
+                    ));
+                    live.insert(number, Vec::new());
+                }
+                (2, Some(session)) if rng.bool() => {
+                    store.add(&Record::Ended(session));
+                    live.remove(&session);
+                }
+                (3, Some(session)) => {
+                    store.add(&Record::Subscribed(session, "a/+", subscription()));
+                }
+                (4, Some(session)) => store.add(&Record::Unsubscribed(session, "a/+")),
+                (5, Some(session)) => store.add(&Record::Taken(session, vec![rng.u16(1..9)])),
+                (6, Some(session)) => store.add(&Record::Released(session, vec![rng.u16(1..9)])),
+                (7, _) => {
+                    let topic = format!("r/{}", rng.u8(..5));
+                    let payload = vec![b'r'; rng.usize(1..200)];
+                    let message = message(&topic, &payload, QoS::AtLeastOnce);
+                    store.add(&Record::Retained(Body::of(&message, None)));
+                }
+                (8, _) => store.add(&Record::Unretained(&format!("r/{}", rng.u8(..5)))),
+                (9, Some(session)) => {
+                    let queue = live.get_mut(&session).unwrap();
+                    if !queue.is_empty() {
+                        let at = queue[rng.usize(..queue.len())];
+                        store.add(&Record::Received(session, vec![at]));
+                    }
+                }
+                (10..14, Some(session)) => {
+                    let queue = live.get_mut(&session).unwrap();
+                    if !queue.is_empty() {
+                        let at = queue.remove(rng.usize(..queue.len()));
+                        store.add(&Record::Settled(session, vec![at]));
+                    }
+                }
+                (14.., Some(session)) => {
+                    let payload = vec![b'x'; rng.usize(..300)];
+                    let message = message("t", &payload, QoS::ExactlyOnce);
+                    let sessions: Vec<_> = live.keys().copied().filter(|_| rng.bool()).collect();
+                    // As after a restart: what was opened is committed before anything is published to it.
+                    store.commit(Sureness::Written).unwrap();
+                    let origin = rng.bool().then_some((session, rng.u16(1..9)));
+                    let recipients = sessions.iter().map(|session| to(*session)).collect();
+                    let published = store.publish(&message, None, origin, recipients).unwrap();
+                    for (session, sequence) in sessions.iter().zip(published.sequences) {
+                        live.get_mut(session).unwrap().push(sequence.unwrap());
+                    }
+                }
+                _ => {}
+            }
+            if rng.u8(..3) == 0 {
+                store.commit(Sureness::Synced).unwrap();
+                while rng.bool() && store.wants_cleaning() {
+                    store.clean(rng.usize(1..5000)).unwrap();
+                }
+            }
+            if rng.u8(..40) == 0 {
+                store.commit(Sureness::Written).unwrap();
+                let before = contents(&store);
+                let (again, report) = Store::open(Box::new(disk.after_kill()), LIMITS).unwrap();
+                assert_eq!(contents(&again), before, "seed {seed} step {step}");
+                assert_eq!(report.damages, [], "seed {seed} step {step}");
+                assert_eq!(again.totals(), store.totals(), "seed {seed} step {step}");
+            }
+        }
+    }
+}
+
+#[test]
+fn space_is_given_back() {
+    let disk = FakeDisk::default();
+    let (mut store, _) = Store::open(Box::new(disk.clone()), LIMITS).unwrap();
+    store.add(&Record::Opened(1, info("a", 1)));
+    store.add(&Record::Subscribed(1, "#", subscription()));
+    store.commit(Sureness::Synced).unwrap();
+    for _ in 0..50 {
+        for _ in 0..100 {
+            let message = message("topic", &[b'x'; 100], QoS::AtLeastOnce);
+            let published = store.publish(&message, None, None, vec![to(1)]).unwrap();
+            store.commit(Sureness::Synced).unwrap();
+            let sequence = published.sequences[0].unwrap();
+            store.add(&Record::Settled(1, vec![sequence]));
+        }
+        store.commit(Sureness::Synced).unwrap();
+        while store.wants_cleaning() {
+            store.clean(1000).unwrap();
+        }
+        assert!(
+            disk.bytes() < 4 * LIMITS.segment as usize,
+            "{}",
+            disk.bytes()
+        );
+    }
+    assert_eq!(store.sessions()[0].subscriptions.len(), 1);
+    let (again, _) = Store::open(Box::new(disk.after_kill()), LIMITS).unwrap();
+    assert_eq!(contents(&again), contents(&store));
+}
+
+#[test]
+fn a_new_session_of_a_client_ends_the_old_one() {
+    let (mut store, _) = Store::open(Box::new(FakeDisk::default()), LIMITS).unwrap();
+    store.add(&Record::Opened(1, info("a", 1)));
+    store.commit(Sureness::Synced).unwrap();
+    store
+        .publish(
+            &message("t", b"1", QoS::AtLeastOnce),
+            None,
+            None,
+            vec![to(1)],
+        )
+        .unwrap();
+    store.add(&Record::Opened(2, info("a", 2)));
+    store.commit(Sureness::Synced).unwrap();
+    let sessions = store.sessions();
+    assert_eq!(sessions.len(), 1);
+    assert_eq!((sessions[0].number, sessions[0].queue.len()), (2, 0));
+    assert_eq!(store.totals().messages, 0);
+    // For the one that has ended nothing is kept.
+    let published = store
+        .publish(
+            &message("t", b"1", QoS::AtLeastOnce),
+            None,
+            None,
+            vec![to(1)],
+        )
+        .unwrap();
+    assert_eq!(published.sequences, [None]);
+    assert_eq!(store.pending(), 0);
+}
+
+#[test]
+fn a_body_is_stored_once_for_all_sessions() {
+    let disk = FakeDisk::default();
+    let (mut store, _) = Store::open(Box::new(disk.clone()), LIMITS).unwrap();
+    for number in 1..=100 {
+        store.add(&Record::Opened(number, info(&number.to_string(), number)));
+    }
+    store.commit(Sureness::Synced).unwrap();
+    let before = disk.bytes();
+    let payload = vec![b'x'; 3000];
+    let all = (1..=100).map(to).collect();
+    let published = store
+        .publish(&message("t", &payload, QoS::AtLeastOnce), None, None, all)
+        .unwrap();
+    store.commit(Sureness::Synced).unwrap();
+    assert!(disk.bytes() - before < 4500, "{}", disk.bytes() - before);
+    for number in 1..=100 {
+        let body = store.read(published.message).unwrap().unwrap();
+        assert_eq!(body.message.view().payload, payload);
+        store.add(&Record::Settled(number, vec![1]));
+        store.commit(Sureness::Written).unwrap();
+    }
+    assert!(store.read(published.message).unwrap().is_none());
+}
+
+#[test]
+fn limits_refuse_and_say_so() {
+    let limits = Limits {
+        messages: 2,
+        bytes: 5000,
+        ..LIMITS
+    };
+    let (mut store, _) = Store::open(Box::new(FakeDisk::default()), limits).unwrap();
+    store.add(&Record::Opened(1, info("a", 1)));
+    store.commit(Sureness::Synced).unwrap();
+    let publish = |store: &mut Store, payload: &[u8]| {
+        let published = store.publish(
+            &message("t", payload, QoS::AtLeastOnce),
+            None,
+            None,
+            vec![to(1)],
+        );
+        store.commit(Sureness::Synced).unwrap();
+        published.map(|published| published.sequences[0])
+    };
+    assert_eq!(publish(&mut store, &[0; 6000]), Err(Full));
+    assert_eq!(publish(&mut store, b"1"), Ok(Some(1)));
+    assert_eq!(publish(&mut store, b"2"), Ok(Some(2)));
+    assert_eq!(publish(&mut store, b"3"), Err(Full));
+    store.add(&Record::Settled(1, vec![1]));
+    store.commit(Sureness::Synced).unwrap();
+    assert_eq!(publish(&mut store, b"3"), Ok(Some(3)));
+}
