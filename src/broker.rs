@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    num::NonZeroU64,
     rc::Rc,
     sync::{
         Arc,
@@ -25,17 +26,18 @@ use tokio::{
 
 use crate::{
     actors::{
-        ApiUsers, ConfigManager, ConfigSource, ConnectionHost, Door, Life, Publisher,
-        RegistryHandles, RetainedMessages, SessionStore, Shared, StatsCollector,
-        SubscriptionRegistry, Worker,
+        ApiUsers, ConfigManager, ConfigSource, ConnectionHost, Door, Life, Publisher, Recovered,
+        RegistryHandles, RetainedMessages, SessionStore, Shared, StatsCollector, StoreHandles,
+        StoreWriter, SubscriptionRegistry, Worker, open_store, restore,
     },
     api::{Access, ApiState, Hashing, HttpServer},
     config::{BindAddr, Config},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
-    messages::{CloseClients, StopAccepting, Wanted, WorkerLoad},
+    messages::{CloseClients, CloseStore, GetQueueTotals, StopAccepting, Wanted, WorkerLoad},
     routing::RouteTable,
     session::CloseReason,
     stats::{Counters, Gauges},
+    store::{Store, WallClock},
     transport::certificate,
 };
 
@@ -59,6 +61,7 @@ pub struct Broker {
     config: Addr<ConfigManager>,
     stats: Addr<StatsCollector>,
     wanted: UnboundedReceiver<Wanted>,
+    store: Option<Addr<StoreWriter>>,
 }
 
 impl Broker {
@@ -92,14 +95,36 @@ impl Broker {
         };
         let config = Arc::new(ArcSwap::new(config));
 
+        let gauges = Arc::new(Gauges::default());
+        let opened = open_store(&config.load(), source.path.as_deref())?;
         let mut threads = Threads(Vec::new());
+        let mut counters = Vec::new();
+        let mut store = None;
+        let mut recovered = Recovered::default();
+        if let Some(opened) = opened {
+            let own = Arc::new(Counters::default());
+            let arbiter = threads.start()?.handle();
+            store = Some(
+                start_store(&arbiter, opened.store, &config, &gauges, &own, opened.clock).await?,
+            );
+            recovered = opened.recovered;
+            counters.push(own);
+        }
         let control = threads.start()?.handle();
         let control_counters = Arc::new(Counters::default());
-        let (shared, registry, retained) =
-            start_control(&control, &config, &control_counters).await?;
+        let handles = store.as_ref().map(|(handles, _)| handles.clone());
+        let (shared, registry, retained) = start_control(
+            &control,
+            &config,
+            &control_counters,
+            gauges,
+            handles,
+            recovered,
+        )
+        .await?;
 
         let mut handles = Vec::new();
-        let mut counters = vec![control_counters];
+        counters.push(control_counters);
         let mut first_worker = None;
         for _ in 0..workers {
             let arbiter = threads.start()?;
@@ -183,6 +208,7 @@ impl Broker {
             config: manager,
             stats,
             wanted,
+            store: store.map(|(_, writer)| writer),
         })
     }
 
@@ -241,6 +267,17 @@ impl Broker {
         }
         if let Some(http) = self.http {
             http.stop().await;
+        }
+        if let Some(store) = self.store {
+            // What the actors of the control thread were told by the clients that have left goes to the store first:
+            // each has handled it when it answers.
+            let settled = [
+                self.registry.send(GetQueueTotals).await.is_ok(),
+                self.shared.kept_are_noted().await,
+            ];
+            if settled.contains(&false) || store.send(CloseStore).await.is_err() {
+                log::error!("store: it was not closed in order");
+            }
         }
     }
 }
@@ -328,6 +365,9 @@ async fn start_control(
     arbiter: &ArbiterHandle,
     config: &Arc<ArcSwap<Config>>,
     counters: &Arc<Counters>,
+    gauges: Arc<Gauges>,
+    durable: Option<StoreHandles>,
+    recovered: Recovered,
 ) -> io::Result<(Shared, Addr<SubscriptionRegistry>, Addr<RetainedMessages>)> {
     let backlog = config.load().system.max_worker_backlog;
     let (config, counters) = (config.clone(), counters.clone());
@@ -339,7 +379,7 @@ async fn start_control(
         let shared = Shared {
             config,
             routes: Arc::new(RouteTable::default()),
-            gauges: Arc::new(Gauges::default()),
+            gauges,
             registry: RegistryHandles {
                 open: registry.address().recipient(),
                 keep: registry.address().recipient(),
@@ -353,13 +393,50 @@ async fn start_control(
             store_retained: retained.address().recipient(),
             retained_load: Arc::new(WorkerLoad::new(backlog)),
             retained_pages: retained.address().recipient(),
+            store: durable,
         };
         let load = shared.registry.store_load.clone();
         let worker = Worker::new(shared.clone(), counters.clone(), load);
-        let retained = retained.run(RetainedMessages::new(shared.clone(), counters.clone()));
-        store.run(SessionStore::new(worker));
-        let registry = registry.run(SubscriptionRegistry::new(shared.clone(), counters));
+        let (messages, next_session) = (recovered.retained, recovered.next_session);
+        let (directory, sessions) = restore(recovered.sessions, recovered.last_generation, &shared);
+        let retained = retained.run(RetainedMessages::new(
+            shared.clone(),
+            counters.clone(),
+            messages,
+        ));
+        store.run(SessionStore::new(worker, sessions));
+        let registry = registry.run(SubscriptionRegistry::new(
+            shared.clone(),
+            counters,
+            directory,
+            NonZeroU64::new(next_session).unwrap_or(NonZeroU64::MIN),
+        ));
         (shared, registry, retained)
+    })
+    .await
+}
+
+/// Starts the writer of the durable store.
+async fn start_store(
+    arbiter: &ArbiterHandle,
+    store: Store,
+    config: &Arc<ArcSwap<Config>>,
+    gauges: &Arc<Gauges>,
+    counters: &Arc<Counters>,
+    clock: WallClock,
+) -> io::Result<(StoreHandles, Addr<StoreWriter>)> {
+    let load = Arc::new(WorkerLoad::new(config.load().system.max_worker_backlog));
+    let (config, gauges, counters) = (config.clone(), gauges.clone(), counters.clone());
+    on(arbiter, move || {
+        let writer = StoreWriter::new(store, config, counters, gauges, load.clone(), clock).start();
+        let handles = StoreHandles {
+            persist: writer.clone().recipient(),
+            record: writer.clone().recipient(),
+            bodies: writer.clone().recipient(),
+            load,
+            clock,
+        };
+        (handles, writer)
     })
     .await
 }

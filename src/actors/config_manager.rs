@@ -7,8 +7,8 @@ use arc_swap::ArcSwap;
 
 use crate::{
     config::{
-        self, Config, FileForm, HttpServer, Loaded, Log, Overrides, Problem, Severity, Strictness,
-        changes,
+        self, Config, FileForm, HttpServer, Loaded, Log, Overrides, Problem, Severity, Store,
+        Strictness, changes,
     },
     messages::{GetConfig, ReloadConfig, ReloadReport},
 };
@@ -101,6 +101,12 @@ fn hot_parts(running: &Config, new: Config) -> Config {
             ..running.log.clone()
         },
         mqtt: new.mqtt,
+        store: Store {
+            enable: running.store.enable,
+            path: running.store.path.clone(),
+            durability: running.store.durability,
+            ..new.store
+        },
         auth: new.auth,
     }
 }

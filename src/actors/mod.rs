@@ -8,6 +8,7 @@
 //! | [`SubscriptionRegistry`] | 1 | control arbiter | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
 //! | [`RetainedMessages`] | 1 | control arbiter | `StoreRetained`, `RetainedPageRequest`, `RemoveRetained` | askers wait; publishers pause while too much is on its way |
 //! | [`SessionStore`] | 1 | control arbiter | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
+//! | [`StoreWriter`] | 1, if the store is on | an arbiter of its own, which blocks on the disk | `Persist`, `WriteRecord`, `ReadBodies` | publishers pause, as for a worker |
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats`, `GetProcessStats`, `ListListeners` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig`, `ChangeConfig`, `ReplaceConfig`, `GetPending` | askers wait |
@@ -19,6 +20,8 @@ mod client_connection;
 mod config_changes;
 mod config_manager;
 mod connection_host;
+mod durable;
+mod durable_routing;
 mod events;
 mod life;
 mod private_file;
@@ -28,6 +31,7 @@ mod retained_messages;
 mod router;
 mod session_store;
 mod stats_collector;
+mod store_writer;
 mod subscription_registry;
 mod worker;
 
@@ -35,11 +39,13 @@ pub use api_users::ApiUsers;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};
 pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};
+pub use durable::{OpenedStore, Recovered, StoreHandles, open_store, restore, store_path};
 pub use life::Life;
 pub use publisher::Publisher;
 pub use retained_messages::RetainedMessages;
 pub use router::Router;
 pub use session_store::SessionStore;
 pub use stats_collector::{ListenerInfo, StatsCollector};
+pub use store_writer::{StoreWriter, limits as store_limits};
 pub use subscription_registry::SubscriptionRegistry;
 pub use worker::{RegistryHandles, Shared, Worker};

@@ -5,7 +5,7 @@ use std::{future::poll_fn, rc::Rc, task::Poll, time::Instant};
 use actix::{Actor, AtomicResponse, Context, Handler, WrapFuture};
 
 use super::Worker;
-use crate::messages::PublishMessages;
+use crate::messages::{NotStored, PublishMessages};
 
 /// See the module's description. Like a connection it goes on only when the workers have caught up; until then
 /// askers wait.
@@ -25,17 +25,23 @@ impl Actor for Publisher {
 }
 
 impl Handler<PublishMessages> for Publisher {
-    type Result = AtomicResponse<Self, ()>;
+    type Result = AtomicResponse<Self, Result<(), NotStored>>;
 
     fn handle(&mut self, told: PublishMessages, _: &mut Self::Context) -> Self::Result {
         let mut router = self.worker.router.borrow_mut();
-        router.publish_all(&told.0, Instant::now());
+        let outcome = router.publish_all(&told.0, Instant::now());
         let overloaded = router.take_overloaded();
         drop(router);
         // Workers never block, so this ends; asker and mailbox wait meanwhile.
         let caught_up = poll_fn(move |cx| match &overloaded {
             Some(load) if load.wait(cx.waker()) => Poll::Pending,
-            _ => Poll::Ready(()),
+            _ => match &outcome {
+                Some(outcome) => outcome.poll(cx).map(|kept| match kept {
+                    true => Ok(()),
+                    false => Err(NotStored),
+                }),
+                None => Poll::Ready(Ok(())),
+            },
         });
         AtomicResponse::new(Box::pin(caught_up.into_actor(self)))
     }

@@ -4,12 +4,17 @@ use std::{sync::Arc, time::Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
-use super::Shared;
+use super::{Shared, durable};
 use crate::{
     config::Mqtt,
-    messages::{RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved, StoreRetained},
+    messages::{
+        Refused, RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved, StoreRetained,
+        WriteRecord,
+    },
+    mqtt::Message,
     routing::{RetainedLimits, RetainedStore, StoreOutcome},
     stats::{Counters, Metric},
+    store::{Body, Part, Record},
 };
 
 /// Requests that wait in its mailbox before askers have to.
@@ -25,14 +30,35 @@ pub struct RetainedMessages {
 }
 
 impl RetainedMessages {
-    /// An empty store.
-    pub fn new(shared: Shared, counters: Arc<Counters>) -> Self {
-        let store = RetainedStore::new(limits(&shared.config.load().mqtt));
+    /// A store with the messages that outlived the last process.
+    pub fn new(shared: Shared, counters: Arc<Counters>, recovered: Vec<Arc<Message>>) -> Self {
+        let mut store = RetainedStore::new(limits(&shared.config.load().mqtt));
+        for message in recovered {
+            store.store(message);
+        }
         Self {
             store,
             shared,
             counters,
             expiry: None,
+        }
+    }
+
+    /// Has the durable store, if there is one, know of a change before the publisher does.
+    fn note(&self, record: &Record<'_>, part: Option<Part>, refused: Refused) {
+        let topic = match record {
+            Record::Retained(body) => body.topic,
+            Record::Unretained(topic) => topic,
+            _ => return,
+        };
+        match &self.shared.store {
+            // What the broker says of itself is said anew after a restart.
+            Some(store) if !topic.starts_with('$') => {
+                store
+                    .record
+                    .do_send(WriteRecord::new(record).if_refused(refused).with(part));
+            }
+            _ => part.into_iter().for_each(Part::keep),
         }
     }
 
@@ -51,7 +77,11 @@ impl RetainedMessages {
             let timer = ctx.run_later(wait, |actor, ctx| {
                 actor.expiry = None;
                 let expired = actor.store.expire(Instant::now());
-                actor.counters.add(Metric::DroppedExpired, expired as u64);
+                for topic in &expired {
+                    actor.note(&Record::Unretained(topic), None, Refused::GoOn);
+                }
+                let number = expired.len() as u64;
+                actor.counters.add(Metric::DroppedExpired, number);
                 actor.changed(ctx);
             });
             (at, timer)
@@ -71,6 +101,7 @@ impl Actor for RetainedMessages {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.changed(ctx);
     }
 }
 
@@ -82,19 +113,32 @@ impl Handler<StoreRetained> for RetainedMessages {
         self.store.set_limits(limits(&config.mqtt));
         let lifetime = config.mqtt.retained_expiry_interval;
         drop(config);
-        let mut message = told.0;
+        let mut message = told.message;
         self.shared.retained_load.remove(message.size());
         if !lifetime.is_zero()
             && let Some(at) = Instant::now().checked_add(lifetime)
         {
             message = Arc::new(Arc::unwrap_or_clone(message).expiring_by(at));
         }
-        let outcome = self.store.store(message);
-        if outcome == StoreOutcome::Full {
-            log::debug!(
-                "a message was not retained: mqtt.max_retained_messages or max_retained_bytes is reached"
-            );
-            self.counters.add(Metric::DroppedRetainedFull, 1);
+        match self.store.store(message.clone()) {
+            StoreOutcome::Stored => {
+                let view = message.view();
+                let clock = self.shared.store.as_ref().map(|store| &store.clock);
+                let expires_at = clock.and_then(|clock| durable::expiry(&view, clock));
+                let record = Record::Retained(Body::of(&view, expires_at));
+                self.note(&record, told.part, Refused::Refuse);
+            }
+            StoreOutcome::Cleared => {
+                let record = Record::Unretained(message.topic());
+                self.note(&record, told.part, Refused::Refuse);
+            }
+            StoreOutcome::Full => {
+                log::debug!(
+                    "a message was not retained: mqtt.max_retained_messages or max_retained_bytes is reached"
+                );
+                self.counters.add(Metric::DroppedRetainedFull, 1);
+                told.part.into_iter().for_each(Part::keep);
+            }
         }
         self.changed(ctx);
     }
@@ -121,6 +165,7 @@ impl Handler<RemoveRetained> for RetainedMessages {
         let (messages, more) = self.store.page(&mut cursor, ask.limit, Instant::now());
         for message in &messages {
             self.store.clear(message.topic());
+            self.note(&Record::Unretained(message.topic()), None, Refused::GoOn);
         }
         self.changed(ctx);
         RetainedRemoved {

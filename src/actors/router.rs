@@ -11,14 +11,15 @@ use actix::Recipient;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
-use super::Shared;
+use super::{Shared, durable_routing::DurableRouting};
 use crate::{
     config::Config,
     messages::{Inbox, InboxItem, Patience, Pushed, StoreRetained, WorkerLoad},
-    mqtt::{Batch, BatchBuilder, Message, MessageRef, ProtocolVersion, Publish},
+    mqtt::{Batch, BatchBuilder, Message, MessageRef, PacketId, ProtocolVersion, Publish, QoS},
     routing::{Group, Route, RouteTable, Routes, Snapshot},
     session::{Delivery, Publishing},
     stats::{Counters, Metric},
+    store::Outcome,
 };
 
 /// Topics whose routes are remembered; at the bound all are forgotten and looked up anew.
@@ -44,6 +45,7 @@ pub struct Router {
     /// publishers wait.
     congested: Option<Arc<Inbox>>,
     config: Arc<ArcSwap<Config>>,
+    durable: Option<DurableRouting>,
 }
 
 impl Router {
@@ -65,7 +67,19 @@ impl Router {
             overloaded: None,
             congested: None,
             config: shared.config.clone(),
+            durable: shared.store.clone().map(DurableRouting::new),
         }
+    }
+
+    /// The durable store, if there is one, for changes whose outcome is that of the messages since the last
+    /// [`Router::take_outcome`].
+    pub fn durable(&mut self) -> Option<&mut DurableRouting> {
+        self.durable.as_mut()
+    }
+
+    /// What becomes of the messages since the last call that went to the durable store; none if there were none.
+    pub fn take_outcome(&mut self) -> Option<Arc<Outcome>> {
+        self.durable.as_mut()?.take_outcome()
     }
 
     /// Begins with the messages of one chunk.
@@ -89,12 +103,13 @@ impl Router {
         self.publish_all([message], now);
     }
 
-    /// Publishes messages that come from no client of the broker, in this order.
+    /// Publishes messages that come from no client of the broker, in this order. Returns what becomes of those that go
+    /// to the durable store, if any do.
     pub fn publish_all<'m>(
         &mut self,
         messages: impl IntoIterator<Item = &'m Arc<Message>>,
         now: Instant,
-    ) {
+    ) -> Option<Arc<Outcome>> {
         static EMPTY: Bytes = Bytes::new();
         self.refresh();
         let mut pass = Pass {
@@ -104,9 +119,10 @@ impl Router {
             now,
         };
         for message in messages {
-            pass.publish_detached(&message.view());
+            pass.publish_detached(&message.view(), None);
         }
         pass.finish();
+        self.take_outcome()
     }
 
     /// True when somebody is subscribed to `topic`.
@@ -147,6 +163,11 @@ impl Router {
                         range,
                         delivery: to_member(&members, member),
                     };
+                    if let Some(durable) = &mut self.durable
+                        && let Some(target) = durable.wants(&member.target, &item)
+                    {
+                        return durable.persist(&item.batch, vec![target], None, now, false);
+                    }
                     if let Pushed::Ended = member.target.push(item, patience) {
                         self.counters.add(Metric::DroppedSessionEnded, 1);
                     }
@@ -218,6 +239,9 @@ impl Pass<'_> {
             ..
         } = self;
         deliver(router, publisher, now);
+        if let Some(durable) = &mut router.durable {
+            durable.note_taken(publisher);
+        }
         let unmatched = std::mem::take(&mut router.unmatched);
         router
             .counters
@@ -239,6 +263,22 @@ impl Pass<'_> {
         true
     }
 
+    /// Remembers the identifier of a QoS 2 message, which is stored with it or, where it is not stored, by itself.
+    fn note_taken(&mut self, qos: QoS, packet_id: Option<PacketId>, matched: bool) {
+        if let Some(durable) = &mut self.router.durable
+            && qos == QoS::ExactlyOnce
+            && let Some(id) = packet_id
+            && self
+                .publisher
+                .is_some_and(|publisher| publisher.durable().is_some())
+        {
+            match matched {
+                true => durable.ids.push((self.router.batch.len(), id)),
+                false => durable.taken.push(id),
+            }
+        }
+    }
+
     /// Retains a message before the routes are read for it.
     fn retain(&mut self, message: &MessageRef<'_>) {
         let message = Arc::new(message.to_message());
@@ -247,7 +287,12 @@ impl Pass<'_> {
         if load.is_over() {
             self.router.overloaded = Some(load.clone());
         }
-        self.router.store_retained.do_send(StoreRetained(message));
+        let part = match &mut self.router.durable {
+            Some(durable) if message.view().qos > QoS::AtMostOnce => Some(durable.part()),
+            _ => None,
+        };
+        let told = StoreRetained { message, part };
+        self.router.store_retained.do_send(told);
         self.router.refresh();
     }
 }
@@ -269,17 +314,19 @@ impl Publishing for Pass<'_> {
             });
         }
         let matched = self.prepare(publish.topic, BatchBuilder::takes_from);
+        self.note_taken(publish.qos, publish.packet_id, matched);
         if matched {
             self.router.batch.push(self.chunk, packet, publish, version);
         }
         matched
     }
 
-    fn publish_detached(&mut self, message: &MessageRef<'_>) -> bool {
+    fn publish_detached(&mut self, message: &MessageRef<'_>, packet_id: Option<PacketId>) -> bool {
         if message.retain {
             self.retain(message);
         }
         let matched = self.prepare(message.topic, |batch, _| batch.takes_detached());
+        self.note_taken(message.qos, packet_id, matched);
         if matched {
             self.router.batch.push_detached(message, self.now);
         }
@@ -297,16 +344,28 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
     let patience = Patience::new(&config.mqtt, now);
     let max_pause = config.mqtt.max_publisher_pause;
     let all = 0..batch.len();
+    let origin = publisher;
     let publisher = publisher.map(Arc::as_ptr);
+    let mut stored = Vec::new();
+    let durable = &mut router.durable;
     let (mut overloaded, mut congested) = (None, None);
     let (mut deliveries, mut ended) = (0, 0);
     let mut push = |target: &Arc<Inbox>, item: InboxItem| {
         let number = item.range.len() as u64;
         deliveries += number;
-        match target.push(item, patience) {
-            Pushed::Taken => {}
-            Pushed::Overloaded(load) => overloaded = Some(load),
-            Pushed::Ended => ended += number,
+        match durable
+            .as_mut()
+            .and_then(|durable| durable.wants(target, &item))
+        {
+            Some(to) => {
+                stored.push(to);
+                overloaded = target.overloaded().or(overloaded.take());
+            }
+            None => match target.push(item, patience) {
+                Pushed::Taken => {}
+                Pushed::Overloaded(load) => overloaded = Some(load),
+                Pushed::Ended => ended += number,
+            },
         }
         // A client that publishes to itself has to be read from to catch up.
         if target
@@ -329,6 +388,7 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
                 retain_as_published: to.retain_as_published,
                 subscription_ids: to.subscription_ids.clone(),
                 group: None,
+                places: None,
             },
         };
         push(&to.target, item);
@@ -342,6 +402,13 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
             };
             push(&member.target, item);
         });
+    }
+    if let Some(durable) = durable {
+        overloaded = durable.overloaded().or(overloaded);
+        match stored.is_empty() {
+            true => durable.only_ids(),
+            false => durable.persist(&batch, stored, origin, now, true),
+        }
     }
     let counters = &router.counters;
     counters.add(Metric::MessagesRouted, batch.len() as u64);
@@ -358,5 +425,6 @@ fn to_member(group: &Group<Inbox>, member: &Route<Inbox>) -> Delivery {
         retain_as_published: member.retain_as_published,
         subscription_ids: (member.subscription_id != 0).then(|| [member.subscription_id].into()),
         group: Some(group.full_filter.clone()),
+        places: None,
     }
 }

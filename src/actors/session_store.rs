@@ -10,10 +10,11 @@ use std::{
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
-use super::Worker;
+use super::{Worker, durable};
 use crate::{
     messages::{AddressedCommand, EndSession, Inbox, KeptSession, Owner, SessionCommand},
     stats::Metric,
+    store::Record,
 };
 
 /// Messages that wait in its mailbox before askers have to; nobody asks, so it bounds nothing.
@@ -29,13 +30,38 @@ pub struct SessionStore {
 }
 
 impl SessionStore {
-    /// A store on the thread of `worker`.
-    pub fn new(worker: Rc<Worker>) -> Self {
-        Self {
+    /// A store on the thread of `worker`, with the sessions that outlived the last process.
+    pub fn new(worker: Rc<Worker>, recovered: Vec<KeptSession>) -> Self {
+        let mut store = Self {
             worker,
             sessions: HashMap::new(),
             deadlines: BTreeSet::new(),
             timer: None,
+        };
+        for kept in recovered {
+            state_counters(&kept.inbox, kept.session.outbound());
+            store.enter(kept);
+        }
+        store
+    }
+
+    fn enter(&mut self, kept: KeptSession) {
+        let client_id = kept.inbox.client_id().clone();
+        for at in deadlines(&kept) {
+            self.deadlines.insert((at, client_id.clone()));
+        }
+        self.sessions.insert(client_id, kept);
+    }
+
+    /// Has the durable store, if the session is in it, know how it is kept.
+    fn note_kept(&self, kept: &KeptSession, now: Instant) {
+        if let Some(store) = &self.worker.shared.store {
+            store.note(&kept.inbox, |session| {
+                Some(Record::Kept(
+                    session,
+                    durable::kept(kept, &store.clock, now),
+                ))
+            });
         }
     }
 
@@ -54,6 +80,9 @@ impl SessionStore {
                 now,
                 &self.worker.counters,
             );
+        }
+        if let Some(store) = &self.worker.shared.store {
+            store.note_settled(&kept.inbox, kept.session.outbound_mut());
         }
         state_counters(&kept.inbox, kept.session.outbound());
     }
@@ -80,7 +109,13 @@ impl SessionStore {
             if let Some((_, will)) = kept.will.take_if(|(due, _)| *due <= now) {
                 self.worker.counters.add(Metric::WillsPublished, 1);
                 self.worker.publish(&will.message(now), now);
+                if let Some(kept) = self.sessions.get(&client_id) {
+                    self.note_kept(kept, now);
+                }
             }
+            let Some(kept) = self.sessions.get(&client_id) else {
+                continue;
+            };
             if kept.expires_at.is_some_and(|at| at <= now) {
                 self.end(&client_id, now);
             }
@@ -156,19 +191,19 @@ impl Actor for SessionStore {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.arm(ctx);
     }
 }
 
 impl Handler<KeptSession> for SessionStore {
     type Result = ();
 
-    fn handle(&mut self, kept: KeptSession, ctx: &mut Self::Context) {
+    fn handle(&mut self, mut kept: KeptSession, ctx: &mut Self::Context) {
         let client_id = kept.inbox.client_id().clone();
         self.take(&client_id);
-        for at in deadlines(&kept) {
-            self.deadlines.insert((at, client_id.clone()));
-        }
-        self.sessions.insert(client_id.clone(), kept);
+        self.note_kept(&kept, Instant::now());
+        kept.session.outbound_mut().unload();
+        self.enter(kept);
         self.drain(&client_id);
         self.arm(ctx);
     }
@@ -192,6 +227,10 @@ impl Handler<AddressedCommand> for SessionStore {
                     self.settle(kept, Instant::now());
                 }
                 self.arm(ctx);
+            }
+            SessionCommand::Noted(reply) => {
+                // Nobody waits for it only if the broker was ended by force.
+                let _ = reply.send(());
             }
             SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {}
         }

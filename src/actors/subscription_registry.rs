@@ -2,22 +2,26 @@
 
 mod lists;
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, num::NonZeroU64, sync::Arc};
 
 use actix::{Actor, Context, Handler, MessageResult};
 use tokio::sync::oneshot;
 
-use super::Shared;
+use super::{
+    Shared,
+    durable::{session_info, subscription},
+};
 use crate::{
     messages::{
         AdminSubscribe, AdminUnsubscribe, CloseClients, EndSession, HandOver, Inbox, KeepSession,
         KickClient, Kicked, OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand,
-        Subscribe, Unsubscribe,
+        Subscribe, Unsubscribe, WriteRecord,
     },
     mqtt::ReasonCode,
-    routing::{ClientDirectory, Previous, StoredSubscription, SubscribeError},
+    routing::{ClientDirectory, ClientInfo, Opened, Previous, StoredSubscription, SubscribeError},
     session::{CloseReason, Granted, SubscribeRequest},
     stats::{Counters, Metric},
+    store::{Part, Record},
 };
 
 /// Answers of the registry that wait in its mailbox before askers have to.
@@ -28,16 +32,103 @@ pub struct SubscriptionRegistry {
     directory: ClientDirectory<Inbox>,
     shared: Shared,
     counters: Arc<Counters>,
+    /// Number of the next session in the durable store.
+    next_session: NonZeroU64,
 }
 
 impl SubscriptionRegistry {
-    /// A registry without clients.
-    pub fn new(shared: Shared, counters: Arc<Counters>) -> Self {
-        Self {
-            directory: ClientDirectory::default(),
+    /// A registry with the clients that outlived the last process, and the number of the next durable session.
+    pub fn new(
+        shared: Shared,
+        counters: Arc<Counters>,
+        directory: ClientDirectory<Inbox>,
+        next_session: NonZeroU64,
+    ) -> Self {
+        let registry = Self {
+            directory,
             shared,
             counters,
+            next_session,
+        };
+        if !registry.directory.is_empty() {
+            registry.publish_routes();
         }
+        registry
+    }
+
+    /// A number for a new session, if it is to be durable.
+    fn number(&mut self, expiry_interval: u32) -> Option<NonZeroU64> {
+        if self.shared.store.is_none() || expiry_interval == 0 {
+            return None;
+        }
+        let number = self.next_session;
+        self.next_session = number.checked_add(1)?;
+        Some(number)
+    }
+
+    /// Has the durable store know that a session is open, and which one has ended by that.
+    fn note_opened(
+        &self,
+        client_id: &Arc<str>,
+        opened: &Opened<Inbox>,
+        info: &ClientInfo,
+        part: Option<Part>,
+    ) {
+        let ended = match &opened.previous {
+            Previous::Ended { target, .. } => target.durable(),
+            Previous::None | Previous::Resumed { .. } => None,
+        };
+        let record = match (opened.target.durable(), ended) {
+            (Some(number), ended) => {
+                let info = session_info(client_id, opened.generation, info);
+                let mut told = WriteRecord::new(&Record::Opened(number.get(), info));
+                told.begins = Some(number.get());
+                told.ends = ended.map(NonZeroU64::get);
+                told
+            }
+            (None, Some(ended)) => end_of(ended),
+            (None, None) => return part.into_iter().for_each(Part::keep),
+        };
+        match &self.shared.store {
+            Some(store) => store.record.do_send(record.with(part)),
+            None => part.into_iter().for_each(Part::keep),
+        }
+    }
+
+    /// Has the durable store know that a session has ended.
+    fn note_ended(&self, target: &Inbox) {
+        if let (Some(store), Some(number)) = (&self.shared.store, target.durable()) {
+            store.record.do_send(end_of(number));
+        }
+    }
+
+    /// Has the durable store know of changes of the subscriptions of a session.
+    fn note_subscriptions<'r>(
+        &self,
+        client_id: &str,
+        records: impl IntoIterator<Item = Record<'r>>,
+        part: Option<Part>,
+    ) {
+        let entry = self.directory.get(client_id);
+        let durable = entry.is_some_and(|entry| entry.target.durable().is_some());
+        let Some(store) = self.shared.store.as_ref().filter(|_| durable) else {
+            return part.into_iter().for_each(Part::keep);
+        };
+        for record in records {
+            let another = part.as_ref().map(Part::another);
+            store
+                .record
+                .do_send(WriteRecord::new(&record).with(another));
+        }
+        part.into_iter().for_each(Part::keep);
+    }
+
+    fn durable_number(&self, client_id: &str) -> u64 {
+        let number = self
+            .directory
+            .get(client_id)
+            .and_then(|entry| entry.target.durable());
+        number.map_or(0, NonZeroU64::get)
     }
 
     /// Lets publishers see the subscriptions as they are now.
@@ -55,6 +146,12 @@ impl SubscriptionRegistry {
     }
 }
 
+fn end_of(number: NonZeroU64) -> WriteRecord {
+    let mut told = WriteRecord::new(&Record::Ended(number.get()));
+    told.ends = Some(number.get());
+    told
+}
+
 impl Actor for SubscriptionRegistry {
     type Context = Context<Self>;
 
@@ -69,16 +166,19 @@ impl Handler<OpenSession> for SubscriptionRegistry {
     fn handle(&mut self, ask: OpenSession, _: &mut Self::Context) -> Self::Result {
         let max_sessions = self.shared.config.load().mqtt.max_sessions;
         let owner = Cell::new(Owner::Connection(ask.owner, ask.load));
+        let durable = self.number(ask.info.expiry_interval);
         let opened = self.directory.open(
             ask.client_id.clone(),
-            ask.info,
+            ask.info.clone(),
             ask.start_anew,
             max_sessions,
             |generation| {
                 let owner = owner.replace(Owner::Nobody);
-                Arc::new(Inbox::new(ask.client_id.clone(), owner, generation))
+                let client_id = ask.client_id.clone();
+                Arc::new(Inbox::new(client_id, owner, generation, durable))
             },
         )?;
+        self.note_opened(&ask.client_id, &opened, &ask.info, ask.part);
         let mut resumed = None;
         match opened.previous {
             Previous::None => self.update_gauges(),
@@ -123,6 +223,11 @@ impl Handler<EndSession> for SubscriptionRegistry {
     type Result = ();
 
     fn handle(&mut self, told: EndSession, _: &mut Self::Context) {
+        if let Some(entry) = self.directory.get(&told.client_id)
+            && entry.generation == told.generation
+        {
+            self.note_ended(&entry.target);
+        }
         match self.directory.end(&told.client_id, told.generation) {
             true => self.publish_routes(),
             false => self.update_gauges(),
@@ -137,6 +242,7 @@ impl SubscriptionRegistry {
         client_id: &str,
         generation: u64,
         requests: &[SubscribeRequest],
+        part: Option<Part>,
     ) -> Vec<Granted> {
         let max = self.shared.config.load().mqtt.max_subscriptions;
         let answers: Vec<Granted> = requests
@@ -165,18 +271,43 @@ impl SubscriptionRegistry {
         let entered = answers.iter().filter(|answer| !answer.code.is_error());
         self.counters
             .add(Metric::Subscribes, entered.count() as u64);
+        let number = self.durable_number(client_id);
+        let entered = requests.iter().zip(&answers);
+        let records = entered
+            .filter(|(_, answer)| !answer.code.is_error())
+            .map(|(request, _)| {
+                let stored = StoredSubscription {
+                    options: request.options,
+                    subscription_id: request.subscription_id,
+                };
+                Record::Subscribed(number, &request.filter, subscription(&stored))
+            });
+        self.note_subscriptions(client_id, records, part);
         self.publish_routes();
         answers
     }
 
     /// Removes subscriptions; says of each whether it was there.
-    fn remove(&mut self, client_id: &str, generation: u64, filters: &[Arc<str>]) -> Vec<bool> {
+    fn remove(
+        &mut self,
+        client_id: &str,
+        generation: u64,
+        filters: &[Arc<str>],
+        part: Option<Part>,
+    ) -> Vec<bool> {
         let existed: Vec<bool> = filters
             .iter()
             .map(|filter| self.directory.unsubscribe(client_id, generation, filter))
             .collect();
         let removed = existed.iter().filter(|existed| **existed).count();
         self.counters.add(Metric::Unsubscribes, removed as u64);
+        let number = self.durable_number(client_id);
+        let gone = filters
+            .iter()
+            .zip(&existed)
+            .filter(|(_, existed)| **existed);
+        let records = gone.map(|(filter, _)| Record::Unsubscribed(number, filter));
+        self.note_subscriptions(client_id, records, part);
         self.publish_routes();
         existed
     }
@@ -186,7 +317,7 @@ impl Handler<Subscribe> for SubscriptionRegistry {
     type Result = MessageResult<Subscribe>;
 
     fn handle(&mut self, ask: Subscribe, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.enter(&ask.client_id, ask.generation, &ask.requests))
+        MessageResult(self.enter(&ask.client_id, ask.generation, &ask.requests, ask.part))
     }
 }
 
@@ -194,7 +325,7 @@ impl Handler<Unsubscribe> for SubscriptionRegistry {
     type Result = Vec<bool>;
 
     fn handle(&mut self, ask: Unsubscribe, _: &mut Self::Context) -> Self::Result {
-        self.remove(&ask.client_id, ask.generation, &ask.filters)
+        self.remove(&ask.client_id, ask.generation, &ask.filters, ask.part)
     }
 }
 
@@ -204,7 +335,7 @@ impl Handler<AdminSubscribe> for SubscriptionRegistry {
     fn handle(&mut self, ask: AdminSubscribe, _: &mut Self::Context) -> Self::Result {
         let entry = self.directory.get(&ask.client_id)?;
         let (connected, target) = (entry.connected, entry.target.clone());
-        let answers = self.enter(&ask.client_id, entry.generation, &ask.requests);
+        let answers = self.enter(&ask.client_id, entry.generation, &ask.requests, None);
         if connected {
             let granted = ask.requests.into_iter().zip(&answers);
             let wanting: Vec<_> = granted
@@ -224,7 +355,7 @@ impl Handler<AdminUnsubscribe> for SubscriptionRegistry {
 
     fn handle(&mut self, ask: AdminUnsubscribe, _: &mut Self::Context) -> Self::Result {
         let generation = self.directory.get(&ask.client_id)?.generation;
-        Some(self.remove(&ask.client_id, generation, &ask.filters))
+        Some(self.remove(&ask.client_id, generation, &ask.filters, None))
     }
 }
 
@@ -255,6 +386,7 @@ impl Handler<KickClient> for SubscriptionRegistry {
             });
         }
         let evicted = self.directory.evict(&ask.client_id)?;
+        self.note_ended(&evicted.target);
         // As when the client starts anew: whoever owns the session lets go of it, and is not asked for more.
         let farewell = SessionCommand::Discard(CloseReason::Kicked);
         evicted

@@ -10,17 +10,20 @@ use std::{
 use actix::Recipient;
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
+use tokio::sync::oneshot;
 
-use super::{MoveRequest, Router};
+use super::{MoveRequest, Router, StoreHandles};
 use crate::{
     config::Config,
     messages::{
-        EndSession, Inbox, KeepSession, KeptSession, OpenSession, RetainedPageRequest,
-        StoreRetained, Subscribe, Unsubscribe, WorkerLoad,
+        AddressedCommand, DurableTarget, EndSession, Inbox, KeepSession, KeptSession, OpenSession,
+        RetainedPageRequest, SessionCommand, StoreRetained, Subscribe, Unsubscribe, WorkerLoad,
     },
-    routing::RouteTable,
-    session::Outbound,
+    mqtt::{BatchBuilder, Message},
+    routing::{RetainedCursor, RouteTable},
+    session::{Delivery, Outbound},
     stats::{Counters, Gauges},
+    store::{Outcome, Part},
 };
 
 /// What every thread of the broker holds: handles of the actors and of what they publish for all to read.
@@ -40,6 +43,24 @@ pub struct Shared {
     pub retained_load: Arc<WorkerLoad>,
     /// To the retained messages.
     pub retained_pages: Recipient<RetainedPageRequest>,
+    /// To the durable store, if there is one.
+    pub store: Option<StoreHandles>,
+}
+
+impl Shared {
+    /// Waits until the session store and the retained messages have had the durable store know all that they were told.
+    pub async fn kept_are_noted(&self) -> bool {
+        let (reply, noted) = oneshot::channel();
+        let page = RetainedPageRequest {
+            cursor: RetainedCursor::new("$none"),
+            limit: 1,
+        };
+        self.registry.kept.do_send(AddressedCommand {
+            client_id: "".into(),
+            command: SessionCommand::Noted(reply),
+        });
+        noted.await.is_ok() & self.retained_pages.send(page).await.is_ok()
+    }
 }
 
 /// How connections reach the registry and the session store.
@@ -58,7 +79,7 @@ pub struct RegistryHandles {
     /// Keeps a session.
     pub store: Recipient<KeptSession>,
     /// Commands to kept sessions.
-    pub kept: Recipient<crate::messages::AddressedCommand>,
+    pub kept: Recipient<AddressedCommand>,
     /// Load of the session store.
     pub store_load: Arc<WorkerLoad>,
 }
@@ -109,6 +130,44 @@ impl Worker {
                 now,
             );
         }
+    }
+
+    /// What an answer waits for that is about a durable session: a part for the message to the actor who changes it, and
+    /// its outcome. None for other sessions.
+    pub fn awaited_by(&self, inbox: &Inbox) -> (Option<Part>, Option<Arc<Outcome>>) {
+        match self.shared.store.is_some() && inbox.durable().is_some() {
+            true => {
+                let part = Outcome::begin();
+                let outcome = part.outcome();
+                (Some(part), Some(outcome))
+            }
+            false => (None, None),
+        }
+    }
+
+    /// Has retained messages reach the queue of a durable session by way of the store. Returns when they are there.
+    pub fn store_retained_copies<'m>(
+        &self,
+        messages: impl Iterator<Item = &'m Message>,
+        inbox: &Arc<Inbox>,
+        delivery: &Delivery,
+        now: Instant,
+    ) -> Option<Arc<Outcome>> {
+        let mut builder = BatchBuilder::default();
+        for message in messages {
+            builder.push_detached(&message.view(), now);
+        }
+        let batch = Arc::new(builder.finish(now));
+        let mut router = self.router.borrow_mut();
+        let target = DurableTarget {
+            inbox: inbox.clone(),
+            range: 0..batch.len(),
+            delivery: delivery.clone(),
+        };
+        router
+            .durable()?
+            .persist(&batch, vec![target], None, now, true);
+        router.take_outcome()
     }
 
     /// Publishes a message that does not come from a PUBLISH of a client.

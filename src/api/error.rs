@@ -91,6 +91,8 @@ pub enum ApiError {
     },
     /// The broker stops: 503, 102.
     Stopping,
+    /// The durable store cannot take what was to be stored: 503, 102.
+    NotStored,
     /// There is no such section of the configuration, or no such action: 404, 101.
     NothingCalled(String),
     /// Keys of the configuration cannot have the values they were to get; none was changed: 400, 108.
@@ -119,7 +121,8 @@ impl ApiError {
             Self::NoAnswer
             | Self::UnknownPath(_)
             | Self::MethodNotAllowed { .. }
-            | Self::Stopping => 102,
+            | Self::Stopping
+            | Self::NotStored => 102,
             Self::NothingCalled(_) => 101,
             Self::WrongCredentials => 103,
             Self::NoCredentials => 104,
@@ -181,6 +184,9 @@ impl fmt::Display for ApiError {
             Self::MissingParameter(name) => write!(f, "{name}: missing"),
             Self::IllegalTopic { name, why } => write!(f, "{name}: {why}"),
             Self::Stopping => f.write_str("the broker is stopping"),
+            Self::NotStored => f.write_str(
+                "the store cannot take the message for sessions that are kept, or to be retained",
+            ),
             Self::NothingCalled(name) => write!(f, "there is nothing called {name} here"),
             Self::RefusedKeys(keys) => {
                 let lines: Vec<String> = keys.iter().map(RefusedKey::line).collect();
@@ -235,7 +241,7 @@ impl ResponseError for ApiError {
             | Self::UnknownPath(_)
             | Self::NoSuchUser
             | Self::NoSuchClient => StatusCode::NOT_FOUND,
-            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping | Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

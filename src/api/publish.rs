@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Mqtt,
-    messages::{GetConfig, PublishMessages},
+    messages::{GetConfig, NotStored, PublishMessages},
     mqtt::{
         Message, PropertiesBuf, Property, ProtocolVersion, Publish, QoS, TopicName, publish_len,
     },
@@ -70,14 +70,20 @@ async fn send(state: &ApiState, publications: &[Publication]) -> Result<(), ApiE
             if bytes >= PORTION {
                 bytes = 0;
                 let told = PublishMessages(std::mem::take(&mut portion));
-                ask(&state.publish, told).await?;
+                ask(&state.publish, told).await?.map_err(not_stored)?;
             }
         }
     }
     match portion.is_empty() {
         true => Ok(()),
-        false => ask(&state.publish, PublishMessages(portion)).await,
+        false => ask(&state.publish, PublishMessages(portion))
+            .await?
+            .map_err(not_stored),
     }
+}
+
+fn not_stored(_: NotStored) -> ApiError {
+    ApiError::NotStored
 }
 
 /// What a request wants published.

@@ -4,11 +4,12 @@
 //! In a path, `*` stands for one name and a final `**` for any number of names, also none.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::entry::{Stored, Trouble, Value};
 use super::model::{Config, TcpListener};
-use super::values::{LogTarget, Secret};
+use super::values::{Durability, LogTarget, Secret};
 
 /// Stores a value in the model; the text is what stood for the last `*` of the path.
 pub(crate) type Set = fn(&mut Config, &Value, &str) -> Stored;
@@ -158,6 +159,20 @@ pub(crate) static KEYS: &[Key] = &[
     ignored("mqtt.max_awaiting_rel", "use mqtt.receive_maximum to bound unfinished QoS 2 messages"),
     ignored("mqtt.await_rel_timeout", "an unfinished QoS 2 message lives as long as its session"),
 
+    cold("store.enable", FLAG, |c, v, _| v.flag(&mut c.store.enable)),
+    cold("store.path", "a folder name", |c, v, _| v.path(&mut c.store.path)),
+    cold("store.durability", "none, async or sync", |c, v, _| v.word(&mut c.store.durability)),
+    hot("store.sync_interval", "a duration such as 100ms, from 1ms to 3650d", |c, v, _| v.duration(&mut c.store.sync_interval, Duration::from_millis(1))),
+    hot("store.max_messages", COUNT, |c, v, _| v.int(&mut c.store.max_messages, 1..=1 << 40)),
+    hot("store.max_bytes", "a size such as 8GB, at least 1MB", |c, v, _| v.size(&mut c.store.max_bytes, 1 << 20..=1 << 50)),
+    hot("store.segment_size", "a size such as 16MB, from 64KB to 1GB", |c, v, _| v.size(&mut c.store.segment_size, 65_536..=1 << 30)),
+    // NanoMQ's own store.
+    cold("sqlite.enable", FLAG, set_sqlite),
+    cold("sqlite.mounted_file_path", "a folder name", set_sqlite_path),
+    ignored("sqlite.disk_cache_size", "use store.max_messages"),
+    ignored("sqlite.flush_mem_threshold", "use store.sync_interval"),
+    ignored("sqlite.resend_interval", "messages are sent again when the client reconnects, as the standard asks"),
+
     cold("listeners.tcp.*.enable", FLAG, |c, v, name| v.flag(&mut listener(c, name).enable)),
     cold("listeners.tcp.*.bind", "an address such as 0.0.0.0:1883", |c, v, name| v.bind(&mut listener(c, name).bind)),
     cold("listeners.tcp.*.max_connections", COUNT, |c, v, name| v.int(&mut listener(c, name).max_connections, ANY_COUNT)),
@@ -207,7 +222,6 @@ pub(crate) static KEYS: &[Key] = &[
     not_built("bridges.**", "bridges"),
     not_built("webhook.**", "webhooks"),
     not_built("rules.**", "rules"),
-    not_built("sqlite.**", "stored sessions"),
     not_built("preset.**", "preset sessions"),
     not_built("plugin.**", "plugins"),
     not_built("exchange_client.**", "exchange clients"),
@@ -259,6 +273,28 @@ pub(crate) fn is_section(path: &[String]) -> bool {
 
 fn listener<'a>(config: &'a mut Config, name: &str) -> &'a mut TcpListener {
     config.listeners.tcp.entry(name.to_owned()).or_default()
+}
+
+/// NanoMQ keeps messages in SQLite and syncs when it likes.
+fn set_sqlite(config: &mut Config, value: &Value, _: &str) -> Stored {
+    value.flag(&mut config.store.enable)?;
+    if !config.store.enable {
+        return Ok(());
+    }
+    config.store.durability = Durability::Async;
+    Err(Trouble::Note(
+        "is read as store { enable = true, durability = async }".to_owned(),
+    ))
+}
+
+fn set_sqlite_path(config: &mut Config, value: &Value, _: &str) -> Stored {
+    let mut folder = PathBuf::new();
+    value.path(&mut folder)?;
+    config.store.path = folder.join("nanomq_store");
+    Err(Trouble::Note(format!(
+        "is read as store.path = \"{}\"",
+        config.store.path.display()
+    )))
 }
 
 fn set_user(config: &mut Config, value: &Value, name: &str) -> Stored {

@@ -24,6 +24,7 @@ mod load;
 mod model;
 mod model_http;
 mod model_mqtt;
+mod model_store;
 mod nearest;
 mod problem;
 mod render;
@@ -40,9 +41,9 @@ pub use change::{EditedFile, Refusal, Setting, edit_file, refusals, with_setting
 pub use check::{Report, check};
 pub use load::{FileForm, Loaded, Overrides, Strictness};
 pub use model::{
-    Auth, BadAddress, BindAddr, Config, DEFAULT_LISTENER, HttpAuth, HttpServer, Jwt, JwtAlgorithm,
-    JwtPublic, Listeners, Log, LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret, System,
-    TcpListener,
+    Auth, BadAddress, BindAddr, Config, DEFAULT_LISTENER, Durability, HttpAuth, HttpServer, Jwt,
+    JwtAlgorithm, JwtPublic, Listeners, Log, LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret,
+    Store, System, TcpListener,
 };
 pub use model_mqtt::MAX_PACKET_SIZE;
 pub use problem::{Problem, Severity};

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 pub use super::model_http::{HttpTls, Jwt, JwtPublic};
 pub use super::model_mqtt::Mqtt;
+pub use super::model_store::Store;
 pub use super::values::{
-    BadAddress, BindAddr, HttpAuth, JwtAlgorithm, LogLevel, LogTarget, MqueuePolicy, Secret,
+    BadAddress, BindAddr, Durability, HttpAuth, JwtAlgorithm, LogLevel, LogTarget, MqueuePolicy,
+    Secret,
 };
 
 /// The name of the listener that has none in the file (`listeners.tcp { bind = .. }`).
@@ -25,6 +27,8 @@ pub struct Config {
     pub system: System,
     /// Limits and rules of the protocol.
     pub mqtt: Mqtt,
+    /// What survives the process.
+    pub store: Store,
     /// Where clients connect.
     pub listeners: Listeners,
     /// The HTTP API.

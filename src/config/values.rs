@@ -193,6 +193,19 @@ words! {
 }
 
 words! {
+    /// What it means that a message for a durable session is acknowledged.
+    Durability {
+        /// The operating system has it: it survives the end of the broker, however it ends, but perhaps not that of
+        /// the machine.
+        None = "none",
+        /// As `none`, and soon the disk has it.
+        Async = "async",
+        /// The disk has it.
+        Sync = "sync",
+    }
+}
+
+words! {
     /// How the HTTP API knows its user.
     HttpAuth {
         /// User name and password in every request.

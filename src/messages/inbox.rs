@@ -7,12 +7,13 @@
 //! Bound: the sum over all inboxes of a worker is bounded by its [`WorkerLoad`], for which publishers pause.
 
 use std::{
+    num::NonZeroU64,
     ops::Range,
     sync::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
-    task::Waker,
+    task::{self, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -21,10 +22,11 @@ use actix::Recipient;
 use super::{AddressedCommand, SessionCommand, WorkerLoad};
 use crate::{
     config::Mqtt,
-    mqtt::{Batch, QoS},
+    mqtt::{Batch, PacketId, QoS},
     routing::Target,
     session::Delivery,
     stats::{Counters, Metric},
+    store::Outcome,
 };
 
 /// A run of messages for one session.
@@ -97,6 +99,11 @@ pub enum Pushed {
 #[derive(Debug)]
 pub struct Inbox {
     client_id: Arc<str>,
+    /// Number of the session in the durable store, if it is there.
+    durable: Option<NonZeroU64>,
+    /// Identifiers of QoS 2 messages that were not acknowledged when their connection ended, because the store had not
+    /// said yet whether it has them.
+    doubtful: Mutex<Vec<(Arc<Outcome>, PacketId)>>,
     state: Mutex<State>,
     online: AtomicBool,
     /// Milliseconds after [`EPOCH`] since when the session has nearly as much waiting as it may; 0: it has not.
@@ -150,9 +157,16 @@ pub struct ClientCounters {
 
 impl Inbox {
     /// An empty inbox that belongs to the connection with this number.
-    pub fn new(client_id: Arc<str>, owner: Owner, generation: u64) -> Self {
+    pub fn new(
+        client_id: Arc<str>,
+        owner: Owner,
+        generation: u64,
+        durable: Option<NonZeroU64>,
+    ) -> Self {
         Self {
             client_id,
+            durable,
+            doubtful: Mutex::default(),
             online: AtomicBool::new(matches!(owner, Owner::Connection(..))),
             state: Mutex::new(State {
                 items: Vec::new(),
@@ -169,6 +183,38 @@ impl Inbox {
     /// The session's client id.
     pub fn client_id(&self) -> &Arc<str> {
         &self.client_id
+    }
+
+    /// Number of the session in the durable store, if it is there: QoS 1 and 2 messages for it go to the writer of the
+    /// store, who puts them here.
+    pub fn durable(&self) -> Option<NonZeroU64> {
+        self.durable
+    }
+
+    /// The worker of the owner, if it has more to do than it may.
+    pub fn overloaded(&self) -> Option<Arc<WorkerLoad>> {
+        let state = self.lock();
+        state.owner.load().filter(|load| load.is_over()).cloned()
+    }
+
+    /// The connection ends before these are acknowledged.
+    pub fn doubt(&self, ids: impl IntoIterator<Item = (Arc<Outcome>, PacketId)>) {
+        self.doubtful().extend(ids);
+    }
+
+    /// Identifiers that were doubtful, and whose messages the store does not have. Ready when it has said so of all.
+    pub fn poll_refused(&self, cx: &mut task::Context<'_>) -> Poll<Vec<PacketId>> {
+        let mut doubtful = self.doubtful();
+        for (outcome, _) in &*doubtful {
+            ready!(outcome.poll(cx));
+        }
+        let settled = doubtful.drain(..);
+        let refused = settled.filter(|(outcome, _)| outcome.settled() == Some(false));
+        Poll::Ready(refused.map(|(_, id)| id).collect())
+    }
+
+    fn doubtful(&self) -> MutexGuard<'_, Vec<(Arc<Outcome>, PacketId)>> {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds messages. A session with nearly as much waiting as `patience` allows becomes congested.

@@ -11,6 +11,7 @@ mod registry;
 mod retained;
 mod session;
 mod stats;
+mod store;
 mod worker_load;
 
 pub use api_users::{
@@ -22,7 +23,7 @@ pub use config_change::{
 };
 pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience, Pushed};
 pub use life::{EndLife, Fate, Wanted};
-pub use publish::PublishMessages;
+pub use publish::{NotStored, PublishMessages};
 pub use registry::{
     AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient,
     GetQueueTotals, GetSubscriptions, GetTopicTree, KeepSession, KickClient, Kicked, ListClients,
@@ -36,4 +37,5 @@ pub use session::{AddressedCommand, HandOver, KeptSession, SessionCommand};
 pub use stats::{
     GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats, StatsSnapshot,
 };
+pub use store::{CloseStore, DurableTarget, Origin, Persist, ReadBodies, Refused, WriteRecord};
 pub use worker_load::WorkerLoad;

@@ -10,6 +10,7 @@ use crate::{
     mqtt::QoS,
     routing::{ClientInfo, DirectoryFull},
     session::{CloseReason, Granted, Session, SubscribeRequest},
+    store::Part,
 };
 
 /// A client was accepted: opens its session, or goes on with the one there is `[MQTT-3.1.2-4]` to
@@ -27,6 +28,8 @@ pub struct OpenSession {
     pub owner: Recipient<SessionCommand>,
     /// The load of its worker.
     pub load: Arc<WorkerLoad>,
+    /// Told when the durable store has it.
+    pub part: Option<Part>,
 }
 
 /// A session that belongs to the asking connection now.
@@ -82,6 +85,8 @@ pub struct Subscribe {
     pub generation: u64,
     /// The subscriptions.
     pub requests: Vec<SubscribeRequest>,
+    /// Told when the durable store has them.
+    pub part: Option<Part>,
 }
 
 /// Removes subscriptions; the answer says of each whether it was there.
@@ -94,6 +99,8 @@ pub struct Unsubscribe {
     pub generation: u64,
     /// The whole filters.
     pub filters: Vec<Arc<str>>,
+    /// Told when the durable store knows.
+    pub part: Option<Part>,
 }
 
 /// Enters subscriptions for a client, connected or with a kept session, as a SUBSCRIBE of its own would. The answer

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use actix::Message;
 
-use crate::routing::RetainedCursor;
+use crate::{routing::RetainedCursor, store::Part};
 
 /// Retains a message, or clears its topic. Sent *before* the publisher reads the routes: so a message that races
 /// with a new subscription reaches it at least one way.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct StoreRetained(pub Arc<crate::mqtt::Message>);
+pub struct StoreRetained {
+    /// The message.
+    pub message: Arc<crate::mqtt::Message>,
+    /// Told when the durable store has it, if the publisher waits for that.
+    pub part: Option<Part>,
+}
 
 /// Asks for retained messages, page by page, for a subscription that publishers can see already.
 #[derive(Debug, Message)]

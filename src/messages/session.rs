@@ -27,6 +27,8 @@ pub enum SessionCommand {
     /// Subscriptions were entered for the client; their retained messages are to be sent to it. Nothing to a
     /// session without a connection.
     Subscribed(Vec<SubscribeRequest>),
+    /// Answers when all before it has been handled. Only for the session store.
+    Noted(oneshot::Sender<()>),
 }
 
 /// Asks for a session's state. Dropping it without an answer says that there is none.

@@ -132,6 +132,14 @@ impl<T> Default for ClientDirectory<T> {
 }
 
 impl<T: Target> ClientDirectory<T> {
+    /// An empty directory whose connections get numbers behind `generation`.
+    pub fn behind(generation: u64) -> Self {
+        Self {
+            last_generation: generation,
+            ..Self::default()
+        }
+    }
+
     /// All subscriptions.
     pub fn tree(&self) -> &SubscriptionTree<T> {
         &self.tree
@@ -232,6 +240,31 @@ impl<T: Target> ClientDirectory<T> {
             generation,
             previous,
         })
+    }
+
+    /// Enters a session that outlived the last process, without a connection.
+    pub fn restore(
+        &mut self,
+        client_id: Arc<str>,
+        info: ClientInfo,
+        generation: u64,
+        target: Arc<T>,
+        subscriptions: impl IntoIterator<Item = (Arc<str>, StoredSubscription)>,
+    ) {
+        self.clients.insert(
+            client_id.clone(),
+            ClientEntry {
+                target,
+                generation,
+                connected: false,
+                info,
+                subscriptions: BTreeMap::new(),
+            },
+        );
+        for (filter, subscription) in subscriptions {
+            // What cannot be a filter was not entered.
+            let _ = self.subscribe(&client_id, generation, &filter, subscription, 0);
+        }
     }
 
     /// The connection has ended, the session is kept for `expiry_interval` seconds.

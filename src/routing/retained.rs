@@ -135,15 +135,15 @@ impl RetainedStore {
         }
     }
 
-    /// Drops what has expired `[MQTT-3.3.2-5]`; how many.
-    pub fn expire(&mut self, now: Instant) -> usize {
-        let mut dropped = 0;
+    /// Drops what has expired `[MQTT-3.3.2-5]`; the topics.
+    pub fn expire(&mut self, now: Instant) -> Vec<String> {
+        let mut dropped = Vec::new();
         while self.next_expiry().is_some_and(|at| at <= now) {
-            if let Some((_, key)) = self.expiries.pop_first() {
-                if let Some(old) = self.messages.remove(&key) {
-                    self.bytes -= old.size();
-                }
-                dropped += 1;
+            if let Some((_, key)) = self.expiries.pop_first()
+                && let Some(old) = self.messages.remove(&key)
+            {
+                self.bytes -= old.size();
+                dropped.push(old.topic().to_owned());
             }
         }
         dropped
@@ -421,8 +421,8 @@ mod tests {
         let later = now + Duration::from_secs(6);
         assert_eq!(all(&store, "+", 10, now), ["long", "short"]);
         assert_eq!(all(&store, "+", 10, later), ["long"]);
-        assert_eq!(store.expire(now + Duration::from_secs(5)), 0);
-        assert_eq!(store.expire(later), 1);
+        assert!(store.expire(now + Duration::from_secs(5)).is_empty());
+        assert_eq!(store.expire(later), ["short"]);
         assert_eq!(store.len(), 1);
     }
 }

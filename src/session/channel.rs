@@ -31,8 +31,21 @@ use crate::{
 pub trait Publishing {
     /// A message as it was read: `publish` borrows from `packet`, the bytes of the whole packet.
     fn publish(&mut self, publish: &Publish<'_>, packet: &[u8], version: ProtocolVersion) -> bool;
-    /// A message whose parts lie elsewhere.
-    fn publish_detached(&mut self, message: &MessageRef<'_>) -> bool;
+    /// A message whose parts lie elsewhere, with the identifier of its packet.
+    fn publish_detached(&mut self, message: &MessageRef<'_>, packet_id: Option<PacketId>) -> bool;
+}
+
+/// An acknowledgement that waits until the store has what it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldAck {
+    /// Of a QoS 1 message.
+    PubAck(PacketId, ReasonCode),
+    /// Of a QoS 2 message.
+    PubRec(PacketId, ReasonCode),
+    /// Of a PUBREC.
+    PubRel(PacketId),
+    /// Of a PUBREL.
+    PubComp(PacketId, ReasonCode),
 }
 
 /// What is to be done after a packet.
@@ -63,6 +76,10 @@ pub struct Channel {
     incoming_aliases: Option<Box<IncomingAliases>>,
     outgoing_aliases: Option<Box<OutgoingAliases>>,
     problem_information: bool,
+    /// Set where there is a durable store: the acknowledgements of messages, which the connection lets go.
+    held: Option<Vec<HeldAck>>,
+    /// Set where the session is in it: PUBCOMP, and the identifiers that it releases.
+    released: Option<Vec<HeldAck>>,
 }
 
 impl Channel {
@@ -82,7 +99,62 @@ impl Channel {
             outgoing_aliases: (admission.topic_aliases > 0)
                 .then(|| Box::new(OutgoingAliases::new(admission.topic_aliases))),
             problem_information: admission.problem_information,
+            held: None,
+            released: None,
         }
+    }
+
+    /// Acknowledgements of messages are held back from now on, for [`Channel::take_held`]; if the `session` is in the
+    /// store, those of PUBREC and PUBREL too, for [`Channel::take_answers`].
+    pub fn hold_acknowledgements(&mut self, session: bool) {
+        self.held = Some(Vec::new());
+        if session {
+            self.released = Some(Vec::new());
+            self.session.outbound.make_durable();
+        }
+    }
+
+    /// The acknowledgements of the messages since the last call.
+    pub fn take_held(&mut self) -> Vec<HeldAck> {
+        self.held.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The PUBCOMPs since the last call, each with the identifier that it releases.
+    pub fn take_released(&mut self) -> Vec<HeldAck> {
+        self.released
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Writes acknowledgements that were held back, or, if what they are about was not `kept`, refuses the messages: a
+    /// version 5 client is told (0x97), an earlier one has to send them again `[MQTT-4.4.0-1]`.
+    pub fn write_held(&mut self, acks: &[HeldAck], kept: bool, wire: &mut BytesMut) {
+        let v5 = self.version.is_v5();
+        for ack in acks {
+            let (kind, id, reason): (fn(Ack<'static>) -> Packet<'static>, _, _) = match *ack {
+                HeldAck::PubAck(id, reason) => (Packet::PubAck, id, reason),
+                HeldAck::PubRec(id, reason) => (Packet::PubRec, id, reason),
+                HeldAck::PubRel(id) => (Packet::PubRel, id, ReasonCode::Success),
+                HeldAck::PubComp(id, reason) => (Packet::PubComp, id, reason),
+            };
+            match ack {
+                HeldAck::PubAck(..) | HeldAck::PubRec(..) if !kept => {
+                    if let HeldAck::PubRec(..) = ack {
+                        self.session.forget_taken(id);
+                    }
+                    if v5 {
+                        self.answer(kind, id, ReasonCode::QuotaExceeded, wire);
+                    }
+                }
+                _ => self.answer(kind, id, reason, wire),
+            }
+        }
+    }
+
+    /// The session's state, to tell the store of it.
+    pub fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
     }
 
     /// Client id.
@@ -149,7 +221,7 @@ impl Channel {
                         .resolve(alias, publish.topic)
                         .ok_or(Violation::TopicAliasUnknown)?;
                 }
-                self.answer(Packet::PubRec, id, ReasonCode::Success, wire);
+                self.acknowledge(HeldAck::PubRec(id, ReasonCode::Success), wire);
                 return Ok(());
             }
             if self.session.awaiting_release.len() >= usize::from(limits.receive_maximum) {
@@ -170,15 +242,23 @@ impl Channel {
         };
         match publish.qos {
             QoS::AtMostOnce => {}
-            QoS::AtLeastOnce => self.answer(Packet::PubAck, id, reason, wire),
+            QoS::AtLeastOnce => self.acknowledge(HeldAck::PubAck(id, reason), wire),
             QoS::ExactlyOnce => {
                 if !reason.is_error() {
                     self.session.awaiting_release.insert(id);
                 }
-                self.answer(Packet::PubRec, id, reason, wire);
+                self.acknowledge(HeldAck::PubRec(id, reason), wire);
             }
         }
         Ok(())
+    }
+
+    /// Acknowledges a message, now or when the store has it.
+    fn acknowledge(&mut self, ack: HeldAck, wire: &mut BytesMut) {
+        match &mut self.held {
+            None => self.write_held(&[ack], true, wire),
+            Some(held) => held.push(ack),
+        }
     }
 
     fn alias(&self, publish: &Publish<'_>, limits: &Mqtt) -> Result<Option<NonZeroU16>, Violation> {
@@ -225,14 +305,17 @@ impl Channel {
             .properties
             .message_expiry_interval()
             .and_then(|seconds| now.checked_add(Duration::from_secs(u64::from(seconds))));
-        Ok(matched(publishing.publish_detached(&MessageRef {
-            topic,
-            properties: publish.properties,
-            payload: publish.payload,
-            qos: publish.qos,
-            retain: publish.retain,
-            expires_at,
-        })))
+        Ok(matched(publishing.publish_detached(
+            &MessageRef {
+                topic,
+                properties: publish.properties,
+                payload: publish.payload,
+                qos: publish.qos,
+                retain: publish.retain,
+                expires_at,
+            },
+            publish.packet_id,
+        )))
     }
 
     /// Any packet but PUBLISH.
@@ -264,7 +347,10 @@ impl Channel {
                     true => ReasonCode::Success,
                     false => ReasonCode::PacketIdentifierNotFound,
                 };
-                self.answer(Packet::PubComp, ack.packet_id, reason, wire);
+                match &mut self.released {
+                    None => self.answer(Packet::PubComp, ack.packet_id, reason, wire),
+                    Some(released) => released.push(HeldAck::PubComp(ack.packet_id, reason)),
+                }
                 return Ok(Step::Done);
             }
             Packet::Subscribe(subscribe) => {

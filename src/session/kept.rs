@@ -6,7 +6,11 @@ use super::{
     awaiting_release::AwaitingRelease,
     outbound::{Delivery, Outbound},
 };
-use crate::{config::Mqtt, mqtt::Batch, stats::Counters};
+use crate::{
+    config::Mqtt,
+    mqtt::{Batch, PacketId},
+    stats::Counters,
+};
 
 /// The session state of a client, but for its subscriptions, which the registry keeps.
 #[derive(Debug, Default)]
@@ -18,6 +22,25 @@ pub struct Session {
 }
 
 impl Session {
+    /// A session as the durable store gives it back: what is to be sent, and identifiers of unreleased QoS 2 messages of
+    /// the client.
+    pub fn restored(outbound: Outbound, taken: &[u16], expiry_interval: u32) -> Self {
+        let mut awaiting_release = AwaitingRelease::default();
+        for id in taken.iter().filter_map(|id| PacketId::new(*id)) {
+            awaiting_release.insert(id);
+        }
+        Self {
+            outbound,
+            awaiting_release,
+            expiry_interval,
+        }
+    }
+
+    /// A QoS 2 message that was taken could not be stored: it is as if it had not come.
+    pub fn forget_taken(&mut self, id: PacketId) {
+        self.awaiting_release.remove(id);
+    }
+
     /// Takes messages while nobody is connected.
     pub fn deliver_offline(
         &mut self,

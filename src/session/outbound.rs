@@ -9,11 +9,16 @@
 //!                                            "done" ones leave at the left end
 //! ```
 //!
-//! Identifiers are given in sequence, so an acknowledgement finds its message by subtraction.
+//! Identifiers are given in sequence, so an acknowledgement finds its message by subtraction. Messages of a durable
+//! session have a place in its sequence before they come here ([`Place`]), which says their identifier; what was dropped
+//! on the way leaves a slot that is done.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc, time::Instant};
 
-use super::writer::{Head, Writer, write_ack};
+use super::{
+    durable::{Bodies, Changes, Content, Place, Restored},
+    writer::{Head, Writer, write_ack},
+};
 use crate::{
     config::{Mqtt, MqueuePolicy},
     mqtt::{Batch, Message, MessageRef, Packet, PacketId, QoS, ReasonCode},
@@ -34,6 +39,8 @@ pub struct Delivery {
     pub subscription_ids: Option<Arc<[u32]>>,
     /// The shared subscription that the messages come from, with its whole `$share/group/filter`.
     pub group: Option<Arc<str>>,
+    /// The places of those that are in the durable store, one for each message with a QoS above 0.
+    pub places: Option<Arc<[Place]>>,
 }
 
 /// A message of a shared subscription that its member did not get to acknowledge.
@@ -49,8 +56,9 @@ pub struct Orphan {
 #[derive(Debug)]
 pub struct Outbound {
     window: VecDeque<Slot>,
-    /// Identifier of the first slot, or of the next message when the window is empty.
-    first_id: PacketId,
+    /// Place of the first slot in the sequence of all messages of the session, or of the next message when the window
+    /// is empty. It says the identifier.
+    first: u64,
     /// Slots before this one were sent on the present connection.
     sent: usize,
     /// Of those, the ones that are not done.
@@ -63,6 +71,8 @@ pub struct Outbound {
     unacknowledged: usize,
     dropped: u64,
     written: u64,
+    /// What the store is to know, if the session is in it.
+    durable: Option<Box<Changes>>,
 }
 
 #[derive(Debug)]
@@ -77,7 +87,7 @@ enum Slot {
 
 #[derive(Clone, Debug)]
 struct Queued {
-    message: Arc<Message>,
+    content: Content,
     subscription_ids: Option<Arc<[u32]>>,
     group: Option<Arc<str>>,
     qos: QoS,
@@ -88,7 +98,7 @@ impl Default for Outbound {
     fn default() -> Self {
         Self {
             window: VecDeque::new(),
-            first_id: PacketId::MIN,
+            first: 1,
             sent: 0,
             on_wire: 0,
             window_bytes: 0,
@@ -97,6 +107,7 @@ impl Default for Outbound {
             unacknowledged: 0,
             dropped: 0,
             written: 0,
+            durable: None,
         }
     }
 }
@@ -169,6 +180,7 @@ impl Outbound {
             return;
         }
         let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
+        let mut places = delivery.places.iter().flat_map(|places| places.iter());
         let mut sent = 0;
         for index in range {
             let Some(message) = batch.get(index) else {
@@ -187,7 +199,7 @@ impl Outbound {
                 return;
             };
             let queued = Queued {
-                message: kept,
+                content: Content::new(kept, places.next().copied()),
                 subscription_ids: delivery.subscription_ids.clone(),
                 group: delivery.group.clone(),
                 qos,
@@ -224,7 +236,7 @@ impl Outbound {
             return;
         }
         let queued = Queued {
-            message: message.clone(),
+            content: Content::new(message.clone(), None),
             subscription_ids: delivery.subscription_ids.clone(),
             group: None,
             qos,
@@ -269,17 +281,18 @@ impl Outbound {
         counters: &Counters,
     ) {
         match writer {
-            Some(writer) if self.queue.is_empty() && self.may_send_new(writer, limits) => {
+            Some(writer) if self.queue.is_empty() && self.may_send_new(&queued, writer, limits) => {
                 self.send_new(queued, writer, now, counters);
             }
             _ => self.enqueue(queued, limits, counters),
         }
     }
 
-    fn enqueue(&mut self, queued: Queued, limits: &Mqtt, counters: &Counters) {
-        let size = queued.message.size();
+    fn enqueue(&mut self, mut queued: Queued, limits: &Mqtt, counters: &Counters) {
+        let size = queued.content.size();
         if size > limits.max_mqueue_bytes {
             // No room that others could make would be enough.
+            self.settle(&queued);
             return self.drop_one(DropReason::QueueFull, counters);
         }
         let over = |of: &Self| {
@@ -293,13 +306,34 @@ impl Outbound {
             };
             self.drop_one(DropReason::QueueFull, counters);
             match oldest {
-                Some(oldest) => self.queue_bytes -= oldest.message.size(),
+                Some(oldest) => {
+                    self.queue_bytes -= oldest.content.size();
+                    self.forget(&oldest);
+                    self.settle(&oldest);
+                }
                 // The message itself is the one that is dropped.
-                None => return,
+                None => return self.settle(&queued),
             }
         }
         self.queue_bytes += size;
+        if let Some(durable) = &mut self.durable {
+            durable.queue(&mut queued.content);
+        }
         self.queue.push_back(queued);
+    }
+
+    /// The store needs the message no longer.
+    fn settle(&mut self, queued: &Queued) {
+        if let (Some(durable), Some(place)) = (&mut self.durable, queued.content.place()) {
+            durable.settled.push(place.sequence);
+        }
+    }
+
+    /// A message has left the queue.
+    fn forget(&mut self, queued: &Queued) {
+        if let Some(durable) = &mut self.durable {
+            durable.unqueue(&queued.content);
+        }
     }
 
     fn drop_one(&mut self, reason: DropReason, counters: &Counters) {
@@ -307,11 +341,19 @@ impl Outbound {
         counters.add(reason.metric(), 1);
     }
 
-    /// True when another message may enter the window now.
-    fn may_send_new(&self, writer: &Writer<'_>, limits: &Mqtt) -> bool {
+    /// True when `next` may enter the window now.
+    fn may_send_new(&self, next: &Queued, writer: &Writer<'_>, limits: &Mqtt) -> bool {
+        let behind = match next.content.place() {
+            None => self.window.len(),
+            Some(_) if self.window.is_empty() => 0,
+            Some(place) => {
+                usize::try_from(place.sequence.saturating_sub(self.first)).unwrap_or(usize::MAX)
+            }
+        };
         self.sent == self.window.len()
             && self.on_wire < usize::from(writer.window)
-            && self.window.len() < IDENTIFIERS
+            && behind < IDENTIFIERS
+            && next.content.message().is_some()
             && (self.window_bytes < limits.max_inflight_bytes || self.on_wire == 0)
             && writer.wire.len() < limits.max_output_buffer
     }
@@ -323,21 +365,36 @@ impl Outbound {
         now: Instant,
         counters: &Counters,
     ) {
-        let view = queued.message.view();
-        if view.is_expired(now) {
+        let expired = |message: &Arc<Message>| message.is_expired(now);
+        if queued.content.message().is_some_and(expired) {
+            self.settle(&queued);
             return self.drop_one(DropReason::Expired, counters);
         }
-        let id = self.id_at(self.window.len());
-        if let Err(reason) = queued.write(writer, id, false, now) {
+        let next = self.first + self.window.len() as u64;
+        let sequence = queued.content.place().map_or(next, |place| place.sequence);
+        if let Err(reason) = queued.write(writer, id_of(sequence), false, now) {
+            self.settle(&queued);
             return self.drop_one(reason, counters);
         }
+        self.skip_to(sequence);
         counters.add(Metric::sent(queued.qos), 1);
         self.written += 1;
         self.unacknowledged += 1;
-        self.window_bytes += queued.message.size();
+        self.window_bytes += queued.content.size();
         self.window.push_back(Slot::Publish(queued));
         self.sent += 1;
         self.on_wire += 1;
+    }
+
+    /// Makes `sequence` the place of the next slot.
+    fn skip_to(&mut self, sequence: u64) {
+        if self.window.is_empty() {
+            self.first = sequence;
+        }
+        while self.first + (self.window.len() as u64) < sequence {
+            self.window.push_back(Slot::Done);
+            self.sent += 1;
+        }
     }
 
     /// Writes what the window has room for: first what was not acknowledged on an earlier connection
@@ -357,6 +414,11 @@ impl Outbound {
             let index = self.sent;
             self.sent += 1;
             let written = match self.window.get(index) {
+                Some(Slot::Publish(queued)) if queued.content.message().is_none() => {
+                    // Its body is still in the store.
+                    self.sent = index;
+                    break;
+                }
                 Some(Slot::Publish(queued)) => queued.write(writer, id, true, now),
                 Some(Slot::Release) => {
                     write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
@@ -372,11 +434,14 @@ impl Outbound {
                 }
             }
         }
-        while !self.queue.is_empty() && self.may_send_new(writer, limits) {
+        while let Some(next) = self.queue.front()
+            && self.may_send_new(next, writer, limits)
+        {
             let Some(queued) = self.queue.pop_front() else {
                 break;
             };
-            self.queue_bytes -= queued.message.size();
+            self.queue_bytes -= queued.content.size();
+            self.forget(&queued);
             self.send_new(queued, writer, now, counters);
         }
         if self.queue.is_empty() {
@@ -408,23 +473,41 @@ impl Outbound {
         counters: &Counters,
     ) {
         let index = self.index_of(id);
-        let answer = match index.and_then(|index| self.window.get_mut(index)) {
+        let known = match index.and_then(|index| self.window.get_mut(index)) {
             Some(Slot::Publish(queued)) if queued.qos == QoS::ExactlyOnce => {
                 if reason.is_error() {
                     self.complete(id, counters, |_| true);
                     return;
                 }
-                self.window_bytes -= queued.message.size();
+                self.window_bytes -= queued.content.size();
                 if let Some(slot) = index.and_then(|index| self.window.get_mut(index)) {
                     *slot = Slot::Release;
                 }
-                ReasonCode::Success
+                true
             }
-            Some(Slot::Release) => ReasonCode::Success,
+            Some(Slot::Release) => true,
             _ if reason.is_error() => return,
-            _ => ReasonCode::PacketIdentifierNotFound,
+            _ => false,
+        };
+        if known && self.note_received(index) {
+            return;
+        }
+        let answer = match known {
+            true => ReasonCode::Success,
+            false => ReasonCode::PacketIdentifierNotFound,
         };
         write_ack(Packet::PubRel, id, answer, writer);
+    }
+
+    /// True when the store has to know of a PUBREC before it is answered: see [`Outbound::take_received`].
+    fn note_received(&mut self, index: Option<usize>) -> bool {
+        match (&mut self.durable, index) {
+            (Some(durable), Some(index)) => {
+                durable.received.push(self.first + index as u64);
+                true
+            }
+            _ => false,
+        }
     }
 
     fn complete(
@@ -453,18 +536,21 @@ impl Outbound {
             return;
         };
         match slot {
-            Slot::Publish(queued) => self.window_bytes -= queued.message.size(),
+            Slot::Publish(queued) => self.window_bytes -= queued.content.size(),
             Slot::Release => {}
             Slot::Done => return,
         }
         *slot = Slot::Done;
         self.unacknowledged -= 1;
+        if let Some(durable) = &mut self.durable {
+            durable.settled.push(self.first + index as u64);
+        }
     }
 
     fn pop_done(&mut self) {
         while matches!(self.window.front(), Some(Slot::Done)) {
             self.window.pop_front();
-            self.first_id = self.first_id.checked_add(1).unwrap_or(PacketId::MIN);
+            self.first += 1;
             self.sent = self.sent.saturating_sub(1);
         }
         if self.window.is_empty() {
@@ -473,15 +559,11 @@ impl Outbound {
     }
 
     fn id_at(&self, index: usize) -> PacketId {
-        let id = (usize::from(self.first_id.get()) - 1 + index) % IDENTIFIERS + 1;
-        u16::try_from(id)
-            .ok()
-            .and_then(PacketId::new)
-            .unwrap_or(PacketId::MIN)
+        id_of(self.first + index as u64)
     }
 
     fn index_of(&self, id: PacketId) -> Option<usize> {
-        let (id, first) = (usize::from(id.get()), usize::from(self.first_id.get()));
+        let (id, first) = (usize::from(id.get()), usize::from(self.id_at(0).get()));
         let index = (id + IDENTIFIERS - first) % IDENTIFIERS;
         (index < self.window.len()).then_some(index)
     }
@@ -501,6 +583,7 @@ impl Outbound {
         });
         for queued in in_window.chain(&self.queue) {
             if let Some(group) = &queued.group
+                && queued.content.message().is_some()
                 && !groups.contains(group)
             {
                 groups.push(group.clone());
@@ -510,34 +593,47 @@ impl Outbound {
     }
 
     /// Takes the messages of a shared subscription out, in order: those queued and those with QoS 1 that are not
-    /// acknowledged. QoS 2 messages that were sent stay `[MQTT-4.8.2-4]`.
+    /// acknowledged. QoS 2 messages that were sent stay `[MQTT-4.8.2-4]`, and so do those whose bodies are in the store
+    /// alone: their session goes on with them.
     pub fn take_orphans(&mut self, group: &str) -> Vec<Orphan> {
         let mut orphans = Vec::new();
+        let durable = &mut self.durable;
         for slot in &mut self.window {
             if let Slot::Publish(queued) = slot
                 && queued.qos == QoS::AtLeastOnce
                 && queued.group.as_deref() == Some(group)
+                && let Some(message) = queued.content.message()
             {
-                self.window_bytes -= queued.message.size();
+                self.window_bytes -= queued.content.size();
                 self.unacknowledged -= 1;
                 orphans.push(Orphan {
                     group: group.into(),
-                    message: queued.message.clone(),
+                    message: message.clone(),
                 });
+                if let (Some(durable), Some(place)) = (&mut *durable, queued.content.place()) {
+                    durable.settled.push(place.sequence);
+                }
                 *slot = Slot::Done;
             }
         }
         let mut bytes = 0;
         self.queue.retain(|queued| {
-            let taken = queued.group.as_deref() == Some(group);
-            if taken {
-                bytes += queued.message.size();
-                orphans.push(Orphan {
-                    group: group.into(),
-                    message: queued.message.clone(),
-                });
+            if queued.group.as_deref() != Some(group) {
+                return true;
             }
-            !taken
+            let Some(message) = queued.content.message() else {
+                return true;
+            };
+            bytes += queued.content.size();
+            orphans.push(Orphan {
+                group: group.into(),
+                message: message.clone(),
+            });
+            if let (Some(durable), Some(place)) = (&mut *durable, queued.content.place()) {
+                durable.unqueue(&queued.content);
+                durable.settled.push(place.sequence);
+            }
+            false
         });
         self.queue_bytes -= bytes;
         orphans
@@ -559,6 +655,166 @@ impl Outbound {
     }
 }
 
+/// What the store has to do with it.
+impl Outbound {
+    /// The session is in the store from now on: all its messages with a QoS above 0 have a place.
+    pub fn make_durable(&mut self) {
+        self.durable.get_or_insert_default();
+    }
+
+    /// A durable session as the store gives it back, in the order of the places. What may have been sent before is in
+    /// the window: the first `window` messages, and all up to the last one for which PUBREC has come.
+    pub fn restored(entries: Vec<Restored>, window: usize) -> Self {
+        let mut outbound = Self::default();
+        outbound.make_durable();
+        let last_received = entries.iter().rposition(|entry| entry.received);
+        let in_window = window.max(last_received.map_or(0, |last| last + 1));
+        for (index, entry) in entries.into_iter().enumerate() {
+            let (received, sequence) = (entry.received, entry.place.sequence);
+            let queued = Queued {
+                content: Content::in_store(entry.place, entry.size),
+                subscription_ids: entry.subscription_ids,
+                group: entry.group,
+                qos: entry.qos,
+                retain: entry.retain,
+            };
+            let behind = match outbound.window.is_empty() {
+                true => 0,
+                false => sequence.saturating_sub(outbound.first),
+            };
+            if index >= in_window || behind >= IDENTIFIERS as u64 || !outbound.queue.is_empty() {
+                outbound.queue_bytes += queued.content.size();
+                outbound.queue.push_back(queued);
+                continue;
+            }
+            outbound.skip_to(sequence);
+            outbound.unacknowledged += 1;
+            outbound.window.push_back(match received {
+                true => Slot::Release,
+                false => {
+                    outbound.window_bytes += queued.content.size();
+                    Slot::Publish(queued)
+                }
+            });
+        }
+        outbound.sent = 0;
+        outbound
+    }
+
+    /// Places whose messages the store needs no longer, since the last call.
+    pub fn take_settled(&mut self) -> Vec<u64> {
+        match &mut self.durable {
+            Some(durable) => std::mem::take(&mut durable.settled),
+            None => Vec::new(),
+        }
+    }
+
+    /// Places of the messages for which PUBREC has come since the last call, with their identifiers: PUBREL answers it
+    /// when the store knows.
+    pub fn take_received(&mut self) -> Vec<(u64, PacketId)> {
+        match &mut self.durable {
+            Some(durable) if !durable.received.is_empty() => {
+                let received = std::mem::take(&mut durable.received);
+                received.into_iter().map(|at| (at, id_of(at))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Nobody is connected: bodies that the store has are not kept here.
+    pub fn unload(&mut self) {
+        let Some(durable) = &mut self.durable else {
+            return;
+        };
+        for slot in &mut self.window {
+            if let Slot::Publish(queued) = slot {
+                queued.content.unload();
+            }
+        }
+        for queued in &mut self.queue {
+            queued.content.unload();
+        }
+        durable.loaded = 0;
+    }
+
+    /// The messages whose bodies have to come from the store before more can be sent: the next ones, at most `most` of
+    /// them.
+    pub fn missing(&self, most: usize) -> Vec<u64> {
+        if self.durable.is_none() {
+            return Vec::new();
+        }
+        let in_window = self.window.iter().skip(self.sent).map(|slot| match slot {
+            Slot::Publish(queued) => Some(queued),
+            Slot::Release | Slot::Done => None,
+        });
+        let mut bytes = 0;
+        in_window
+            .chain(self.queue.iter().map(Some))
+            .flatten()
+            .map_while(|queued| match queued.content.is_loaded() {
+                // The bodies in front will do for now.
+                true if bytes == 0 => None,
+                true => Some(None),
+                false => {
+                    let first = bytes == 0;
+                    bytes += queued.content.size();
+                    (first || bytes <= Changes::LOADED_MAX)
+                        .then(|| queued.content.place().map(|place| place.message))
+                }
+            })
+            .flatten()
+            .take(most)
+            .collect()
+    }
+
+    /// Takes bodies from the store. A message whose body cannot be read is dropped.
+    pub fn provide(&mut self, bodies: &Bodies, counters: &Counters) {
+        for index in self.sent..self.window.len() {
+            let Some(Slot::Publish(queued)) = self.window.get_mut(index) else {
+                continue;
+            };
+            if queued.content.provide(bodies) {
+                continue;
+            }
+            self.finish(index);
+            self.drop_one(DropReason::Unreadable, counters);
+        }
+        let mut lost = Vec::new();
+        let durable = &mut self.durable;
+        let queue_bytes = &mut self.queue_bytes;
+        self.queue.retain_mut(|queued| {
+            let was_loaded = queued.content.is_loaded();
+            let readable = queued.content.provide(bodies);
+            match (readable, &mut *durable) {
+                (true, Some(durable)) if !was_loaded && queued.content.is_loaded() => {
+                    durable.loaded += queued.content.size();
+                }
+                (false, _) => {
+                    *queue_bytes -= queued.content.size();
+                    lost.extend(queued.content.place());
+                }
+                _ => {}
+            }
+            readable
+        });
+        for place in lost {
+            if let Some(durable) = &mut self.durable {
+                durable.settled.push(place.sequence);
+            }
+            self.drop_one(DropReason::Unreadable, counters);
+        }
+    }
+}
+
+/// The identifier of the message at a place in the sequence of all messages of a session.
+fn id_of(sequence: u64) -> PacketId {
+    let id = sequence.saturating_sub(1) % IDENTIFIERS as u64 + 1;
+    u16::try_from(id)
+        .ok()
+        .and_then(PacketId::new)
+        .unwrap_or(PacketId::MIN)
+}
+
 impl Queued {
     fn write(
         &self,
@@ -574,6 +830,7 @@ impl Queued {
             packet_id: Some(id),
         };
         let ids = self.subscription_ids.as_deref().unwrap_or_default();
-        writer.write(&self.message.view(), head, ids, now)
+        let message = self.content.message().ok_or(DropReason::Unreadable)?;
+        writer.write(&message.view(), head, ids, now)
     }
 }

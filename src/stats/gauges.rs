@@ -17,6 +17,14 @@ pub struct Gauges {
     pub retained: Gauge,
     /// Bytes of the retained messages.
     pub retained_bytes: Gauge,
+    /// Messages waiting in durable sessions, as the store counts them.
+    pub stored_messages: Gauge,
+    /// Bytes of what the store has to keep.
+    pub stored_bytes: Gauge,
+    /// Bytes of its files.
+    pub stored_disk_bytes: Gauge,
+    /// 1 while the disk refuses what the store writes.
+    pub store_failing: Gauge,
     /// Sockets open, CONNECT received or not.
     pub sockets: Gauge,
     /// Of those, the ones that are closing: their last bytes are being written.

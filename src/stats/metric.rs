@@ -50,6 +50,8 @@ metrics! {
     DroppedRetainedFull, "messages.dropped.retained_full", "messages not retained because a limit of the store was reached";
     DroppedNotPermitted, "messages.dropped.not_permitted", "messages to topics that clients may not publish to";
     DroppedTopicLimit, "messages.dropped.topic_limit", "messages whose topic exceeds the length or depth limit";
+    DroppedUnreadable, "messages.dropped.unreadable", "messages that the store could not read again";
+    DroppedStoreRefused, "messages.dropped.store_refused", "messages of the broker itself and wills that the store could not take";
     DroppedSessionEnded, "messages.dropped.session_ended", "messages that waited in a session when it ended";
     ConnectionsAccepted, "connections.accepted", "sockets accepted";
     ConnectionsRefused, "connections.refused", "sockets closed at once because a connection limit was reached";
@@ -61,6 +63,12 @@ metrics! {
     ProtocolErrors, "protocol_errors", "connections closed because of a malformed packet or a protocol error";
     Subscribes, "subscribes", "topic filters subscribed to";
     Unsubscribes, "unsubscribes", "topic filters unsubscribed from";
+    StoreCommits, "store.commits", "writes to the store, each for all that waited for it";
+    StoreSyncs, "store.syncs", "times that the disk confirmed what the store has written";
+    StoreMessages, "store.messages", "messages written to the store";
+    StoreBytes, "store.bytes", "bytes written to the store, copies of a cleaning included";
+    StoreRefused, "store.refused", "messages refused because the store could not take them";
+    StoreFailures, "store.failures", "writes and syncs of the store that failed";
     WillsPublished, "wills.published", "will messages published";
 }
 
@@ -79,6 +87,8 @@ pub enum DropReason {
     TooLarge,
     /// The session it waited in has ended.
     SessionEnded,
+    /// The store could not read it again.
+    Unreadable,
 }
 
 impl DropReason {
@@ -91,6 +101,7 @@ impl DropReason {
             Self::Expired => Metric::DroppedExpired,
             Self::TooLarge => Metric::DroppedTooLarge,
             Self::SessionEnded => Metric::DroppedSessionEnded,
+            Self::Unreadable => Metric::DroppedUnreadable,
         }
     }
 }
@@ -106,6 +117,8 @@ impl Metric {
         Self::DroppedRetainedFull,
         Self::DroppedNotPermitted,
         Self::DroppedTopicLimit,
+        Self::DroppedUnreadable,
+        Self::DroppedStoreRefused,
         Self::DroppedSessionEnded,
     ];
 

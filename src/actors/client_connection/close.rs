@@ -106,6 +106,10 @@ impl ClientConnection {
                 &self.worker.counters,
             );
         }
+        connected.inbox.doubt(connected.held.into_doubtful());
+        if let Some(store) = &self.worker.shared.store {
+            store.note_settled(&connected.inbox, session.outbound_mut());
+        }
         state_counters(&connected.inbox, session.outbound());
         let parting = Parting {
             session,
@@ -215,7 +219,10 @@ impl ClientConnection {
         match command {
             SessionCommand::HandOver(hand_over) => self.hand_over(parting, hand_over, now),
             SessionCommand::Discard(_) => self.discard(parting, now),
-            SessionCommand::Drain | SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {
+            SessionCommand::Drain
+            | SessionCommand::Noted(_)
+            | SessionCommand::Close(_)
+            | SessionCommand::Subscribed(_) => {
                 if let Phase::Closing { awaited, .. } = &mut self.phase {
                     *awaited = Some(Box::new(parting));
                 }

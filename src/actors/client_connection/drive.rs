@@ -59,10 +59,12 @@ impl ClientConnection {
         }
         for _ in 0..CHUNKS_PER_TURN {
             self.deliver(now, cx);
+            self.release_held(cx);
             self.write(cx);
             if let Phase::Closing { .. } = self.phase {
                 return self.drive_closing(ctx, cx);
             }
+            self.fetch_bodies(ctx);
             self.fetch_retained(ctx);
             if !self.may_handle() || self.is_held(cx, now) {
                 return self.rest(ctx, cx);
@@ -93,6 +95,7 @@ impl ClientConnection {
             }
         }
         self.deliver(now, cx);
+        self.release_held(cx);
         self.write(cx);
         self.state();
         if !self.move_if_asked(ctx) {
@@ -185,9 +188,15 @@ impl ClientConnection {
     fn may_handle(&self) -> bool {
         match &self.phase {
             Phase::AwaitingConnect { .. } => true,
-            Phase::Connected(connected) => !connected.asking,
+            Phase::Connected(connected) => !connected.asking && !self.has_enough_held(connected),
             Phase::Opening { .. } | Phase::Closing { .. } | Phase::Moved { .. } => false,
         }
+    }
+
+    /// True when the client has as many messages waiting for the store as it may have unacknowledged.
+    fn has_enough_held(&self, connected: &Connected) -> bool {
+        let held = connected.held.len();
+        held > 0 && held >= usize::from(self.worker.shared.config.load().mqtt.receive_maximum)
     }
 
     fn may_read(&self) -> bool {
@@ -259,11 +268,15 @@ impl ClientConnection {
         };
     }
 
-    /// Writes the client's figures where lists find them.
-    fn state(&self) {
-        let Phase::Connected(connected) = &self.phase else {
+    /// Writes the client's figures where lists find them, and has the durable store know what it needs no longer.
+    fn state(&mut self) {
+        let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
+        if let Some(store) = &self.worker.shared.store {
+            let outbound = connected.channel.session_mut().outbound_mut();
+            store.note_settled(&connected.inbox, outbound);
+        }
         let Connected { inbox, channel, .. } = &**connected;
         let counters = &inbox.counters;
         counters
@@ -371,9 +384,10 @@ impl ClientConnection {
 
     /// False when the deadline was moved.
     fn on_deadline(&mut self, now: Instant) -> bool {
+        let listens = self.may_handle() && self.hold.is_none();
         match &mut self.phase {
             Phase::AwaitingConnect { .. } => self.close(&CloseReason::ConnectTimeout),
-            Phase::Connected(connected) if connected.asking || self.hold.is_some() => {
+            Phase::Connected(connected) if !listens => {
                 // The client may have spoken: it is the broker that does not listen.
                 connected.channel.seen(now);
                 self.hold = None;

@@ -11,6 +11,7 @@
 
 mod close;
 mod drive;
+mod held;
 mod hold;
 mod migrate;
 mod open;
@@ -38,6 +39,7 @@ use tokio::time::Sleep;
 use self::{
     close::{Disposal, Parting},
     drive::Drive,
+    held::Held,
     hold::Hold,
 };
 use super::Worker;
@@ -128,6 +130,10 @@ struct Connected {
     /// Retained messages to be sent for new subscriptions.
     retained: VecDeque<(RetainedCursor, Delivery)>,
     fetching: bool,
+    /// Acknowledgements that wait for the durable store.
+    held: Held,
+    /// Bodies of messages are on their way from the store.
+    reading: bool,
     received_messages: u64,
     received_bytes: u64,
     sent_bytes: u64,
@@ -215,6 +221,7 @@ impl Handler<SessionCommand> for ClientConnection {
                     self.leave(&CloseReason::TakenOver, Disposal::HandOver(hand_over));
                 }
                 SessionCommand::Discard(reason) => self.leave(&reason, Disposal::Discard),
+                SessionCommand::Noted(_) => {}
                 SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
                 SessionCommand::Subscribed(requests) => {
                     if connected.retained.len() < RETAINED_WAITING_MAX {

@@ -1,6 +1,7 @@
 //! From the first packet to an open session.
 
 use std::{
+    future::poll_fn,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -21,6 +22,7 @@ use crate::{
     routing::ClientInfo,
     session::{Admission, Channel, CloseReason, Refusal, Session, Violation, admit, refuse},
     stats::{Counters, Metric},
+    store::{Outcome, Part},
 };
 
 /// How long the present owner of a session may take to hand it over. Workers never block, so only a fault takes
@@ -112,9 +114,11 @@ impl ClientConnection {
             start_anew: admission.clean_start,
             owner: ctx.address().recipient(),
             load: self.worker.load.clone(),
+            part: None,
         };
         let registry = self.worker.shared.registry.open.clone();
-        let opening = open_session(registry, ask, self.worker.counters.clone())
+        let is_stored = self.worker.shared.store.is_some();
+        let opening = open_session(registry, ask, is_stored, self.worker.counters.clone())
             .into_actor(self)
             .map(move |opened, connection, ctx| {
                 match opened {
@@ -155,6 +159,9 @@ impl ClientConnection {
         );
         let client_id = admission.client_id.clone();
         let mut channel = Channel::open(admission, session.unwrap_or_default(), &config.mqtt, now);
+        if self.worker.shared.store.is_some() {
+            channel.hold_acknowledgements(opened.inbox.durable().is_some());
+        }
         channel.pump(&mut self.wire, &config.mqtt, now, &self.worker.counters);
         let before = std::mem::replace(
             &mut self.phase,
@@ -168,6 +175,8 @@ impl ClientConnection {
                 items: Default::default(),
                 retained: Default::default(),
                 fetching: false,
+                held: Default::default(),
+                reading: false,
                 received_messages: 0,
                 received_bytes: 0,
                 sent_bytes: 0,
@@ -184,31 +193,65 @@ impl ClientConnection {
 }
 
 /// Opens the session, with the state that its present owner hands over. A session whose state is lost starts anew.
+/// With a durable store this ends when the store knows.
 async fn open_session(
     registry: actix::Recipient<OpenSession>,
-    ask: OpenSession,
+    mut ask: OpenSession,
+    is_stored: bool,
     counters: Arc<Counters>,
 ) -> Result<(OpenedSession, Option<Session>), Refusal> {
-    let again = OpenSession {
+    let mut again = OpenSession {
         client_id: ask.client_id.clone(),
         info: ask.info.clone(),
         start_anew: true,
         owner: ask.owner.clone(),
         load: ask.load.clone(),
+        part: None,
     };
+    ask.part = is_stored.then(Outcome::begin);
+    let outcome = ask.part.as_ref().map(Part::outcome);
     let mut opened = answer(registry.send(ask).await)?;
-    let Some(resumed) = opened.resumed.take() else {
+    let session = match opened.resumed.take() {
+        None => None,
+        Some(resumed) => match timeout(HAND_OVER_TIMEOUT, resumed).await {
+            Ok(Ok(session)) => Some(session),
+            Ok(Err(_)) | Err(_) => {
+                // So that the end of the lost session is not taken for the end of this connection.
+                opened
+                    .inbox
+                    .pass_on(opened.generation, &counters, || Owner::Nobody);
+                again.part = is_stored.then(Outcome::begin);
+                let outcome = again.part.as_ref().map(Part::outcome);
+                let opened = answer(registry.send(again).await)?;
+                stored(outcome).await?;
+                return Ok((opened, None));
+            }
+        },
+    };
+    stored(outcome).await?;
+    let Some(mut session) = session else {
         return Ok((opened, None));
     };
-    match timeout(HAND_OVER_TIMEOUT, resumed).await {
-        Ok(Ok(session)) => Ok((opened, Some(session))),
-        Ok(Err(_)) | Err(_) => {
-            // So that the end of the lost session is not taken for the end of this connection.
-            opened
-                .inbox
-                .pass_on(opened.generation, &counters, || Owner::Nobody);
-            Ok((answer(registry.send(again).await)?, None))
+    if is_stored {
+        let inbox = opened.inbox.clone();
+        for id in poll_fn(move |cx| inbox.poll_refused(cx)).await {
+            session.forget_taken(id);
         }
+    }
+    Ok((opened, Some(session)))
+}
+
+/// Waits for the durable store.
+async fn stored(outcome: Option<Arc<Outcome>>) -> Result<(), Refusal> {
+    let Some(outcome) = outcome else {
+        return Ok(());
+    };
+    match poll_fn(|cx| outcome.poll(cx)).await {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            ReasonCode::ServerUnavailable,
+            "the session cannot be stored",
+        )),
     }
 }
 

@@ -1,13 +1,13 @@
 //! The packets of a connected client, and the answers of other actors that they wait for.
 
-use std::{sync::Arc, time::Instant};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{ClientConnection, Connected, Phase, hold::Hold};
 use crate::{
-    messages::{RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
+    messages::{ReadBodies, RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
     mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
     routing::RetainedCursor,
     session::{
@@ -15,10 +15,13 @@ use crate::{
         Violation,
     },
     stats::Metric,
+    store::Outcome,
 };
 
 /// Retained messages asked for at once.
 const RETAINED_PAGE: usize = 256;
+/// Bodies asked for at once.
+const BODIES_PAGE: usize = 512;
 /// Bytes to be written above which no more retained messages are asked for.
 const RETAINED_WIRE_MAX: usize = 256 * 1024;
 
@@ -47,6 +50,7 @@ impl Connected {
                     retain_as_published: true,
                     subscription_ids: request.subscription_id.map(|id| Arc::from([id])),
                     group: None,
+                    places: None,
                 };
                 (RetainedCursor::new(&request.filter), delivery)
             }));
@@ -71,6 +75,7 @@ impl ClientConnection {
             channel,
             inbox,
             received_messages,
+            held,
             ..
         } = &mut **connected;
         let worker = &*self.worker;
@@ -130,6 +135,7 @@ impl ClientConnection {
             }
         };
         pass.finish();
+        held.answers(channel, inbox, &mut router);
         self.hold = Hold::new(&mut router, now);
         drop(router);
         counters.add(Metric::PacketsReceived, packets);
@@ -167,26 +173,42 @@ impl ClientConnection {
             return;
         }
         connected.asking = true;
+        let (part, outcome) = self.worker.awaited_by(&connected.inbox);
         let ask = self.worker.shared.registry.subscribe.send(Subscribe {
             client_id: connected.channel.client_id().clone(),
             generation: connected.generation,
             requests,
+            part,
         });
         ctx.spawn(ask.into_actor(self).map(|answers, connection, _| {
             match answers {
-                Ok(answers) => connection.subscribed(job, &answers),
+                Ok(answers) => connection.subscribed(job, &answers, outcome),
                 Err(_) => connection.close(&CloseReason::ShuttingDown),
             }
             connection.wake();
         }));
     }
 
-    fn subscribed(&mut self, job: SubscribeJob, answers: &[Granted]) {
+    fn subscribed(
+        &mut self,
+        job: SubscribeJob,
+        answers: &[Granted],
+        outcome: Option<Arc<Outcome>>,
+    ) {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
         connected.asking = false;
-        let wanting = connected.channel.subscribed(job, answers, &mut self.wire);
+        let Connected { channel, held, .. } = &mut **connected;
+        let wanting = match outcome {
+            None => channel.subscribed(job, answers, &mut self.wire),
+            Some(outcome) => {
+                let mut suback = BytesMut::new();
+                let wanting = channel.subscribed(job, answers, &mut suback);
+                held.packet(outcome, suback);
+                wanting
+            }
+        };
         connected.want_retained(wanting);
     }
 
@@ -195,20 +217,63 @@ impl ClientConnection {
             return;
         };
         connected.asking = true;
+        let (part, outcome) = self.worker.awaited_by(&connected.inbox);
         let ask = self.worker.shared.registry.unsubscribe.send(Unsubscribe {
             client_id: connected.channel.client_id().clone(),
             generation: connected.generation,
             filters: job.filters.clone(),
+            part,
         });
         ctx.spawn(ask.into_actor(self).map(move |existed, connection, _| {
             match (&mut connection.phase, existed) {
                 (Phase::Connected(connected), Ok(existed)) => {
                     connected.asking = false;
-                    connected
-                        .channel
-                        .unsubscribed(&job, &existed, &mut connection.wire);
+                    let Connected { channel, held, .. } = &mut **connected;
+                    match outcome {
+                        None => channel.unsubscribed(&job, &existed, &mut connection.wire),
+                        Some(outcome) => {
+                            let mut unsuback = BytesMut::new();
+                            channel.unsubscribed(&job, &existed, &mut unsuback);
+                            held.packet(outcome, unsuback);
+                        }
+                    }
                 }
                 _ => connection.close(&CloseReason::ShuttingDown),
+            }
+            connection.wake();
+        }));
+    }
+
+    /// Asks the durable store for the bodies that are to be sent next, where they are not in memory.
+    pub(super) fn fetch_bodies(&mut self, ctx: &mut Context<Self>) {
+        let (Phase::Connected(connected), Some(store)) =
+            (&mut self.phase, &self.worker.shared.store)
+        else {
+            return;
+        };
+        if connected.reading {
+            return;
+        }
+        let missing = connected.channel.session().outbound().missing(BODIES_PAGE);
+        if missing.is_empty() {
+            return;
+        }
+        connected.reading = true;
+        let ask = store.bodies.send(ReadBodies(missing));
+        ctx.spawn(ask.into_actor(self).map(|bodies, connection, _| {
+            let Phase::Connected(connected) = &mut connection.phase else {
+                return;
+            };
+            connected.reading = false;
+            if let Ok(bodies) = bodies {
+                let counters = &connection.worker.counters;
+                let outbound = connected.channel.session_mut().outbound_mut();
+                outbound.provide(&bodies, counters);
+                let config = connection.worker.shared.config.load();
+                let now = Instant::now();
+                connected
+                    .channel
+                    .pump(&mut connection.wire, &config.mqtt, now, counters);
             }
             connection.wake();
         }));
@@ -235,22 +300,31 @@ impl ClientConnection {
             cursor,
             limit: RETAINED_PAGE.min(room).max(1),
         });
-        ctx.spawn(ask.into_actor(self).map(move |page, connection, _| {
+        ctx.spawn(ask.into_actor(self).map(move |page, connection, ctx| {
             if let Ok(page) = page {
-                connection.deliver_retained(page, delivery);
+                connection.deliver_retained(page, delivery, ctx);
                 connection.wake();
             }
         }));
     }
 
-    fn deliver_retained(&mut self, page: RetainedPage, delivery: Delivery) {
+    fn deliver_retained(
+        &mut self,
+        page: RetainedPage,
+        delivery: Delivery,
+        ctx: &mut Context<Self>,
+    ) {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
         connected.fetching = false;
         let config = self.worker.shared.config.load();
         let now = Instant::now();
-        for message in &page.messages {
+        let is_durable = connected.inbox.durable().is_some();
+        let (stored, rest): (Vec<_>, Vec<_>) = page.messages.iter().partition(|message| {
+            is_durable && message.view().qos.min(delivery.qos) > QoS::AtMostOnce
+        });
+        for message in rest {
             connected.channel.deliver_retained(
                 message,
                 &delivery,
@@ -260,8 +334,31 @@ impl ClientConnection {
                 &self.worker.counters,
             );
         }
+        let stored: Vec<_> = stored.into_iter().cloned().collect();
         if let Some(next) = page.next {
-            connected.retained.push_front((next, delivery));
+            connected.retained.push_front((next, delivery.clone()));
+        }
+        if !stored.is_empty() {
+            let number = stored.len() as u64;
+            self.worker.counters.add(Metric::MessagesDeliveries, number);
+            let outcome = self.worker.store_retained_copies(
+                stored.iter().map(|message| &**message),
+                &connected.inbox,
+                &delivery,
+                now,
+            );
+            // The next page is for when this one has come through the store.
+            connected.fetching = true;
+            let stored = poll_fn(move |cx| match &outcome {
+                Some(outcome) => outcome.poll(cx).map(|_| ()),
+                None => Poll::Ready(()),
+            });
+            ctx.spawn(stored.into_actor(self).map(|(), connection, _| {
+                if let Phase::Connected(connected) = &mut connection.phase {
+                    connected.fetching = false;
+                }
+                connection.wake();
+            }));
         }
     }
 }

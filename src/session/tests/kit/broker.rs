@@ -11,8 +11,8 @@ use super::{Seen, connect, delivery, read_all};
 use crate::{
     config::Mqtt,
     mqtt::{
-        Batch, Connect, Message, MessageRef, Packet, ProtocolVersion, Publish, QoS, decode,
-        decode_publish, encode, frame_header,
+        Batch, Connect, Message, MessageRef, Packet, PacketId, ProtocolVersion, Publish, QoS,
+        decode, decode_publish, encode, frame_header,
     },
     session::{
         Channel, CloseReason, Delivery, Outbound, Publishing, Session, Step, Violation, Will, admit,
@@ -37,7 +37,7 @@ impl Publishing for Recorder {
         self.matches
     }
 
-    fn publish_detached(&mut self, message: &MessageRef<'_>) -> bool {
+    fn publish_detached(&mut self, message: &MessageRef<'_>, _: Option<PacketId>) -> bool {
         let (topic, payload) = (message.topic.to_owned(), message.payload.to_vec());
         self.routed.push((topic, payload, message.qos));
         self.last_expiry = message.expires_at;

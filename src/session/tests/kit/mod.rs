@@ -96,6 +96,7 @@ pub(super) fn delivery(qos: QoS) -> Delivery {
         retain_as_published: false,
         subscription_ids: None,
         group: None,
+        places: None,
     }
 }
 
