@@ -134,6 +134,11 @@ impl<'a> Applier<'a> {
                 Ok(text) if text == other => self.not_built(entry, key.path, what, is_off),
                 _ => self.unexpected(entry, &format!("{built} or {other}"), value),
             },
+            Role::OtherName { expects, set } => match set(self.config, value, "") {
+                Ok(()) => {}
+                Err(Trouble::Note(note)) => self.warn(entry, note),
+                Err(_) => self.unexpected(entry, expects, value),
+            },
             Role::Setting {
                 expects,
                 secret,

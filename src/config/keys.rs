@@ -37,6 +37,13 @@ pub(crate) enum Role {
         /// Stores it.
         set: Set,
     },
+    /// NanoMQ has it under this name; it sets fields that have names of their own, and says which.
+    OtherName {
+        /// What the value must be.
+        expects: &'static str,
+        /// Stores it.
+        set: Set,
+    },
     /// NanoMQ has it and it means nothing here: why.
     Ignored(&'static str),
     /// NanoMQ has it and this version does not: the plural name of what it belongs to.
@@ -167,8 +174,8 @@ pub(crate) static KEYS: &[Key] = &[
     hot("store.max_bytes", "a size such as 8GB, at least 1MB", |c, v, _| v.size(&mut c.store.max_bytes, 1 << 20..=1 << 50)),
     hot("store.segment_size", "a size such as 16MB, from 64KB to 1GB", |c, v, _| v.size(&mut c.store.segment_size, 65_536..=1 << 30)),
     // NanoMQ's own store.
-    cold("sqlite.enable", FLAG, set_sqlite),
-    cold("sqlite.mounted_file_path", "a folder name", set_sqlite_path),
+    Key { path: "sqlite.enable", role: Role::OtherName { expects: FLAG, set: set_sqlite } },
+    Key { path: "sqlite.mounted_file_path", role: Role::OtherName { expects: "a folder name", set: set_sqlite_path } },
     ignored("sqlite.disk_cache_size", "use store.max_messages"),
     ignored("sqlite.flush_mem_threshold", "use store.sync_interval"),
     ignored("sqlite.resend_interval", "messages are sent again when the client reconnects, as the standard asks"),
