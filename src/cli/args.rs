@@ -99,6 +99,14 @@ pub(super) enum Command {
             Examples:\n  nanomq check --conf /etc/nanomq.conf\n  nanomq check --conf nanomq.conf > effective.conf"
     )]
     Check(FileArgs),
+    /// Look at a durable store while no broker uses it
+    #[command(
+        subcommand,
+        long_about = "Look at a durable store while no broker uses it. Nothing in it is changed.",
+        after_long_help = "Exit codes:\n  0  the store is as it was written\n  1  it is not, or cannot be read, for the reason on the standard error stream\n  2  the command line is not understood\n\n\
+            Examples:\n  nanomq store check --conf /etc/nanomq.conf\n  nanomq store stats --path /var/lib/nanomq/nanomq_store"
+    )]
+    Store(StoreCommand),
     /// The same commands as NanoMQ 0.8 spells them: nanomq broker start
     #[command(subcommand)]
     Broker(BrokerCommand),
@@ -114,6 +122,24 @@ pub(super) enum BrokerCommand {
     Restart(StartArgs),
     /// As `nanomq reload`
     Reload(ControlArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StoreCommand {
+    /// Read every record and report what cannot be read
+    Check(StoreArgs),
+    /// Say how much there is
+    Stats(StoreArgs),
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    /// The store's folder, instead of the one of the configuration
+    #[arg(long, value_name = "FOLDER", conflicts_with = "FileArgs")]
+    pub(super) path: Option<PathBuf>,
 }
 
 /// Which configuration file.

@@ -33,6 +33,8 @@ pub(super) enum Failure {
     Detach(String),
     /// The broker in the background could not start: what it said.
     Daemon(String),
+    /// A durable store cannot be read, or not all of it.
+    Store { path: PathBuf, error: io::Error },
     /// The broker could not start.
     Start(io::Error),
     /// A second signal ended the broker before it had stopped.
@@ -86,6 +88,9 @@ impl fmt::Display for Failure {
             ),
             Self::Detach(error) => write!(f, "cannot run in the background: {error}"),
             Self::Daemon(said) => f.write_str(said),
+            Self::Store { path, error } => {
+                write!(f, "the store {}: {}", path.display(), reason(error))
+            }
             Self::Start(error) => f.write_str(&reason(error)),
             Self::CutShort => f.write_str("ended by a second signal before the broker had stopped"),
         }

@@ -4,6 +4,7 @@
 //! args --> start --load--> Start --PidFile::lock--> [daemon::detach] --> run: logging, signals, one Broker
 //!      --> control: the pid file names the broker that is told to stop or to reload
 //!      --> check: a file alone
+//!      --> store: the files of a durable store alone
 //! ```
 
 mod args;
@@ -16,6 +17,7 @@ mod open_files;
 mod pid_file;
 mod run;
 mod start;
+mod store;
 
 use std::{
     io::{self, Write},
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
             control::reload(&args)
         }
         Command::Check(args) => check::check(&args),
+        Command::Store(command) => store::store(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

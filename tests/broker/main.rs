@@ -9,3 +9,4 @@ mod flow;
 mod hostile;
 mod sessions;
 mod shared;
+mod store;
