@@ -17,6 +17,7 @@ use super::{
 use crate::{
     messages::{
         GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats, StatsSnapshot,
+        StoreSizes,
     },
     mqtt::{Message, Properties, QoS},
     stats::{Counters, Metric, Rates, Totals},
@@ -124,6 +125,12 @@ impl StatsCollector {
             sockets: gauges.sockets.get(),
             retained: gauges.retained.get(),
             retained_bytes: gauges.retained_bytes.get(),
+            store: StoreSizes {
+                failing: gauges.store_failing.get() > 0,
+                messages: gauges.stored_messages.get(),
+                bytes: gauges.stored_bytes.get(),
+                disk_bytes: gauges.stored_disk_bytes.get(),
+            },
             most: Most {
                 connections: gauges.connections.most(),
                 sessions: gauges.sessions.most(),

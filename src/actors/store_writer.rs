@@ -3,6 +3,9 @@
 //! What its mailbox holds when it begins is written, synced if `store.durability` says so, and told as one: while the
 //! disk works, the next group gathers.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     io,

@@ -97,6 +97,26 @@ fn render(stats: &StatsSnapshot, process: &ProcessStats) -> String {
         "bytes of the retained messages",
         stats.retained_bytes,
     );
+    page.gauge(
+        "store_failing",
+        "1 while the disk refuses what the store writes",
+        u8::from(stats.store.failing),
+    );
+    page.gauge(
+        "store_queued",
+        "messages that wait in durable sessions",
+        stats.store.messages,
+    );
+    page.gauge(
+        "store_live_bytes",
+        "bytes of what the store has to keep",
+        stats.store.bytes,
+    );
+    page.gauge(
+        "store_disk_bytes",
+        "bytes of the files of the store",
+        stats.store.disk_bytes,
+    );
     page.gauge("open_files", "files and sockets open", process.open_files);
     page.gauge(
         "uptime_seconds",

@@ -31,6 +31,7 @@ struct Stats<'a> {
     /// Connections closed for a malformed packet or a protocol error, by kind.
     protocol_errors: &'a BTreeMap<&'static str, u64>,
     queues: Queues,
+    store: Store,
     rates: PerSecond,
     process: Process,
 }
@@ -79,6 +80,22 @@ struct Queues {
     messages: u64,
     bytes: u64,
     inflight: u64,
+}
+
+/// The durable store; nothing where there is none.
+#[derive(Serialize)]
+struct Store {
+    /// The disk refuses what it writes: messages for durable sessions are refused.
+    failing: bool,
+    messages: u64,
+    bytes: u64,
+    disk_bytes: u64,
+    /// Messages refused since the start.
+    refused: u64,
+    /// Writes, each for all that waited for it.
+    commits: u64,
+    /// Times that the disk has confirmed what was written.
+    syncs: u64,
 }
 
 /// Averages over the last full interval.
@@ -143,6 +160,15 @@ impl<'a> Stats<'a> {
                 messages: queues.messages,
                 bytes: queues.bytes,
                 inflight: queues.inflight,
+            },
+            store: Store {
+                failing: stats.store.failing,
+                messages: stats.store.messages,
+                bytes: stats.store.bytes,
+                disk_bytes: stats.store.disk_bytes,
+                refused: totals.get(Metric::StoreRefused),
+                commits: totals.get(Metric::StoreCommits),
+                syncs: totals.get(Metric::StoreSyncs),
             },
             rates: PerSecond::new(&stats.rates),
             process: Process::new(process),

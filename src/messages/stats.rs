@@ -32,10 +32,25 @@ pub struct StatsSnapshot {
     pub retained: u64,
     /// Bytes of the retained messages.
     pub retained_bytes: u64,
+    /// The durable store.
+    pub store: StoreSizes,
     /// The largest sizes since the start.
     pub most: Most,
     /// Over the last full interval.
     pub rates: Rates,
+}
+
+/// How much is in the durable store; nothing where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreSizes {
+    /// The disk refuses what it writes.
+    pub failing: bool,
+    /// Messages that wait in durable sessions, each once for each of them.
+    pub messages: u64,
+    /// Bytes of what it has to keep.
+    pub bytes: u64,
+    /// Bytes of its files.
+    pub disk_bytes: u64,
 }
 
 /// The largest sizes since the start.

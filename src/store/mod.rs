@@ -51,7 +51,7 @@ mod record;
 mod recovery;
 mod segment;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wall_clock;
 
 pub use disk::{Disk, Folder, SegmentFile};

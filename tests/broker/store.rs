@@ -5,8 +5,8 @@ use std::{fs, path::Path, thread, time::Instant};
 use nanomq::{
     config::{Config, Durability},
     mqtt::{
-        Connect, Packet, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion, Publish,
-        QoS, ReasonCode, Unsubscribe, UnsubscribeFiltersBuf, Will,
+        Packet, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion, Publish, QoS,
+        ReasonCode, Unsubscribe, UnsubscribeFiltersBuf, Will,
     },
     stats::Metric,
 };

@@ -1,7 +1,7 @@
 //! The store on a disk in memory that fails as it is told to.
 
 mod crash;
-mod fake_disk;
+pub(crate) mod fake_disk;
 mod faults;
 mod replay;
 

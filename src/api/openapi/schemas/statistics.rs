@@ -78,6 +78,30 @@ pub(super) fn all() -> Named {
                     ]),
                 ),
                 (
+                    "store",
+                    answer(&[
+                        (
+                            "failing",
+                            described(
+                                json!({ "type": "boolean" }),
+                                "The disk refuses what it writes: messages for durable sessions are refused",
+                            ),
+                        ),
+                        (
+                            "messages",
+                            described(count(), "Waiting in durable sessions"),
+                        ),
+                        ("bytes", described(count(), "To be kept")),
+                        ("disk_bytes", described(count(), "Of its files")),
+                        ("refused", described(count(), "Messages refused")),
+                        (
+                            "commits",
+                            described(count(), "Writes, each for all that waited"),
+                        ),
+                        ("syncs", described(count(), "Confirmed by the disk")),
+                    ]),
+                ),
+                (
                     "rates",
                     answer(&[
                         ("interval_seconds", amount()),

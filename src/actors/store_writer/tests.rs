@@ -1,0 +1,206 @@
+//! The writer on a disk that does as it is told.
+
+use std::{num::NonZeroU64, sync::Arc, time::Instant};
+
+use actix::Addr;
+use futures::future::poll_fn;
+
+use super::*;
+use crate::{
+    messages::{Inbox, Owner},
+    mqtt::{Batch, Message as Publication, Properties},
+    session::Delivery,
+    store::{Outcome, Record, SessionInfo, tests::fake_disk::FakeDisk},
+};
+
+struct Bench {
+    disk: FakeDisk,
+    writer: Addr<StoreWriter>,
+    inbox: Arc<Inbox>,
+    counters: Arc<Counters>,
+    gauges: Arc<Gauges>,
+}
+
+/// A session's owner that does nothing.
+struct Nobody;
+
+impl Actor for Nobody {
+    type Context = Context<Self>;
+}
+
+impl Handler<crate::messages::SessionCommand> for Nobody {
+    type Result = ();
+
+    fn handle(&mut self, _: crate::messages::SessionCommand, _: &mut Self::Context) {}
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let disk = FakeDisk::default();
+        let config = Config::default();
+        let (store, _) = Store::open(Box::new(disk.clone()), limits(&config)).unwrap();
+        let load = Arc::new(WorkerLoad::new(1 << 30));
+        let counters = Arc::new(Counters::default());
+        let gauges = Arc::new(Gauges::default());
+        let writer = StoreWriter::new(
+            store,
+            Arc::new(ArcSwap::from_pointee(config)),
+            counters.clone(),
+            gauges.clone(),
+            load.clone(),
+            WallClock::new(Instant::now(), 1),
+        )
+        .start();
+        let owner = Owner::Connection(Nobody.start().recipient(), load);
+        let inbox = Arc::new(Inbox::new("c".into(), owner, 1, NonZeroU64::new(1)));
+        let bench = Self {
+            disk,
+            writer,
+            inbox,
+            counters,
+            gauges,
+        };
+        let info = SessionInfo {
+            client_id: "c".into(),
+            generation: 1,
+            expiry_interval: 60,
+            ..SessionInfo::default()
+        };
+        let opened = bench.record(&Record::Opened(1, info), Refused::GoOn);
+        assert!(settled(&opened).await);
+        bench
+    }
+
+    fn record(&self, record: &Record<'_>, refused: Refused) -> Arc<Outcome> {
+        let part = Outcome::begin();
+        let outcome = part.outcome();
+        let mut told = WriteRecord::new(record)
+            .if_refused(refused)
+            .with(Some(part));
+        if let Record::Opened(number, _) = record {
+            told.begins = Some(*number);
+        }
+        self.writer.do_send(told);
+        outcome
+    }
+
+    fn publish(&self, payload: &[u8]) -> Arc<Outcome> {
+        let now = Instant::now();
+        let message = Publication::new(
+            "t",
+            payload,
+            QoS::AtLeastOnce,
+            false,
+            Properties::EMPTY,
+            now,
+        );
+        let batch = Arc::new(Batch::of_message(&message, now));
+        let part = Outcome::begin();
+        let outcome = part.outcome();
+        self.writer.do_send(Persist {
+            to: vec![DurableTarget {
+                inbox: self.inbox.clone(),
+                range: 0..1,
+                delivery: Delivery {
+                    qos: QoS::ExactlyOnce,
+                    retain_as_published: false,
+                    subscription_ids: None,
+                    group: None,
+                    places: None,
+                },
+            }],
+            batch,
+            origin: None,
+            now,
+            part: Some(part),
+        });
+        outcome
+    }
+
+    fn count(&self, metric: Metric) -> u64 {
+        let mut totals = crate::stats::Totals::default();
+        self.counters.add_to(&mut totals);
+        totals.get(metric)
+    }
+}
+
+async fn settled(outcome: &Outcome) -> bool {
+    poll_fn(|cx| outcome.poll(cx)).await
+}
+
+#[actix::test]
+async fn all_that_waits_shares_one_sync() {
+    let bench = Bench::new().await;
+    let before = bench.disk.state().syncs;
+    let outcomes: Vec<_> = (0..500u16)
+        .map(|n| bench.publish(&n.to_be_bytes()))
+        .collect();
+    for outcome in &outcomes {
+        assert!(settled(outcome).await);
+    }
+    assert_eq!(bench.disk.state().syncs - before, 1);
+    // All of them are in the inbox, in order and with their places.
+    let items = bench.inbox.take();
+    let sequences: Vec<u64> = items
+        .iter()
+        .flat_map(|item| item.delivery.places.iter().flat_map(|places| places.iter()))
+        .map(|place| place.sequence)
+        .collect();
+    assert_eq!(sequences, (1..=500).collect::<Vec<u64>>());
+}
+
+#[actix::test]
+async fn a_full_disk_refuses_messages_and_comes_back() {
+    let bench = Bench::new().await;
+    bench.disk.state().room = Some(0);
+    assert!(!settled(&bench.publish(b"refused")).await);
+    assert_eq!(bench.inbox.take().len(), 0);
+    assert_eq!(bench.gauges.store_failing.get(), 1);
+    assert_eq!(bench.count(Metric::StoreRefused), 1);
+    // What is known of sessions goes on or waits, as it was asked.
+    let settled_record = Record::Settled(1, vec![9]);
+    assert!(settled(&bench.record(&settled_record, Refused::GoOn)).await);
+    let waits = bench.record(&Record::Released(1, vec![3]), Refused::Wait);
+    let refused = bench.record(&Record::Taken(1, vec![3]), Refused::Refuse);
+    assert!(!settled(&refused).await);
+    assert_eq!(waits.settled(), None);
+    bench.disk.state().room = None;
+    // It is tried again by itself.
+    assert!(settled(&waits).await);
+    assert_eq!(bench.gauges.store_failing.get(), 0);
+    assert!(settled(&bench.publish(b"taken")).await);
+    assert_eq!(bench.inbox.take().len(), 1);
+}
+
+#[actix::test]
+async fn a_failed_sync_refuses_the_group_and_no_other() {
+    let bench = Bench::new().await;
+    bench.disk.state().failing_syncs = 1;
+    let group = [bench.publish(b"1"), bench.publish(b"2")];
+    for outcome in &group {
+        assert!(!settled(outcome).await);
+    }
+    let waits = bench.record(&Record::Released(1, vec![3]), Refused::Wait);
+    assert!(settled(&waits).await);
+    assert!(settled(&bench.publish(b"3")).await);
+    let places = bench.inbox.take().remove(0).delivery.places.unwrap();
+    assert_eq!(places.len(), 1);
+    bench.writer.send(CloseStore).await.unwrap();
+    let (store, _) = Store::open(
+        Box::new(bench.disk.after_power_failure(0)),
+        limits(&Config::default()),
+    )
+    .unwrap();
+    let queue = store.sessions().remove(0).queue;
+    assert_eq!(queue.len(), 1);
+    assert_eq!(queue[0].sequence, places[0].sequence);
+}
+
+#[actix::test]
+async fn a_store_that_is_closed_refuses() {
+    let bench = Bench::new().await;
+    let last = bench.publish(b"last");
+    bench.writer.send(CloseStore).await.unwrap();
+    assert!(settled(&last).await);
+    assert!(!settled(&bench.publish(b"late")).await);
+}
