@@ -36,6 +36,9 @@ const CLEANING_STEP: usize = 1 << 20;
 /// How long a disk that has failed is left alone before it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// How often it is said at most that the disk refuses: one that is nearly full does so now and then.
+const COMPLAINTS: Duration = Duration::from_secs(10);
+
 /// See the module's description.
 pub struct StoreWriter {
     /// None after it was closed.
@@ -56,6 +59,10 @@ pub struct StoreWriter {
     /// Set while the disk refuses: when it is tried again.
     retry_at: Option<Instant>,
     cleaning_is_called: bool,
+    /// When it was last said that the disk refuses, and whether it has not been said since that it no longer does.
+    complained: Option<(Instant, bool)>,
+    /// The disk is to be looked at again in a while.
+    looks_again: bool,
     told: Figures,
 }
 
@@ -114,6 +121,8 @@ impl StoreWriter {
             sync_is_due: false,
             retry_at: None,
             cleaning_is_called: false,
+            complained: None,
+            looks_again: false,
             told,
         };
         writer.tell();
@@ -137,45 +146,67 @@ impl StoreWriter {
             return self.refuse(jobs);
         }
         let config = self.config.load_full();
-        let Some(store) = &mut self.store else {
-            return;
-        };
-        store.set_limits(limits(&config));
-        for told in &self.backlog {
-            store.expect(told.begins, told.ends);
-            store.add_encoded(&told.record);
-        }
-        let mut placed = Vec::new();
-        let mut records = Vec::new();
-        for job in jobs {
-            match job {
-                Job::Record(told) => {
-                    store.expect(told.begins, told.ends);
-                    store.add_encoded(&told.record);
-                    records.push(told);
-                }
-                Job::Persist(persist) => match place(store, &persist, &self.clock) {
-                    Ok(places) => placed.push(Placed { persist, places }),
-                    Err(Full) => {
-                        let full = "store.max_bytes or store.max_messages is reached";
-                        log::debug!("messages are refused: {full}");
-                        refuse(persist, &self.counters, &self.load);
-                    }
-                },
-            }
-        }
         let sureness = match config.store.durability {
             Durability::Sync => Sureness::Synced,
             Durability::Async | Durability::None => Sureness::Written,
         };
-        let done = match store.pending() {
-            0 => Ok(()),
-            _ => store.commit(sureness),
+        let Some(store) = &mut self.store else {
+            return;
         };
+        store.set_limits(limits(&config));
+        let takes_messages = !store.is_short();
+        let mut placed = Vec::new();
+        let mut records = std::mem::take(&mut self.backlog);
+        for told in &records {
+            store.expect(told.begins, told.ends);
+            store.add_encoded(&told.record);
+        }
+        for job in jobs {
+            match job {
+                Job::Record(told) if takes_messages || told.refused != Refused::Refuse => {
+                    store.expect(told.begins, told.ends);
+                    store.add_encoded(&told.record);
+                    records.push(told);
+                }
+                Job::Record(_) => self.counters.add(Metric::StoreRefused, 1),
+                Job::Persist(persist) if takes_messages => {
+                    match place(store, &persist, &self.clock) {
+                        Ok(places) => placed.push(Placed { persist, places }),
+                        Err(Full) => {
+                            log::debug!("messages are refused: store.max_bytes or max_messages");
+                            refuse(persist, &self.counters, &self.load);
+                        }
+                    }
+                }
+                Job::Persist(persist) => refuse(persist, &self.counters, &self.load),
+            }
+        }
+        let mut done = commit(store, sureness);
+        let full = done.as_ref().err().filter(|error| is_full(error));
+        let full = full.map(|error| io::Error::new(error.kind(), error.to_string()));
+        if full.is_some() {
+            // There is room set aside for what is known of sessions, not for messages.
+            store.discard();
+            store.go_short();
+            for placed in placed.drain(..) {
+                refuse(placed.persist, &self.counters, &self.load);
+            }
+            records.retain(|told| told.refused != Refused::Refuse);
+            for told in &records {
+                store.add_encoded(&told.record);
+            }
+            done = commit(store, sureness);
+        }
+        if done.is_err() {
+            store.discard();
+        }
+        if let Some(error) = &full {
+            self.complain(error, ctx);
+        }
         match done {
             Ok(()) => {
                 self.succeeded();
-                for told in self.backlog.drain(..).chain(records) {
+                for told in records {
                     told.part.into_iter().for_each(|part| part.keep());
                 }
                 let patience = Patience::new(&config.mqtt, Instant::now());
@@ -186,7 +217,6 @@ impl StoreWriter {
                 self.clean_later(ctx);
             }
             Err(error) => {
-                store.discard();
                 self.failed(&error, ctx);
                 let jobs = placed
                     .into_iter()
@@ -242,22 +272,49 @@ impl StoreWriter {
     }
 
     fn succeeded(&mut self) {
-        if self.retry_at.take().is_some() {
-            log::warn!("store: the disk takes what is written again");
+        self.retry_at = None;
+        let is_short = self.store.as_mut().is_some_and(Store::is_short);
+        if !is_short && self.gauges.store_failing.get() > 0 {
             self.gauges.store_failing.set(0);
+            if let Some((_, is_open @ true)) = &mut self.complained {
+                *is_open = false;
+                log::warn!("store: the disk takes what is written again");
+            }
         }
     }
 
     fn failed(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
-        if self.retry_at.is_none() {
+        self.retry_at = Some(Instant::now() + RETRY);
+        if is_full(error) {
+            self.store.iter_mut().for_each(Store::go_short);
+        }
+        self.complain(error, ctx);
+    }
+
+    /// Says that the disk refuses, and looks again after a while.
+    fn complain(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        self.gauges.store_failing.set(1);
+        if self.complained.is_none_or(|(at, _)| now >= at + COMPLAINTS) {
+            self.complained = Some((now, true));
             log::error!(
                 "store: cannot write: {error}; messages for durable sessions are refused until it can"
             );
-            self.gauges.store_failing.set(1);
         }
-        self.retry_at = Some(Instant::now() + RETRY);
         // Changes of state wait, and nobody may publish meanwhile.
-        ctx.run_later(RETRY, |writer, ctx| writer.call(ctx));
+        if !std::mem::replace(&mut self.looks_again, true) {
+            ctx.run_later(RETRY, Self::look_again);
+        }
+    }
+
+    fn look_again(&mut self, ctx: &mut Context<Self>) {
+        self.looks_again = false;
+        self.call(ctx);
+        self.clean_later(ctx);
+        if self.store.as_mut().is_some_and(Store::is_short) {
+            self.looks_again = true;
+            ctx.run_later(RETRY, Self::look_again);
+        }
     }
 
     fn sync_later(&mut self, config: &Config, ctx: &mut Context<Self>) {
@@ -316,6 +373,21 @@ impl StoreWriter {
         self.gauges.stored_bytes.set(small(store.live_bytes()));
         self.gauges.stored_disk_bytes.set(small(store.disk_bytes()));
     }
+}
+
+fn commit(store: &mut Store, sureness: Sureness) -> io::Result<()> {
+    match store.pending() {
+        0 => Ok(()),
+        _ => store.commit(sureness),
+    }
+}
+
+/// True for errors that more space would cure.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 /// Tells a publisher, by the part that is dropped, that its messages are not stored.

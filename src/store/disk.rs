@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FallocateFlags, FlockOperation, fallocate, flock},
+    io::Errno,
+};
 
 /// A folder with numbered files.
 pub trait Disk: Send {
@@ -22,6 +25,10 @@ pub trait Disk: Send {
     fn open(&self, number: u32) -> io::Result<Box<dyn SegmentFile>>;
     /// Removes a file.
     fn remove(&mut self, number: u32) -> io::Result<()>;
+    /// Has this much space set aside, none on an error, which [`Disk::release`] gives back when the disk is full: what ends messages needs room too.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()>;
+    /// Gives back what was set aside.
+    fn release(&mut self) -> io::Result<()>;
     /// Makes files that were made or removed so for good.
     fn sync(&mut self) -> io::Result<()>;
 }
@@ -53,6 +60,7 @@ pub struct Folder {
 }
 
 const ENDING: &str = ".seg";
+const RESERVE: &str = "reserve";
 
 impl Folder {
     /// Opens a folder for a store, making it, for its owner only, where it is not there.
@@ -71,7 +79,7 @@ impl Folder {
             .mode(0o600)
             .open(path.join("lock"))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => io::Error::new(
+            Errno::WOULDBLOCK => io::Error::new(
                 io::ErrorKind::ResourceBusy,
                 "another process has the store open",
             ),
@@ -134,6 +142,35 @@ impl Disk for Folder {
 
     fn remove(&mut self, number: u32) -> io::Result<()> {
         fs::remove_file(self.file(number))
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let path = self.path.join(RESERVE);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)?;
+        if file.metadata()?.len() > bytes {
+            return file.set_len(bytes);
+        }
+        let reserved = fallocate(&file, FallocateFlags::empty(), 0, bytes);
+        match reserved {
+            // A file system that cannot do it has no need for it, or no remedy.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(error) => {
+                fs::remove_file(&path)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn release(&mut self) -> io::Result<()> {
+        match fs::remove_file(self.path.join(RESERVE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -61,6 +61,8 @@ pub struct Store {
     /// Segments up to this one are to be copied whatever it costs.
     distrusted: Option<u32>,
     cleaning: Option<Cleaning>,
+    /// The space that was set aside is in use: no messages are taken.
+    is_short: bool,
     figures: Figures,
 }
 
@@ -132,8 +134,10 @@ impl Store {
                 (number, head)
             }
         };
+        let is_short = disk.reserve(limits.segment.into()).is_err();
         Ok(Self {
             disk,
+            is_short,
             limits,
             index,
             sealed,
@@ -322,6 +326,27 @@ impl Store {
             self.pending = Vec::new();
         }
         Ok(())
+    }
+
+    /// The disk is full: gives the space back that was set aside, so that what ends messages can be written.
+    pub fn go_short(&mut self) {
+        self.is_short = true;
+        // If that fails, the next commit tells.
+        let _ = self.disk.release();
+    }
+
+    /// True while the disk is too full to take messages. Looks whether it still is.
+    pub fn is_short(&mut self) -> bool {
+        if self.is_short {
+            let aside = u64::from(self.limits.segment);
+            // Only with room for more than what is set aside: else the next message would fill it again.
+            self.is_short = self.disk.reserve(2 * aside).is_err();
+            if !self.is_short {
+                // It only gets smaller.
+                let _ = self.disk.reserve(aside);
+            }
+        }
+        self.is_short
     }
 
     /// Syncs what was written.
@@ -515,10 +540,13 @@ impl Store {
                 .next()
                 .is_some_and(|first| *first <= last)
         });
-        !self.sealed.is_empty()
-            && (self.cleaning.is_some()
-                || distrusted
-                || self.disk_bytes() > 2 * self.index.live() + slack)
+        let (disk, live) = (self.disk_bytes(), self.index.live());
+        let wanted = match self.is_short {
+            // Every byte counts, but for those that a cleaning itself needs.
+            true => disk > live + live / 8 + u64::from(self.limits.segment) / 2,
+            false => disk > 2 * live + slack,
+        };
+        !self.sealed.is_empty() && (self.cleaning.is_some() || distrusted || wanted)
     }
 
     /// Copies about `budget` bytes of what counts in the oldest segment to the end, and removes the segment when

@@ -150,6 +150,11 @@ fn read(disk: &mut dyn Disk) -> io::Result<Read> {
         read.report.segments += 1;
         read.report.bytes += length as u64;
         let is_last = Some(number) == last;
+        if length == 0 {
+            // It was about to be begun.
+            read.unreadable.push(number);
+            continue;
+        }
         let Some(header) = Header::decode(&bytes).filter(|header| header.segment == number) else {
             let kind = match is_last && length <= FIRST_FRAME {
                 true => DamageKind::Tail,

@@ -150,9 +150,24 @@ async fn all_that_waits_shares_one_sync() {
 }
 
 #[actix::test]
-async fn a_full_disk_refuses_messages_and_comes_back() {
+async fn a_full_disk_has_room_for_what_is_known_of_sessions() {
     let bench = Bench::new().await;
     bench.disk.state().room = Some(0);
+    assert!(!settled(&bench.publish(b"refused")).await);
+    assert_eq!(bench.gauges.store_failing.get(), 1);
+    let released = bench.record(&Record::Released(1, vec![3]), Refused::Wait);
+    assert!(settled(&released).await);
+    assert!(!settled(&bench.publish(b"refused")).await);
+    bench.disk.state().room = None;
+    assert!(settled(&bench.publish(b"taken")).await);
+    assert_eq!(bench.gauges.store_failing.get(), 0);
+}
+
+#[actix::test]
+async fn a_disk_that_takes_nothing_refuses_messages_and_comes_back() {
+    let bench = Bench::new().await;
+    bench.disk.state().room = Some(0);
+    bench.disk.state().reserved = 0;
     assert!(!settled(&bench.publish(b"refused")).await);
     assert_eq!(bench.inbox.take().len(), 0);
     assert_eq!(bench.gauges.store_failing.get(), 1);

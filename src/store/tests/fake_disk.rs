@@ -22,6 +22,8 @@ pub struct State {
     pub syncs: usize,
     /// What a failed write leaves behind of what it was to write.
     pub torn_write: Option<usize>,
+    /// Bytes set aside.
+    pub reserved: usize,
     /// Nothing can be created or cut.
     pub read_only: bool,
 }
@@ -102,6 +104,31 @@ impl Disk for FakeDisk {
         let file = self.state().files.remove(&number);
         if let (Some(file), Some(room)) = (file, &mut self.state().room) {
             *room += file.written.len();
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let mut state = self.state();
+        let reserved = std::mem::take(&mut state.reserved);
+        let bytes = bytes as usize;
+        match &mut state.room {
+            Some(room) if *room + reserved < bytes => {
+                *room += reserved;
+                return Err(no_space());
+            }
+            Some(room) => *room = *room + reserved - bytes,
+            None => {}
+        }
+        state.reserved = bytes;
+        Ok(())
+    }
+
+    fn release(&mut self) -> io::Result<()> {
+        let mut state = self.state();
+        let reserved = std::mem::take(&mut state.reserved);
+        if let Some(room) = &mut state.room {
+            *room += reserved;
         }
         Ok(())
     }

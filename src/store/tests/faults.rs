@@ -115,3 +115,36 @@ fn cleaning_that_is_interrupted_goes_on() {
         assert!(!store.wants_cleaning());
     }
 }
+
+#[test]
+fn a_disk_that_messages_have_filled_is_emptied_by_their_acknowledgements() {
+    let disk = FakeDisk::default();
+    disk.state().room = Some(40_000);
+    let (mut store, _) = Store::open(Box::new(disk.clone()), LIMITS).unwrap();
+    store.add(&Record::Opened(1, info("a", 1)));
+    store.commit(Sureness::Synced).unwrap();
+    for round in 0..3 {
+        while publish(&mut store, &[b'x'; 500]) {}
+        store.go_short();
+        assert!(store.is_short());
+        let queue = store.sessions()[0].queue.clone();
+        assert!(queue.len() > 30, "round {round}: {}", queue.len());
+        // Nothing but the space that was set aside is left.
+        for entry in queue {
+            store.add(&Record::Settled(1, vec![entry.sequence]));
+            store.commit(Sureness::Synced).unwrap();
+            if store.is_short() && store.wants_cleaning() {
+                store.clean(1000).unwrap();
+            }
+        }
+        while store.wants_cleaning() {
+            store.clean(1000).unwrap();
+        }
+        assert!(
+            !store.is_short(),
+            "round {round}: room {:?}",
+            disk.state().room
+        );
+        assert_eq!(restarted(&disk), contents(&store));
+    }
+}
