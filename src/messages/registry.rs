@@ -230,6 +230,8 @@ pub struct ClientRow {
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Page<SubscriptionRow>")]
 pub struct ListSubscriptions {
+    /// Only those with this whole filter, `$share/group/` included.
+    pub topic: Option<String>,
     /// Goes on behind this client.
     pub after: Option<Arc<str>>,
 }
@@ -242,12 +244,15 @@ pub struct GetSubscriptions {
     pub client_id: String,
 }
 
-/// Each subscription's client and whole filter, in the order of the client ids: what a
+/// Each subscription's client and whole filter, in pages as those of [`ListClients`]: what a
 /// [`TopicTreeView`](crate::routing::TopicTreeView) is made of. It is made by who asks, since that may take longer
 /// than the registry can be spared.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Vec<(Arc<str>, Arc<str>)>")]
-pub struct GetTopicTree;
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Page<(Arc<str>, Arc<str>)>")]
+pub struct GetTopicTree {
+    /// Goes on behind this client.
+    pub after: Option<Arc<str>>,
+}
 
 /// A subscription as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -174,17 +174,38 @@ impl<T: Target> SubscriptionTree<T> {
     /// The members of a shared subscription, given its whole `$share/group/filter`.
     pub fn group(&self, full_filter: &str) -> Option<Arc<Group<T>>> {
         let filter = TopicFilter::parse(full_filter).ok()?;
-        let slot = match filter.is_wildcard() {
-            true => self.wildcards.slot(filter.filter())?,
-            false => self.exact.get(filter.filter())?,
-        };
-        let Subscribers::Many(many) = slot else {
+        let Subscribers::Many(many) = self.slot(&filter)? else {
             return None;
         };
         many.groups
             .iter()
             .find(|group| &*group.full_filter == full_filter)
             .cloned()
+    }
+
+    /// The sessions with a subscription of exactly this whole filter, `$share/group/` included.
+    pub fn subscribers(&self, full_filter: &str) -> Vec<Arc<T>> {
+        let Ok(filter) = TopicFilter::parse(full_filter) else {
+            return Vec::new();
+        };
+        let targets =
+            |routes: &[Route<T>]| routes.iter().map(|route| route.target.clone()).collect();
+        if filter.share().is_some() {
+            let group = self.group(full_filter);
+            return group.map_or_else(Vec::new, |group| targets(&group.members));
+        }
+        match self.slot(&filter) {
+            None | Some(Subscribers::None) => Vec::new(),
+            Some(Subscribers::One(route)) => vec![route.target.clone()],
+            Some(Subscribers::Many(many)) => targets(&many.routes),
+        }
+    }
+
+    fn slot(&self, filter: &TopicFilter<'_>) -> Option<&Subscribers<T>> {
+        match filter.is_wildcard() {
+            true => self.wildcards.slot(filter.filter()),
+            false => self.exact.get(filter.filter()),
+        }
     }
 
     /// Everybody subscribed to `topic` `[MQTT-4.7.2-1]`, `[MQTT-4.7.3]`.
