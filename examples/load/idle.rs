@@ -35,9 +35,9 @@ pub struct Options {
     /// How often all leave and come again before memory is measured once more.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
     churn: u32,
-    /// Let each client subscribe to a topic of its own.
-    #[arg(long)]
-    subscribe: bool,
+    /// Let each client subscribe to so many topics of its own.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    subscriptions: u32,
     /// Keep alive in seconds; each client pings at three quarters of it while it is held.
     #[arg(long, default_value_t = KEEP_ALIVE)]
     keepalive: u16,
@@ -133,13 +133,9 @@ async fn connect(options: &Options, index: u32) -> Result<Conn> {
         options.keepalive,
     )
     .await?;
-    if options.subscribe {
-        conn.subscribe(
-            &options.target,
-            &format!("load/{process:x}/idle/{index}"),
-            0,
-        )
-        .await?;
+    for number in 0..options.subscriptions {
+        let filter = format!("load/{process:x}/idle/{index}/{number}");
+        conn.subscribe(&options.target, &filter, 0).await?;
     }
     Ok(conn)
 }

@@ -65,23 +65,26 @@ class Scenario:
                 raise CannotMeasure(f"{broker.kind}: {failure}{broker.log_tail()}") from None
 
 
+@dataclass
 class Crowd(Scenario):
     """As [`Scenario`], while many other clients are connected and idle."""
 
-    IDLE = 16_000
+    idle: int = 16_000
+    # Of each idle client.
+    subscriptions: int = 0
 
     def run(self, start, load):
         with start(**self.keys) as broker:
             idle = subprocess.Popen(
-                [load, "idle", *broker.arguments(), "--clients", str(self.IDLE), "--hold-until-stdin-closes"],
+                [load, "idle", *broker.arguments(), "--clients", str(self.idle),
+                 "--subscriptions", str(self.subscriptions), "--hold-until-stdin-closes"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             )
             try:
                 # The generator bounds every answer itself.
-                if idle.stdout.readline().strip() != f"connected {self.IDLE}":
+                if idle.stdout.readline().strip() != f"connected {self.idle}":
                     raise CannotMeasure(f"{broker.kind}: {idle.stderr.read().strip() or 'the generator ended'}")
-                command, *options = self.arguments
-                result = load_once(load, [command, *broker.arguments(), *options])
+                result = self.among(broker, load)
                 idle.stdin.close()
                 if idle.wait(LOAD_LIMIT_S) != 0:
                     raise CannotMeasure(f"{broker.kind}: {idle.stderr.read().strip()}")
@@ -90,6 +93,35 @@ class Crowd(Scenario):
                 if idle.poll() is None:
                     idle.kill()
                 idle.wait()
+
+    def among(self, broker, load):
+        """What is measured while the others are connected."""
+        command, *options = self.arguments
+        return load_once(load, [command, *broker.arguments(), *options])
+
+
+@dataclass
+class Polled(Crowd):
+    """As [`Crowd`], first without, then while full lists are read from the HTTP API without a pause."""
+
+    path: str = "/api/v4/clients"
+
+    def among(self, broker, load):
+        alone = super().among(broker, load)
+        poll = subprocess.Popen(
+            [load, "poll", "--api", f"127.0.0.1:{broker.http_port}", "--path", self.path, "--seconds", "6"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        try:
+            polled = super().among(broker, load)
+            output, errors = poll.communicate(timeout=LOAD_LIMIT_S)
+            if poll.returncode != 0:
+                raise CannotMeasure(f"{broker.kind}: {errors.strip()}")
+        finally:
+            if poll.poll() is None:
+                poll.kill()
+                poll.wait()
+        return json.loads(output) | {f"{name}_alone": value for name, value in alone.items()} | polled
 
 
 def flood(name, title, *options, shares=None, extra=(), **keys):
@@ -201,6 +233,17 @@ ALL = [
         [Metric("broker_cpu_us", "CPU per message", "us"), *LATENCY[:2], Metric("broker_rss_kb", "memory", "KB"), Metric("lost", "lost", "msg")],
         rounds=1, brokers=("nanomq", "mosquitto"),
     ),
+    Polled(
+        "lists", "10,000 clients with 100,000 subscriptions, 5,000/s over 50 pairs, while GET /clients is read in a loop",
+        ["flood", *pairs(50, "--rate", "5000", "--seconds", "5")],
+        [
+            Metric("p50_us_alone", "p50 without", "us"), Metric("p99_us_alone", "p99 without", "us"),
+            Metric("p50_us", "p50", "us"), Metric("p99_us", "p99", "us"),
+            Metric("answers_per_sec", "lists", "/s"), Metric("bytes_per_answer", "size of a list", "B"),
+            Metric("lost", "lost", "msg"),
+        ],
+        brokers=("nanomq",), idle=10_000, subscriptions=10,
+    ),
 ]
 
 
@@ -220,5 +263,6 @@ GROWTH = [
     Growth("CPU per message, 1M subscriptions with + against 1k", ("subs_plus_1m", "broker_cpu_us"), ("subs_plus_1k", "broker_cpu_us"), most=1.5),
     Growth("CPU per SUBSCRIBE, last tenth of 1M against the first", ("subs_exact_1m", "broker_cpu_us_per_subscribe_last"),
            ("subs_exact_1m", "broker_cpu_us_per_subscribe_first"), most=1.5),
+    Growth("p99 while lists are read against without", ("lists", "p99_us"), ("lists", "p99_us_alone"), most=2.0),
     Growth("rate of 50 fast subscribers beside a slow one against without", ("slow", "msgs_per_sec"), ("fan50", "msgs_per_sec"), least=0.9),
 ]
