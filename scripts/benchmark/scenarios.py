@@ -190,6 +190,12 @@ ALL = [
         ],
         quick=True,
     ),
+    Scenario(
+        "broadcast", "10,000 clients subscribe to one topic and leave", ["idle", "--clients", "10000", "--broadcast"],
+        [Metric("broker_cpu_us_per_connect", "CPU per connect and subscription", "us"),
+         Metric("broker_cpu_us_per_leave", "CPU per disconnect", "us")],
+        rounds=1, brokers=WITHOUT_RUMQTTD,
+    ),
     flood("pair", "1:1, QoS 0, 16 B", "--seconds", "3", shares=QOS0, quick=True),
     flood("pairs", "20 pairs, QoS 0, 16 B", *pairs(20, "--seconds", "3"), shares=QOS0, quick=True),
     flood("fanin", "fan-in 20:1, QoS 0, 16 B", "--pubs", "20", "--topics", "one", "--messages", "20000", shares=QOS0),
