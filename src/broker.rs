@@ -103,35 +103,35 @@ impl Broker {
         let mut recovered = Recovered::default();
         if let Some(opened) = opened {
             let own = Arc::new(Counters::default());
-            let arbiter = threads.start()?.handle();
+            let arbiter = threads.start()?;
             store = Some(
                 start_store(&arbiter, opened.store, &config, &gauges, &own, opened.clock).await?,
             );
             recovered = opened.recovered;
             counters.push(own);
         }
-        let control = threads.start()?.handle();
-        let control_counters = Arc::new(Counters::default());
-        let handles = store.as_ref().map(|(handles, _)| handles.clone());
-        let (shared, registry, retained) = start_control(
-            &control,
+        let first = threads.start()?;
+        let knowing_counters = Arc::new(Counters::default());
+        let durable = store.as_ref().map(|(handles, _)| handles.clone());
+        let (shared, registry, retained) = start_knowing(
+            &first,
             &config,
-            &control_counters,
+            &knowing_counters,
             gauges,
-            handles,
+            durable,
             recovered,
         )
         .await?;
 
         let mut handles = Vec::new();
-        counters.push(control_counters);
-        let mut first_worker = None;
-        for _ in 0..workers {
-            let arbiter = threads.start()?;
-            first_worker.get_or_insert_with(|| arbiter.handle());
+        counters.push(knowing_counters);
+        for number in 0..workers {
+            let arbiter = match number {
+                0 => first.clone(),
+                _ => threads.start()?,
+            };
             let own = Arc::new(Counters::default());
-            handles
-                .push(start_worker(&arbiter.handle(), shared.clone(), own.clone(), backlog).await?);
+            handles.push(start_worker(&arbiter, shared.clone(), own.clone(), backlog).await?);
             counters.push(own);
         }
 
@@ -153,10 +153,7 @@ impl Broker {
             log::info!("listening mqtt tcp {} {address}", door.name);
             mqtt.push((door.name.to_string(), address));
         }
-        let acceptors = match &first_worker {
-            Some(arbiter) => start_acceptors(arbiter, sockets, handles, own).await?,
-            None => Vec::new(),
-        };
+        let acceptors = start_acceptors(&first, sockets, handles, own).await?;
         let stopping = Arc::new(AtomicBool::new(false));
         let http = match users {
             None => None,
@@ -272,7 +269,10 @@ impl Broker {
             // What the actors of the control thread were told by the clients that have left goes to the store first:
             // each has handled it when it answers.
             let settled = [
-                self.registry.send(GetQueueTotals).await.is_ok(),
+                self.registry
+                    .send(GetQueueTotals { after: None })
+                    .await
+                    .is_ok(),
                 self.shared.kept_are_noted().await,
             ];
             if settled.contains(&false) || store.send(CloseStore).await.is_err() {
@@ -344,11 +344,11 @@ fn http_tls(config: &Config) -> io::Result<Option<ServerConfig>> {
 struct Threads(Vec<Arbiter>);
 
 impl Threads {
-    fn start(&mut self) -> io::Result<&Arbiter> {
-        self.0.push(Arbiter::try_new()?);
-        self.0
-            .last()
-            .ok_or_else(|| io::Error::other("a thread of the broker could not be started"))
+    fn start(&mut self) -> io::Result<ArbiterHandle> {
+        let arbiter = Arbiter::try_new()?;
+        let handle = arbiter.handle();
+        self.0.push(arbiter);
+        Ok(handle)
     }
 }
 
@@ -360,8 +360,12 @@ impl Drop for Threads {
     }
 }
 
-/// Starts the actors of the control thread.
-async fn start_control(
+/// Starts the actors that know all clients and what is kept for them.
+///
+/// They run on the thread of the first worker, which serves most clients: a CONNECT or SUBSCRIBE wakes no other thread
+/// then, which would cost several times what it is asked for. In return each of their messages is short: lists are
+/// given in pages.
+async fn start_knowing(
     arbiter: &ArbiterHandle,
     config: &Arc<ArcSwap<Config>>,
     counters: &Arc<Counters>,
