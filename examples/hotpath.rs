@@ -262,6 +262,7 @@ impl Client {
             retain_as_published: false,
             subscription_ids: None,
             group: None,
+            places: None,
         };
         channel.deliver(
             batch,

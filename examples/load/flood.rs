@@ -64,6 +64,9 @@ pub struct Options {
     /// Unacknowledged messages of a publisher at QoS 1 and 2.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     pub window: u16,
+    /// The subscribers' sessions are kept.
+    #[arg(long)]
+    pub kept: bool,
     /// Messages a second of all publishers together, at fixed times; latency counts from those times.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub rate: Option<u64>,

@@ -32,7 +32,10 @@ pub async fn receive_all(
         let (mut conn, _) = Conn::open(
             &options.target,
             &format!("load{:x}s{index}", shared.run),
-            Session::Clean,
+            match options.kept {
+                true => Session::Kept,
+                false => Session::Clean,
+            },
             KEEP_ALIVE,
         )
         .await?;

@@ -1,11 +1,15 @@
 """The brokers that are measured: where they come from, how they are configured, started and stopped."""
 
+import base64
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 KINDS = ("nanomq", "mosquitto", "rumqttd")
@@ -21,10 +25,12 @@ class CannotMeasure(Exception):
 def nanomq_config(port, http_port, folder, keys):
     name = f"nanomq-{port}"
     keys = {"system.pid_file": f'"{folder}/{name}.pid"', "mqtt.max_mqueue_len": 1000000, "log.level": "warn"} | keys
+    if keys.get("store.enable"):
+        keys["store.path"] = f'"{folder}/{name}-store"'
     return (
         f'listeners.tcp {{ bind = "127.0.0.1:{port}" }}\n'
         f'http_server {{ ip_addr = "127.0.0.1", port = {http_port} }}\n'
-        + "".join(f"{key} = {value}\n" for key, value in keys.items())
+        + "".join(f"{key} = {str(value).lower() if value is True else value}\n" for key, value in keys.items())
     )
 
 
@@ -164,6 +170,13 @@ class Broker:
     def arguments(self):
         """What the generator has to know of it."""
         return ["--addr", f"127.0.0.1:{self.port}", "--pid", str(self.process.pid)]
+
+    def stats(self):
+        """What nanomq's API tells of it."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.api}/api/v4/stats")
+        request.add_header("Authorization", "Basic " + base64.b64encode(b"admin:public").decode())
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)["data"]
 
     def log_tail(self):
         lines = self.log.read_text(errors="replace").splitlines()[-8:]

@@ -125,6 +125,35 @@ class Polled(Crowd):
         return json.loads(output) | {f"{name}_alone": value for name, value in alone.items()} | polled
 
 
+class Stored(Scenario):
+    """As [`Scenario`], and how many messages of nanomq share a sync of the disk."""
+
+    def run(self, start, load):
+        with start(**self.keys) as broker:
+            try:
+                command, *options = self.arguments
+                result = load_once(load, [command, *broker.arguments(), *options])
+            except CannotMeasure as failure:
+                raise CannotMeasure(f"{broker.kind}: {failure}{broker.log_tail()}") from None
+            if broker.kind == "nanomq":
+                stats = broker.stats()
+                syncs = stats["store"]["syncs"]
+                result["messages_per_sync"] = stats["messages"]["received"]["qos1"] / syncs if syncs else None
+            return result
+
+
+def stored(durability, title, pairs_and_window, **keys):
+    number, window = pairs_and_window
+    metrics = [
+        Metric("broker_cpu_us", "CPU per delivery", "us"), Metric("msgs_per_sec", "rate", "msg/s"),
+        Metric("messages_per_sync", "messages per sync", "msg"), Metric("lost", "lost", "msg"),
+    ]
+    arguments = ["flood", *pairs(number, "--qos", "1", "--window", str(window), "--seconds", "3", "--kept")]
+    settings = {"store.enable": True, "store.durability": durability} if durability else {}
+    return Stored(f"stored_{durability or 'off'}_{number}x{window}", title, arguments, metrics,
+                  brokers=("nanomq", "mosquitto"), keys=settings, **keys)
+
+
 def flood(name, title, *options, shares=None, extra=(), **keys):
     metrics = [Metric("broker_cpu_us", "CPU per delivery", "us", shares or {}), Metric("msgs_per_sec", "rate", "msg/s")]
     return Scenario(name, title, ["flood", *options], [*metrics, *extra, Metric("lost", "lost", "msg")], **keys)
@@ -204,6 +233,12 @@ ALL = [
     flood("fan1000", "fan-out 1:1,000, QoS 0, 16 B", "--subs", "1000", "--topics", "one", "--messages", "1000", shares=FAN),
     flood("pairs_qos1", "20 pairs, QoS 1, window 20", *pairs(20, "--qos", "1", "--seconds", "3"), shares=ACKNOWLEDGED, quick=True),
     flood("pairs_qos2", "20 pairs, QoS 2, window 20", *pairs(20, "--qos", "2", "--seconds", "3"), shares=ACKNOWLEDGED),
+    stored("", "20 pairs, QoS 1, window 20, sessions kept, no store", (20, 20)),
+    stored("none", "20 pairs, QoS 1, window 20, sessions stored, durability none; mosquitto writes every second", (20, 20)),
+    stored("async", "20 pairs, QoS 1, window 20, sessions stored, durability async", (20, 20)),
+    stored("sync", "20 pairs, QoS 1, window 20, sessions stored, durability sync", (20, 20)),
+    stored("sync", "1 pair, QoS 1, window 1, sessions stored, durability sync", (1, 1)),
+    stored("sync", "200 pairs, QoS 1, window 20, sessions stored, durability sync", (200, 20)),
     flood("pair_v5", "1:1, QoS 0, 16 B, MQTT 5", "--version", "5", "--seconds", "2", brokers=WITHOUT_RUMQTTD, rounds=1),
     flood("pair_256", "1:1, QoS 0, 256 B", "--size", "256", "--seconds", "2", rounds=1),
     flood("pair_4k", "1:1, QoS 0, 4 KB", "--size", "4096", "--messages", "40000", rounds=1),

@@ -779,24 +779,28 @@ impl Outbound {
             self.finish(index);
             self.drop_one(DropReason::Unreadable, counters);
         }
+        // They are at the front: what has come since is at the end, and what was dropped has only moved them forward.
         let mut lost = Vec::new();
-        let durable = &mut self.durable;
-        let queue_bytes = &mut self.queue_bytes;
-        self.queue.retain_mut(|queued| {
+        let mut index = 0;
+        for _ in 0..bodies.len() {
+            let Some(queued) = self.queue.get_mut(index) else {
+                break;
+            };
             let was_loaded = queued.content.is_loaded();
-            let readable = queued.content.provide(bodies);
-            match (readable, &mut *durable) {
-                (true, Some(durable)) if !was_loaded && queued.content.is_loaded() => {
-                    durable.loaded += queued.content.size();
-                }
-                (false, _) => {
-                    *queue_bytes -= queued.content.size();
-                    lost.extend(queued.content.place());
-                }
-                _ => {}
+            if !queued.content.provide(bodies) {
+                self.queue_bytes -= queued.content.size();
+                lost.extend(queued.content.place());
+                self.queue.remove(index);
+                continue;
             }
-            readable
-        });
+            if let Some(durable) = &mut self.durable
+                && !was_loaded
+                && queued.content.is_loaded()
+            {
+                durable.loaded += queued.content.size();
+            }
+            index += 1;
+        }
         for place in lost {
             if let Some(durable) = &mut self.durable {
                 durable.settled.push(place.sequence);

@@ -72,6 +72,10 @@ impl Folder {
             .recursive(true)
             .mode(0o700)
             .create(path)?;
+        // So that the folder itself survives the machine.
+        if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+            File::open(above)?.sync_all()?;
+        }
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)

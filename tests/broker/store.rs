@@ -366,7 +366,9 @@ fn a_full_store_refuses_and_goes_on() {
     // An earlier version has no word for it.
     publish(&mut old, "t", b"3", QoS::ExactlyOnce, 5, false, false);
     nothing_more(&mut old);
-    assert_eq!(broker.stats().totals.get(Metric::StoreRefused), 3);
+    broker.until("three are refused", |stats| {
+        stats.totals.get(Metric::StoreRefused) == 3
+    });
     publish(
         &mut publisher,
         "elsewhere",

@@ -4,6 +4,7 @@ mod admission;
 mod closing;
 mod connack;
 mod deliveries;
+mod durable;
 mod fast_path;
 mod incoming;
 mod incoming_aliases;
