@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -34,9 +33,16 @@ def nanomq_config(port, http_port, folder, keys):
     )
 
 
-def mosquitto_config(port, _http_port, _folder, _keys):
+def mosquitto_config(port, _http_port, folder, keys):
+    # It never waits for the disk; a second is the shortest interval in which it writes everything anew.
+    persistence = "persistence false\n"
+    if keys.get("store.enable"):
+        place = folder / f"mosquitto-{port}"
+        place.mkdir()
+        place.chmod(0o777)
+        persistence = f"persistence true\npersistence_location {place}/\nautosave_interval 1\n"
     return (
-        f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
+        f"listener {port} 127.0.0.1\nallow_anonymous true\n{persistence}"
         "max_queued_messages 0\nlog_dest stderr\nlog_type error\n"
     )
 
@@ -173,7 +179,7 @@ class Broker:
 
     def stats(self):
         """What nanomq's API tells of it."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.api}/api/v4/stats")
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}/api/v4/stats")
         request.add_header("Authorization", "Basic " + base64.b64encode(b"admin:public").decode())
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)["data"]

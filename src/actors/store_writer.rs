@@ -146,10 +146,6 @@ impl StoreWriter {
             return self.refuse(jobs);
         }
         let config = self.config.load_full();
-        let sureness = match config.store.durability {
-            Durability::Sync => Sureness::Synced,
-            Durability::Async | Durability::None => Sureness::Written,
-        };
         let Some(store) = &mut self.store else {
             return;
         };
@@ -181,6 +177,12 @@ impl StoreWriter {
                 Job::Persist(persist) => refuse(persist, &self.counters, &self.load),
             }
         }
+        // What nobody waits for is synced with the next group.
+        let waits = !placed.is_empty() || records.iter().any(|told| told.part.is_some());
+        let sureness = match config.store.durability {
+            Durability::Sync if waits => Sureness::Synced,
+            Durability::Sync | Durability::Async | Durability::None => Sureness::Written,
+        };
         let mut done = commit(store, sureness);
         let full = done.as_ref().err().filter(|error| is_full(error));
         let full = full.map(|error| io::Error::new(error.kind(), error.to_string()));
