@@ -11,15 +11,20 @@
 //! Only the oldest segment is ever cleaned. So a record that ends something (settled, ended, unsubscribed) never
 //! outlives what it ends, and replaying the segments in order always gives the present state.
 
+mod cleaning;
+mod reading;
+
 use std::{collections::BTreeMap, io};
 
+use self::cleaning::Cleaning;
+pub use self::reading::StoredBody;
 use super::{
     disk::{Disk, SegmentFile},
     index::{Index, Location, RecoveredSession, Totals},
     record::{Body, MessageNumber, Recipient, Record, SessionNumber, StoredMessage},
-    segment::{FIRST_FRAME, FRAME, Header, Part, frames},
+    segment::{FIRST_FRAME, FRAME, Header},
 };
-use crate::mqtt::{Message, MessageRef};
+use crate::mqtt::MessageRef;
 
 /// Bounds of a store.
 #[derive(Clone, Copy, Debug)]
@@ -72,15 +77,6 @@ pub(super) struct Segment {
     pub(super) header: Header,
     /// Bytes that count; others may follow.
     pub(super) length: u32,
-}
-
-/// The oldest segment while what counts in it is copied.
-struct Cleaning {
-    segment: u32,
-    bytes: Vec<u8>,
-    /// Offset of the next frame.
-    next: usize,
-    sessions: Vec<SessionNumber>,
 }
 
 /// What a store has done since it was opened.
@@ -418,74 +414,6 @@ impl Store {
         Ok(())
     }
 
-    /// The body of a message; none when nobody needs it any more.
-    ///
-    /// # Errors
-    /// When it cannot be read, or is not what was written.
-    pub fn read(&self, number: MessageNumber) -> io::Result<Option<StoredBody>> {
-        let Some(at) = self.index.message(number) else {
-            return Ok(None);
-        };
-        let bytes = self.read_record(at)?;
-        match Record::decode(&bytes) {
-            Some(Record::Message(message)) if message.number == number => {
-                Ok(Some(StoredBody::new(&message.body)))
-            }
-            _ => Err(damaged(at)),
-        }
-    }
-
-    fn segment(&self, number: u32) -> Option<&Segment> {
-        match number == self.head_number {
-            true => Some(&self.head),
-            false => self.sealed.get(&number),
-        }
-    }
-
-    fn read_record(&self, at: Location) -> io::Result<Vec<u8>> {
-        let segment = self.segment(at.segment).ok_or_else(|| damaged(at))?;
-        let mut frame = vec![0; FRAME + at.length as usize];
-        let start = at.offset.saturating_sub(FRAME as u32);
-        segment.file.read(&mut frame, start.into())?;
-        match segment.header.record(&frame, 0) {
-            Some(record) if record.len() == at.length as usize => {
-                frame.drain(..FRAME);
-                Ok(frame)
-            }
-            _ => Err(damaged(at)),
-        }
-    }
-
-    /// Calls `take` with each retained message.
-    ///
-    /// # Errors
-    /// When a segment cannot be read.
-    pub fn retained(&self, mut take: impl FnMut(StoredBody)) -> io::Result<u64> {
-        let mut loaded: Option<(u32, Vec<u8>)> = None;
-        let mut unreadable = 0;
-        for at in self.index.retained() {
-            let Some(segment) = self.segment(at.segment) else {
-                continue;
-            };
-            if loaded
-                .as_ref()
-                .is_none_or(|(number, _)| *number != at.segment)
-            {
-                loaded = Some((at.segment, segment.load()?));
-            }
-            let bytes = loaded.as_ref().map(|(_, bytes)| bytes.as_slice());
-            let start = (at.offset as usize).saturating_sub(FRAME);
-            let record = bytes
-                .and_then(|bytes| segment.header.record(bytes, start))
-                .and_then(Record::decode);
-            match record {
-                Some(Record::Retained(body)) => take(StoredBody::new(&body)),
-                _ => unreadable += 1,
-            }
-        }
-        Ok(unreadable)
-    }
-
     /// The sessions there are, with what is in their queues.
     pub fn sessions(&self) -> Vec<RecoveredSession> {
         self.index.recovered()
@@ -529,136 +457,6 @@ impl Store {
     pub fn figures(&self) -> Figures {
         self.figures
     }
-
-    /// True when space is to be given back: more than half of a store of some size is dead, or a segment is
-    /// distrusted.
-    pub fn wants_cleaning(&self) -> bool {
-        let slack = 2 * u64::from(self.limits.segment);
-        let distrusted = self.distrusted.is_some_and(|last| {
-            self.sealed
-                .keys()
-                .next()
-                .is_some_and(|first| *first <= last)
-        });
-        let (disk, live) = (self.disk_bytes(), self.index.live());
-        let wanted = match self.is_short {
-            // Every byte counts, but for those that a cleaning itself needs.
-            true => disk > live + live / 8 + u64::from(self.limits.segment) / 2,
-            false => disk > 2 * live + slack,
-        };
-        !self.sealed.is_empty() && (self.cleaning.is_some() || distrusted || wanted)
-    }
-
-    /// Copies about `budget` bytes of what counts in the oldest segment to the end, and removes the segment when
-    /// nothing in it counts any more. Nothing may be pending.
-    ///
-    /// # Errors
-    /// As the operating system reports them; it can be tried again.
-    pub fn clean(&mut self, budget: usize) -> io::Result<()> {
-        debug_assert!(self.pending.is_empty());
-        let mut cleaning = match self.cleaning.take() {
-            Some(cleaning) => cleaning,
-            None => match self.begin_cleaning()? {
-                Some(cleaning) => cleaning,
-                None => return Ok(()),
-            },
-        };
-        let next = cleaning.next;
-        let sessions = cleaning.sessions.len();
-        let done = self.copy(&mut cleaning, budget);
-        let copied = self.pending.len() as u64;
-        if let Err(error) = self.commit(Sureness::Written) {
-            self.discard();
-            cleaning.next = next;
-            // Those that were taken from the list are found again.
-            if cleaning.sessions.len() < sessions {
-                cleaning.sessions = self.index.sessions_in(cleaning.segment);
-            }
-            self.cleaning = Some(cleaning);
-            return Err(error);
-        }
-        self.figures.copied += copied;
-        if !done {
-            self.cleaning = Some(cleaning);
-            return Ok(());
-        }
-        // The copies must be on the disk before the originals are gone from it.
-        if let Err(error) = self.sync() {
-            cleaning.next = cleaning.bytes.len();
-            self.cleaning = Some(cleaning);
-            return Err(error);
-        }
-        self.disk.remove(cleaning.segment)?;
-        self.sealed.remove(&cleaning.segment);
-        if self.distrusted.is_some_and(|last| cleaning.segment >= last) {
-            self.distrusted = None;
-        }
-        Ok(())
-    }
-
-    fn begin_cleaning(&self) -> io::Result<Option<Cleaning>> {
-        let Some((number, segment)) = self.sealed.iter().next() else {
-            return Ok(None);
-        };
-        Ok(Some(Cleaning {
-            segment: *number,
-            bytes: segment.load()?,
-            next: FIRST_FRAME,
-            sessions: self.index.sessions_in(*number),
-        }))
-    }
-
-    /// True when all was copied.
-    fn copy(&mut self, cleaning: &mut Cleaning, budget: usize) -> bool {
-        while let Some(number) = cleaning.sessions.pop() {
-            if let Some(snapshot) = self.index.snapshot(number) {
-                self.add(&Record::Snapshot(number, snapshot));
-            }
-            if self.pending.len() >= budget {
-                return false;
-            }
-        }
-        let Some(segment) = self.sealed.get(&cleaning.segment) else {
-            return true;
-        };
-        let header = segment.header;
-        let rest = frames(&header, &cleaning.bytes, cleaning.next);
-        for part in rest {
-            let Part::Record(offset, bytes) = part else {
-                continue;
-            };
-            cleaning.next = offset + bytes.len();
-            let at = Location {
-                segment: cleaning.segment,
-                offset: offset as u32,
-                length: bytes.len() as u32,
-            };
-            self.copy_record(bytes, at);
-            if self.pending.len() >= budget {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn copy_record(&mut self, bytes: &[u8], at: Location) {
-        match Record::decode(bytes) {
-            Some(Record::Message(mut message))
-                if self.index.message(message.number) == Some(at) =>
-            {
-                let number = message.number;
-                message.origin = None;
-                message
-                    .recipients
-                    .retain(|to| self.index.needs(to.session, to.sequence, number));
-                self.add(&Record::Message(message));
-            }
-            Some(Record::Retained(body)) if self.index.is_retained_at(body.topic, at) => {
-                self.add(&Record::Retained(body));
-            }
-            _ => {}
-        }
-    }
 }
 
 /// Bytes of the buffer for what is pending that are kept between commits.
@@ -684,47 +482,11 @@ fn begin(
     })
 }
 
-fn damaged(at: Location) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!(
-            "segment {} holds at {} not what was written there",
-            at.segment, at.offset
-        ),
-    )
-}
-
 impl Segment {
     /// All bytes that count.
     pub(super) fn load(&self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; self.length as usize];
         self.file.read(&mut bytes, 0)?;
         Ok(bytes)
-    }
-}
-
-/// A message out of the store.
-#[derive(Clone, Debug)]
-pub struct StoredBody {
-    /// The message; it does not know when it expires.
-    pub message: Message,
-    /// In milliseconds since 1970; none: never.
-    pub expires_at: Option<u64>,
-}
-
-impl StoredBody {
-    fn new(body: &Body<'_>) -> Self {
-        let message = MessageRef {
-            topic: body.topic,
-            properties: body.properties(),
-            payload: body.payload,
-            qos: body.qos,
-            retain: body.retain,
-            expires_at: None,
-        };
-        Self {
-            message: message.to_message(),
-            expires_at: body.expires_at,
-        }
     }
 }

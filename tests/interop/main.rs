@@ -18,6 +18,7 @@ mod raw;
 
 mod admin;
 mod api;
+mod crash;
 mod https;
 mod lifecycle;
 mod many;

@@ -8,7 +8,7 @@ use futures::future::poll_fn;
 use super::*;
 use crate::{
     messages::{Inbox, Owner},
-    mqtt::{Batch, Message as Publication, Properties},
+    mqtt::{Batch, Message as Publication, Properties, QoS},
     session::Delivery,
     store::{Outcome, Record, SessionInfo, tests::fake_disk::FakeDisk},
 };
