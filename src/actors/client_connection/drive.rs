@@ -58,8 +58,8 @@ impl ClientConnection {
             self.waker = Some(cx.waker().clone());
         }
         for _ in 0..CHUNKS_PER_TURN {
-            self.deliver(now, cx);
             self.release_held(cx);
+            self.deliver(now, cx);
             self.write(cx);
             if let Phase::Closing { .. } = self.phase {
                 return self.drive_closing(ctx, cx);
@@ -94,8 +94,8 @@ impl ClientConnection {
                 Poll::Ready(Err(error)) => self.close(&CloseReason::Socket(error.kind())),
             }
         }
-        self.deliver(now, cx);
         self.release_held(cx);
+        self.deliver(now, cx);
         self.write(cx);
         self.state();
         if !self.move_if_asked(ctx) {
