@@ -25,11 +25,12 @@ use tokio::{
 
 use crate::{
     actors::{
-        ApiUsers, ConfigManager, ConfigSource, ConnectionHost, Door, Life, Publisher,
-        RegistryHandles, RetainedMessages, SessionStore, Shared, StatsCollector,
-        SubscriptionRegistry, Worker,
+        ApiUsers, AuthHandles, Authenticator, ConfigManager, ConfigSource, ConnectionHost, Door,
+        Life, PolicyKeeper, Publisher, RegistryHandles, RetainedMessages, SessionStore, Shared,
+        StatsCollector, SubscriptionRegistry, Worker,
     },
     api::{Access, ApiState, Hashing, HttpServer},
+    auth::policy::Policy,
     config::{BindAddr, Config},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
     messages::{CloseClients, StopAccepting, Wanted, WorkerLoad},
@@ -90,16 +91,21 @@ impl Broker {
             true => Some(ApiUsers::open(config.clone(), source.path.as_deref())?),
             false => None,
         };
+        let policy = PolicyKeeper::first(config.clone(), source.path.as_deref())?;
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
         let config = Arc::new(ArcSwap::new(config));
 
         let mut threads = Threads(Vec::new());
         let control = threads.start()?.handle();
         let control_counters = Arc::new(Counters::default());
+        let auth_counters = Arc::new(Counters::default());
+        let auth = start_auth(&threads.start()?.handle(), auth_counters.clone()).await?;
+        let access = (policy.clone(), auth);
         let (shared, registry, retained) =
-            start_control(&control, &config, &control_counters).await?;
+            start_control(&control, &config, access, &control_counters).await?;
 
         let mut handles = Vec::new();
-        let mut counters = vec![control_counters];
+        let mut counters = vec![control_counters, auth_counters];
         let mut first_worker = None;
         for _ in 0..workers {
             let arbiter = threads.start()?;
@@ -119,7 +125,9 @@ impl Broker {
         let (owner, wanted) = unbounded_channel();
         let life = Life::new(source.clone(), owner).start();
         let users = users.map(ApiUsers::start);
-        let manager = ConfigManager::new(source, config).start();
+        let recheck = registry.clone().recipient();
+        let keeper = PolicyKeeper::new(policy, source.path.clone(), recheck);
+        let manager = ConfigManager::new(source, config, keeper).start();
 
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
         let mut mqtt = Vec::new();
@@ -323,10 +331,27 @@ impl Drop for Threads {
     }
 }
 
+/// Starts the actor that knows who may come in, on a thread of its own.
+async fn start_auth(arbiter: &ArbiterHandle, counters: Arc<Counters>) -> io::Result<AuthHandles> {
+    on(arbiter, move || {
+        let authenticator = Authenticator::new(counters)
+            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        let authenticator = authenticator.start();
+        Ok(AuthHandles {
+            log_in: authenticator.clone().recipient(),
+            ask: authenticator.clone().recipient(),
+            start_scram: authenticator.clone().recipient(),
+            count_failure: authenticator.recipient(),
+        })
+    })
+    .await?
+}
+
 /// Starts the actors of the control thread.
 async fn start_control(
     arbiter: &ArbiterHandle,
     config: &Arc<ArcSwap<Config>>,
+    (policy, auth): (Arc<ArcSwap<Policy>>, AuthHandles),
     counters: &Arc<Counters>,
 ) -> io::Result<(Shared, Addr<SubscriptionRegistry>, Addr<RetainedMessages>)> {
     let backlog = config.load().system.max_worker_backlog;
@@ -340,6 +365,8 @@ async fn start_control(
             config,
             routes: Arc::new(RouteTable::default()),
             gauges: Arc::new(Gauges::default()),
+            policy,
+            auth,
             registry: RegistryHandles {
                 open: registry.address().recipient(),
                 keep: registry.address().recipient(),

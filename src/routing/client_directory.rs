@@ -23,6 +23,8 @@ pub struct ClientInfo {
     pub expiry_interval: u32,
     /// Topic of the will.
     pub will_topic: Option<Arc<str>>,
+    /// It may do anything.
+    pub superuser: bool,
     /// The client's address.
     pub peer: SocketAddr,
     /// Name of the listener that accepted it.
@@ -346,6 +348,7 @@ mod tests {
 
     fn info(clean_start: bool, expiry_interval: u32) -> ClientInfo {
         ClientInfo {
+            superuser: false,
             username: None,
             keep_alive: 60,
             version: ProtocolVersion::V5,
