@@ -168,6 +168,8 @@ impl Broker {
                     change: manager.clone().recipient(),
                     replace: manager.clone().recipient(),
                     pending: manager.clone().recipient(),
+                    policy: manager.clone().recipient(),
+                    change_client_users: manager.clone().recipient(),
                     life: life.recipient(),
                     access: access_by(&users),
                 };

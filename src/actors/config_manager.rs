@@ -7,12 +7,12 @@ use arc_swap::ArcSwap;
 
 use super::PolicyKeeper;
 use crate::{
-    auth::client_users::ClientUserError,
+    auth::{client_users::ClientUserError, policy::Policy},
     config::{
         self, Config, FileForm, HttpServer, Loaded, Log, Overrides, Problem, Severity, Strictness,
         changes,
     },
-    messages::{ChangeClientUsers, GetConfig, ReloadConfig, ReloadReport},
+    messages::{ChangeClientUsers, GetConfig, GetPolicy, ReloadConfig, ReloadReport},
 };
 
 /// Where the configuration comes from.
@@ -134,6 +134,14 @@ impl ReloadReport {
 
 impl Actor for ConfigManager {
     type Context = Context<Self>;
+}
+
+impl Handler<GetPolicy> for ConfigManager {
+    type Result = Arc<Policy>;
+
+    fn handle(&mut self, _: GetPolicy, _: &mut Self::Context) -> Self::Result {
+        self.keeper.policy()
+    }
 }
 
 impl Handler<ChangeClientUsers> for ConfigManager {

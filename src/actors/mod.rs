@@ -41,7 +41,7 @@ pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection
 pub use config_manager::{ConfigManager, ConfigSource};
 pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};
 pub use life::Life;
-pub use policy_keeper::PolicyKeeper;
+pub use policy_keeper::{PolicyKeeper, change_password_file};
 pub use publisher::Publisher;
 pub use retained_messages::RetainedMessages;
 pub use router::Router;

@@ -58,6 +58,11 @@ impl PolicyKeeper {
         make(1, config, Arc::new(file)).map_err(invalid)
     }
 
+    /// The policy as it is published.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.published.load_full()
+    }
+
     /// The policy that belongs to a configuration; the file of users is read anew.
     ///
     /// # Errors
@@ -120,6 +125,36 @@ impl PolicyKeeper {
         self.publish(policy);
         Ok(())
     }
+}
+
+/// Makes a change in a file of users, which is made if there is none.
+///
+/// # Errors
+/// It cannot be read or written, is broken, or the change cannot be made: why.
+pub fn change_password_file(path: &Path, change: &ClientUserChange) -> io::Result<()> {
+    let text = private_file::read(path, MAX_FILE)?.unwrap_or_default();
+    let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
+    let mut file = PasswordFile::parse(&text).map_err(|wrong| {
+        let lines = wrong
+            .iter()
+            .map(|wrong| format!("{}:{}: {}", path.display(), wrong.line, wrong.message));
+        invalid(lines.collect::<Vec<_>>().join("\n"))
+    })?;
+    let change = match change {
+        ClientUserChange::SetPassword { username, hash } if file.find(username).is_none() => {
+            &ClientUserChange::Add {
+                username: username.clone(),
+                hash: hash.clone(),
+            }
+        }
+        other => other,
+    };
+    file.change(change).map_err(|error| match error {
+        ClientUserError::Unknown(name) => invalid(format!("there is no user {name}")),
+        error => invalid(format!("{error:?}")),
+    })?;
+    private_file::replace(path, &file.render())
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 fn not_saved(problems: Vec<Problem>) -> ClientUserError {

@@ -244,9 +244,7 @@ mod tests {
             );
         }
         let nobody = Facts::default();
-        for template in ["%u%P%c%a%C%d%A%t%m"] {
-            assert_eq!(filled(template, &nobody), b"");
-        }
+        assert_eq!(filled("%u%P%c%a%C%d%A%t%m", &nobody), b"");
         let subscribing = Facts {
             wants: Some((Action::Subscribe, "#".to_owned())),
             ..nobody

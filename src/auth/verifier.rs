@@ -99,6 +99,17 @@ impl Verifier {
         }
     }
 
+    /// The name of its form.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Plain(_) => "plain",
+            Self::Argon2(_) => "argon2",
+            Self::Scram(_) => "SCRAM-SHA-256",
+            Self::Pbkdf2 { .. } => "PBKDF2",
+            Self::Sha512 { .. } => "SHA-512",
+        }
+    }
+
     /// Whether checking a password is work, which is not done on a thread that serves others.
     pub fn is_slow(&self) -> bool {
         !matches!(self, Self::Plain(_) | Self::Sha512 { .. })
@@ -107,13 +118,7 @@ impl Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Plain(_) => "plain",
-            Self::Argon2(_) => "argon2",
-            Self::Scram(_) => "SCRAM-SHA-256",
-            Self::Pbkdf2 { .. } => "PBKDF2",
-            Self::Sha512 { .. } => "SHA-512",
-        })
+        f.write_str(self.kind())
     }
 }
 

@@ -113,6 +113,11 @@ pub struct CountClientFailure {
     pub address: IpAddr,
 }
 
+/// Who may come in and who may do what, as it is now.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Arc<Policy>")]
+pub struct GetPolicy;
+
 /// Changes the users of the file, and writes it; all of it or nothing.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<(), ClientUserError>")]

@@ -107,8 +107,10 @@ fn a_packet_whose_topic_is_asked_about_changes_nothing_until_the_answer() {
 
 #[test]
 fn what_may_no_longer_be_received_leaves_the_queue() {
-    let mut small = Mqtt::default();
-    small.max_inflight_window = 1;
+    let small = Mqtt {
+        max_inflight_window: 1,
+        ..Mqtt::default()
+    };
     let mut broker = Broker::connected(V5, small);
     for topic in ["a", "b", "c", "b"] {
         broker.deliver_one(&publish(topic, QoS::AtLeastOnce, Properties::EMPTY));
