@@ -31,7 +31,7 @@ use crate::{
     },
     api::{Access, ApiState, Hashing, HttpServer},
     auth::policy::Policy,
-    config::{BindAddr, Config},
+    config::{BindAddr, Config, Problem},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
     messages::{CloseClients, StopAccepting, Wanted, WorkerLoad},
     routing::RouteTable,
@@ -91,7 +91,8 @@ impl Broker {
             true => Some(ApiUsers::open(config.clone(), source.path.as_deref())?),
             false => None,
         };
-        let policy = PolicyKeeper::first(config.clone(), source.path.as_deref())?;
+        let policy = PolicyKeeper::first(config.clone(), source.path.as_deref());
+        let policy = policy.map_err(|problems| in_lines(&problems))?;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let config = Arc::new(ArcSwap::new(config));
 
@@ -253,6 +254,12 @@ impl Broker {
             http.stop().await;
         }
     }
+}
+
+/// Problems as one error.
+fn in_lines(problems: &[Problem]) -> io::Error {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    io::Error::new(io::ErrorKind::InvalidData, lines.join("; "))
 }
 
 /// Says what an error of a listener is about.

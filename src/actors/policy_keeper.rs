@@ -48,14 +48,12 @@ impl PolicyKeeper {
     /// The policy to start with.
     ///
     /// # Errors
-    /// A file cannot be used: what is wrong with which.
-    pub fn first(config: Arc<Config>, config_file: Option<&Path>) -> io::Result<Policy> {
-        let invalid = |problems: Vec<Problem>| {
-            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            io::Error::new(io::ErrorKind::InvalidData, lines.join("; "))
-        };
-        let file = read_users(&config.auth, config_file).map_err(invalid)?;
-        make(1, config, Arc::new(file)).map_err(invalid)
+    /// A file cannot be used: every problem.
+    pub fn first(config: Arc<Config>, config_file: Option<&Path>) -> Result<Policy, Vec<Problem>> {
+        let file = read_users(&config.auth, config_file)?;
+        let policy = make(1, config, Arc::new(file))?;
+        warn_of_plain(&policy);
+        Ok(policy)
     }
 
     /// The policy as it is published.
@@ -81,6 +79,9 @@ impl PolicyKeeper {
     pub fn publish(&self, policy: Policy) {
         let policy = Arc::new(policy);
         let before = self.published.swap(policy.clone());
+        if before.auth().password != policy.auth().password {
+            warn_of_plain(&policy);
+        }
         let same_users = Arc::ptr_eq(before.users().file(), policy.users().file());
         if !same_users || before.auth() != policy.auth() {
             self.registry.do_send(RecheckClients {
@@ -170,6 +171,14 @@ fn make(
     file: Arc<PasswordFile>,
 ) -> Result<Policy, Vec<Problem>> {
     Policy::new(version, config, file).map_err(|message| vec![problem(None, None, message)])
+}
+
+fn warn_of_plain(policy: &Policy) {
+    if policy.users().has_plain() {
+        log::warn!(
+            "auth.password: there are passwords in plain text; `nanomq passwd` writes hashes"
+        );
+    }
 }
 
 fn users_file(auth: &Auth, config_file: Option<&Path>) -> Option<PathBuf> {

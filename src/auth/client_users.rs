@@ -245,6 +245,7 @@ pub fn is_password(text: &str) -> bool {
 pub struct ClientUsers {
     configured: HashMap<String, Verifier>,
     file: Arc<PasswordFile>,
+    has_slow: bool,
 }
 
 impl ClientUsers {
@@ -258,10 +259,26 @@ impl ClientUsers {
             let verifier = verifier.map_err(|why| format!("auth.password.{name}: {why}"))?;
             Ok((name.clone(), verifier))
         });
+        let configured = configured.collect::<Result<HashMap<String, Verifier>, String>>()?;
+        let of_file = file.users().map(|(_, verifier)| verifier);
+        let has_slow = configured.values().chain(of_file).any(Verifier::is_slow);
         Ok(Self {
-            configured: configured.collect::<Result<_, String>>()?,
+            has_slow,
+            configured,
             file,
         })
+    }
+
+    /// Whether checking the password of some user is work.
+    pub fn has_slow(&self) -> bool {
+        self.has_slow
+    }
+
+    /// Whether the configuration has a password as it is.
+    pub fn has_plain(&self) -> bool {
+        self.configured
+            .values()
+            .any(|verifier| matches!(verifier, Verifier::Plain(_)))
     }
 
     /// The users of the file.
