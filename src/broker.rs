@@ -97,23 +97,23 @@ impl Broker {
         let config = Arc::new(ArcSwap::new(config));
 
         let mut threads = Threads(Vec::new());
-        let control = threads.start()?.handle();
-        let control_counters = Arc::new(Counters::default());
+        let first = threads.start()?;
+        let knowing_counters = Arc::new(Counters::default());
         let auth_counters = Arc::new(Counters::default());
-        let auth = start_auth(&threads.start()?.handle(), auth_counters.clone()).await?;
+        let auth = start_auth(&threads.start()?, auth_counters.clone()).await?;
         let access = (policy.clone(), auth);
         let (shared, registry, retained) =
-            start_control(&control, &config, access, &control_counters).await?;
+            start_knowing(&first, &config, access, &knowing_counters).await?;
 
         let mut handles = Vec::new();
-        let mut counters = vec![control_counters, auth_counters];
-        let mut first_worker = None;
-        for _ in 0..workers {
-            let arbiter = threads.start()?;
-            first_worker.get_or_insert_with(|| arbiter.handle());
+        let mut counters = vec![knowing_counters, auth_counters];
+        for number in 0..workers {
+            let arbiter = match number {
+                0 => first.clone(),
+                _ => threads.start()?,
+            };
             let own = Arc::new(Counters::default());
-            handles
-                .push(start_worker(&arbiter.handle(), shared.clone(), own.clone(), backlog).await?);
+            handles.push(start_worker(&arbiter, shared.clone(), own.clone(), backlog).await?);
             counters.push(own);
         }
 
@@ -137,10 +137,7 @@ impl Broker {
             log::info!("listening mqtt tcp {} {address}", door.name);
             mqtt.push((door.name.to_string(), address));
         }
-        let acceptors = match &first_worker {
-            Some(arbiter) => start_acceptors(arbiter, sockets, handles, own).await?,
-            None => Vec::new(),
-        };
+        let acceptors = start_acceptors(&first, sockets, handles, own).await?;
         let stopping = Arc::new(AtomicBool::new(false));
         let http = match users {
             None => None,
@@ -324,11 +321,11 @@ fn http_tls(config: &Config) -> io::Result<Option<ServerConfig>> {
 struct Threads(Vec<Arbiter>);
 
 impl Threads {
-    fn start(&mut self) -> io::Result<&Arbiter> {
-        self.0.push(Arbiter::try_new()?);
-        self.0
-            .last()
-            .ok_or_else(|| io::Error::other("a thread of the broker could not be started"))
+    fn start(&mut self) -> io::Result<ArbiterHandle> {
+        let arbiter = Arbiter::try_new()?;
+        let handle = arbiter.handle();
+        self.0.push(arbiter);
+        Ok(handle)
     }
 }
 
@@ -356,8 +353,12 @@ async fn start_auth(arbiter: &ArbiterHandle, counters: Arc<Counters>) -> io::Res
     .await?
 }
 
-/// Starts the actors of the control thread.
-async fn start_control(
+/// Starts the actors that know all clients and what is kept for them.
+///
+/// They run on the thread of the first worker, which serves most clients: a CONNECT or SUBSCRIBE wakes no other thread
+/// then, which would cost several times what it is asked for. In return each of their messages is short: lists are
+/// given in pages.
+async fn start_knowing(
     arbiter: &ArbiterHandle,
     config: &Arc<ArcSwap<Config>>,
     (policy, auth): (Arc<ArcSwap<Policy>>, AuthHandles),

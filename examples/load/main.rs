@@ -12,6 +12,7 @@ mod cost;
 mod flood;
 mod idle;
 mod pingpong;
+mod poll;
 mod publisher;
 mod receivers;
 mod report;
@@ -54,6 +55,8 @@ enum Command {
     Subscriptions(subscriptions::Options),
     /// Leaves messages with the broker, retained or queued, and takes them back.
     Backlog(backlog::Options),
+    /// Reads an HTTP API without a pause.
+    Poll(poll::Options),
 }
 
 /// What every sub-command needs to reach a broker.
@@ -127,6 +130,7 @@ fn main() -> ExitCode {
         Command::Churn(options) => churn::run(&options),
         Command::Subscriptions(options) => subscriptions::run(&options),
         Command::Backlog(options) => backlog::run(&options),
+        Command::Poll(options) => poll::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

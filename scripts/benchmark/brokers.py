@@ -18,24 +18,24 @@ class CannotMeasure(Exception):
     """A broker or the generator did not do what measuring needs."""
 
 
-def nanomq_config(port, folder, keys):
+def nanomq_config(port, http_port, folder, keys):
     name = f"nanomq-{port}"
     keys = {"system.pid_file": f'"{folder}/{name}.pid"', "mqtt.max_mqueue_len": 1000000, "log.level": "warn"} | keys
     return (
         f'listeners.tcp {{ bind = "127.0.0.1:{port}" }}\n'
-        f'http_server {{ ip_addr = "127.0.0.1", port = {free_port()} }}\n'
+        f'http_server {{ ip_addr = "127.0.0.1", port = {http_port} }}\n'
         + "".join(f"{key} = {value}\n" for key, value in keys.items())
     )
 
 
-def mosquitto_config(port, _folder, _keys):
+def mosquitto_config(port, _http_port, _folder, _keys):
     return (
         f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
         "max_queued_messages 0\nlog_dest stderr\nlog_type error\n"
     )
 
 
-def rumqttd_config(port, _folder, _keys):
+def rumqttd_config(port, _http_port, _folder, _keys):
     return f"""id = 0
 [router]
 id = 0
@@ -116,10 +116,11 @@ class Broker:
     def __init__(self, kind, binary, folder, keys):
         self.kind = kind
         self.port = free_port()
+        self.http_port = free_port()
         self.log = folder / f"{kind}-{self.port}.log"
         write, ending, command = SETUP[kind]
         config = folder / f"{kind}-{self.port}.{ending}"
-        config.write_text(write(self.port, folder, keys))
+        config.write_text(write(self.port, self.http_port, folder, keys))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command(binary, str(config)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder

@@ -13,6 +13,7 @@ FAN = {"mosquitto": 1 / 20, "rumqttd": 1 / 2}
 ACKNOWLEDGED = {"mosquitto": 1 / 10, "rumqttd": 1 / 3}
 NOT_ABOVE_MOSQUITTO = {"mosquitto": 1.0}
 EIGHTH = {"mosquitto": 1 / 8}
+WITHOUT_RUMQTTD = ("nanomq", "mosquitto")
 
 
 @dataclass
@@ -65,23 +66,26 @@ class Scenario:
                 raise CannotMeasure(f"{broker.kind}: {failure}{broker.log_tail()}") from None
 
 
+@dataclass
 class Crowd(Scenario):
     """As [`Scenario`], while many other clients are connected and idle."""
 
-    IDLE = 16_000
+    idle: int = 16_000
+    # Of each idle client.
+    subscriptions: int = 0
 
     def run(self, start, load):
         with start(**self.keys) as broker:
             idle = subprocess.Popen(
-                [load, "idle", *broker.arguments(), "--clients", str(self.IDLE), "--hold-until-stdin-closes"],
+                [load, "idle", *broker.arguments(), "--clients", str(self.idle),
+                 "--subscriptions", str(self.subscriptions), "--hold-until-stdin-closes"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             )
             try:
                 # The generator bounds every answer itself.
-                if idle.stdout.readline().strip() != f"connected {self.IDLE}":
+                if idle.stdout.readline().strip() != f"connected {self.idle}":
                     raise CannotMeasure(f"{broker.kind}: {idle.stderr.read().strip() or 'the generator ended'}")
-                command, *options = self.arguments
-                result = load_once(load, [command, *broker.arguments(), *options])
+                result = self.among(broker, load)
                 idle.stdin.close()
                 if idle.wait(LOAD_LIMIT_S) != 0:
                     raise CannotMeasure(f"{broker.kind}: {idle.stderr.read().strip()}")
@@ -90,6 +94,35 @@ class Crowd(Scenario):
                 if idle.poll() is None:
                     idle.kill()
                 idle.wait()
+
+    def among(self, broker, load):
+        """What is measured while the others are connected."""
+        command, *options = self.arguments
+        return load_once(load, [command, *broker.arguments(), *options])
+
+
+@dataclass
+class Polled(Crowd):
+    """As [`Crowd`], first without, then while full lists are read from the HTTP API without a pause."""
+
+    path: str = "/api/v4/clients"
+
+    def among(self, broker, load):
+        alone = super().among(broker, load)
+        poll = subprocess.Popen(
+            [load, "poll", "--api", f"127.0.0.1:{broker.http_port}", "--path", self.path, "--seconds", "6"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        try:
+            polled = super().among(broker, load)
+            output, errors = poll.communicate(timeout=LOAD_LIMIT_S)
+            if poll.returncode != 0:
+                raise CannotMeasure(f"{broker.kind}: {errors.strip()}")
+        finally:
+            if poll.poll() is None:
+                poll.kill()
+                poll.wait()
+        return json.loads(output) | {f"{name}_alone": value for name, value in alone.items()} | polled
 
 
 def flood(name, title, *options, shares=None, extra=(), **keys):
@@ -157,6 +190,12 @@ ALL = [
         ],
         quick=True,
     ),
+    Scenario(
+        "broadcast", "10,000 clients subscribe to one topic and leave", ["idle", "--clients", "10000", "--broadcast"],
+        [Metric("broker_cpu_us_per_connect", "CPU per connect and subscription", "us"),
+         Metric("broker_cpu_us_per_leave", "CPU per disconnect", "us")],
+        rounds=1, brokers=WITHOUT_RUMQTTD,
+    ),
     flood("pair", "1:1, QoS 0, 16 B", "--seconds", "3", shares=QOS0, quick=True),
     flood("pairs", "20 pairs, QoS 0, 16 B", *pairs(20, "--seconds", "3"), shares=QOS0, quick=True),
     flood("fanin", "fan-in 20:1, QoS 0, 16 B", "--pubs", "20", "--topics", "one", "--messages", "20000", shares=QOS0),
@@ -164,7 +203,7 @@ ALL = [
     flood("fan1000", "fan-out 1:1,000, QoS 0, 16 B", "--subs", "1000", "--topics", "one", "--messages", "1000", shares=FAN),
     flood("pairs_qos1", "20 pairs, QoS 1, window 20", *pairs(20, "--qos", "1", "--seconds", "3"), shares=ACKNOWLEDGED, quick=True),
     flood("pairs_qos2", "20 pairs, QoS 2, window 20", *pairs(20, "--qos", "2", "--seconds", "3"), shares=ACKNOWLEDGED),
-    flood("pair_v5", "1:1, QoS 0, 16 B, MQTT 5", "--version", "5", "--seconds", "2", brokers=("nanomq", "mosquitto"), rounds=1),
+    flood("pair_v5", "1:1, QoS 0, 16 B, MQTT 5", "--version", "5", "--seconds", "2", brokers=WITHOUT_RUMQTTD, rounds=1),
     flood("pair_256", "1:1, QoS 0, 256 B", "--size", "256", "--seconds", "2", rounds=1),
     flood("pair_4k", "1:1, QoS 0, 4 KB", "--size", "4096", "--messages", "40000", rounds=1),
     flood("pair_64k", "1:1, QoS 0, 64 KB", "--size", "65536", "--messages", "4000", rounds=1),
@@ -179,18 +218,19 @@ ALL = [
     churn("connect", "connect, subscribe, disconnect"),
     churn("session", "connect, subscribe, publish, disconnect", "--publish"),
     backlog("retained", "20,000 retained to one new subscriber", "retained", shares=EIGHTH, quick=True),
-    backlog("queued", "20,000 queued at QoS 1 to a returning client", "queued", shares=EIGHTH, quick=True, brokers=("nanomq", "mosquitto")),
-    backlog("lookup_100k", "single look-ups in 100,000 retained", "lookup", "--count", "100000", rounds=1),
-    backlog("lookup_1m", "single look-ups in 1,000,000 retained", "lookup", "--count", "1000000", rounds=1,
+    backlog("queued", "20,000 queued at QoS 1 to a returning client", "queued", shares=EIGHTH, quick=True, brokers=WITHOUT_RUMQTTD),
+    # rumqttd takes minutes for these, its time grows with the number that it has.
+    backlog("lookup_100k", "single look-ups in 100,000 retained", "lookup", "--count", "100000", rounds=1, brokers=WITHOUT_RUMQTTD),
+    backlog("lookup_1m", "single look-ups in 1,000,000 retained", "lookup", "--count", "1000000", rounds=1, brokers=WITHOUT_RUMQTTD,
             keys={"mqtt.max_retained_messages": 2000000, "mqtt.max_retained_bytes": "2GB"}),
     subscriptions("1k", "exact", 1_000),
-    subscriptions("10k", "exact", 10_000, rounds=1),
-    subscriptions("100k", "exact", 100_000, rounds=1),
-    subscriptions("1m", "exact", 1_000_000, rounds=1, brokers=("nanomq", "mosquitto")),
+    subscriptions("10k", "exact", 10_000, rounds=1, brokers=WITHOUT_RUMQTTD),
+    subscriptions("100k", "exact", 100_000, rounds=1, brokers=WITHOUT_RUMQTTD),
+    subscriptions("1m", "exact", 1_000_000, rounds=1, brokers=WITHOUT_RUMQTTD),
     subscriptions("1k", "plus", 1_000),
-    subscriptions("1m", "plus", 1_000_000, rounds=1, brokers=("nanomq", "mosquitto")),
-    subscriptions("100k", "hash", 100_000, rounds=1, brokers=("nanomq", "mosquitto")),
-    subscriptions("100k", "shared", 100_000, rounds=1, brokers=("nanomq", "mosquitto")),
+    subscriptions("1m", "plus", 1_000_000, rounds=1, brokers=WITHOUT_RUMQTTD),
+    subscriptions("100k", "hash", 100_000, rounds=1, brokers=WITHOUT_RUMQTTD),
+    subscriptions("100k", "shared", 100_000, rounds=1, brokers=WITHOUT_RUMQTTD),
     flood(
         "slow", "fan-out 1:50, QoS 0, and a subscriber that never reads",
         "--subs", "50", "--topics", "one", "--messages", "20000", "--slow", "1", brokers=("nanomq",),
@@ -199,7 +239,18 @@ ALL = [
         "crowd", "18,000 connections, 2,000 of them active at 20,000/s",
         ["flood", *pairs(1000, "--rate", "20000", "--seconds", "4")],
         [Metric("broker_cpu_us", "CPU per message", "us"), *LATENCY[:2], Metric("broker_rss_kb", "memory", "KB"), Metric("lost", "lost", "msg")],
-        rounds=1, brokers=("nanomq", "mosquitto"),
+        rounds=1, brokers=WITHOUT_RUMQTTD,
+    ),
+    Polled(
+        "lists", "10,000 clients with 100,000 subscriptions, 5,000/s over 50 pairs, while GET /clients is read in a loop",
+        ["flood", *pairs(50, "--rate", "5000", "--seconds", "5")],
+        [
+            Metric("p50_us_alone", "p50 without", "us"), Metric("p99_us_alone", "p99 without", "us"),
+            Metric("p50_us", "p50", "us"), Metric("p99_us", "p99", "us"),
+            Metric("answers_per_sec", "lists", "/s"), Metric("bytes_per_answer", "size of a list", "B"),
+            Metric("lost", "lost", "msg"),
+        ],
+        brokers=("nanomq",), idle=10_000, subscriptions=10,
     ),
 ]
 
@@ -220,5 +271,6 @@ GROWTH = [
     Growth("CPU per message, 1M subscriptions with + against 1k", ("subs_plus_1m", "broker_cpu_us"), ("subs_plus_1k", "broker_cpu_us"), most=1.5),
     Growth("CPU per SUBSCRIBE, last tenth of 1M against the first", ("subs_exact_1m", "broker_cpu_us_per_subscribe_last"),
            ("subs_exact_1m", "broker_cpu_us_per_subscribe_first"), most=1.5),
+    Growth("p99 while lists are read against without", ("lists", "p99_us"), ("lists", "p99_us_alone"), most=2.0),
     Growth("rate of 50 fast subscribers beside a slow one against without", ("slow", "msgs_per_sec"), ("fan50", "msgs_per_sec"), least=0.9),
 ]

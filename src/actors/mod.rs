@@ -5,9 +5,9 @@
 //! |---|---|---|---|---|
 //! | [`ClientConnection`] | one a socket | a worker | `SessionCommand` | publishers pause while its worker has too much waiting, see [`WorkerLoad`](crate::messages::WorkerLoad) |
 //! | [`ConnectionHost`] | one a worker | a worker | `Accepted` | the acceptors' rate |
-//! | [`SubscriptionRegistry`] | 1 | control arbiter | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
-//! | [`RetainedMessages`] | 1 | control arbiter | `StoreRetained`, `RetainedPageRequest`, `RemoveRetained` | askers wait; publishers pause while too much is on its way |
-//! | [`SessionStore`] | 1 | control arbiter | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
+//! | [`SubscriptionRegistry`] | 1 | the first worker | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
+//! | [`RetainedMessages`] | 1 | the first worker | `StoreRetained`, `RetainedPageRequest`, `RemoveRetained` | askers wait; publishers pause while too much is on its way |
+//! | [`SessionStore`] | 1 | the first worker | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats`, `GetProcessStats`, `ListListeners` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig`, `ChangeConfig`, `ReplaceConfig`, `GetPending` | askers wait |

@@ -24,7 +24,7 @@ use crate::{
 /// Answers of the registry that wait in its mailbox before askers have to.
 const MAILBOX: usize = 4096;
 /// Clients whose subscriptions are checked again before others get their turn.
-const RECHECKED_AT_ONCE: usize = 512;
+const RECHECKED_AT_ONCE: usize = 64;
 
 /// See the module's description. It awaits nobody, so asking it cannot deadlock.
 pub struct SubscriptionRegistry {

@@ -53,9 +53,11 @@ pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
     let paging = parameters.paging()?;
     parameters.finish()?;
     let policy = ask(&state.policy, GetPolicy).await?;
-    let mut rows = rows(&policy);
-    let meta = paging.cut(&mut rows);
-    Ok(answer::page(rows, meta))
+    let rows = rows(&policy);
+    let meta = paging.meta(rows.len());
+    let shown = (0..).zip(rows).filter(|(before, _)| paging.shows(*before));
+    let shown: Vec<Row<'_>> = shown.map(|(_, row)| row).collect();
+    Ok(answer::page(shown, meta))
 }
 
 fn rows(policy: &Policy) -> Vec<Row<'_>> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{
     ApiError, ApiState, answer, clock,
+    listing::Listing,
     query::{Parameters, Text},
     state::ask,
 };
@@ -163,19 +164,19 @@ pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
             let ask_for = GetClient {
                 client_id: id.to_owned(),
             };
-            ask(&state.client, ask_for).await?.into_iter().collect()
+            Listing::whole(ask(&state.client, ask_for).await?.into_iter().collect())
         }
         None => {
             let username = filter.username.as_ref().and_then(Text::single);
-            state.all_clients(username).await?
+            state.clients_of(username.map(str::to_owned)).await?
         }
     };
-    let mut clients: Vec<&ClientRow> = clients
-        .iter()
-        .filter(|client| filter.admits(client))
-        .collect();
-    let meta = paging.cut(&mut clients);
-    Ok(answer::page(rows(clients), meta))
+    let answer = clients.answer(&request, paging, move |client, rows| {
+        if filter.admits(client) {
+            rows.push(&Row::new(client));
+        }
+    });
+    answer.await
 }
 
 /// The client with an id.
@@ -202,15 +203,12 @@ pub async fn of_user(
     let mut parameters = Parameters::parse(request.query_string())?;
     let paging = parameters.paging()?;
     parameters.finish()?;
-    let clients = state.all_clients(Some(&username)).await?;
+    let clients = state.clients_of(Some(username.into_inner())).await?;
     if clients.is_empty() {
         return Err(ApiError::NoSuchUser);
     }
-    let mut clients = clients.iter().collect();
-    let meta = paging.cut(&mut clients);
-    Ok(answer::page(rows(clients), meta))
-}
-
-fn rows(clients: Vec<&ClientRow>) -> Vec<Row<'_>> {
-    clients.into_iter().map(Row::new).collect()
+    let answer = clients.answer(&request, paging, |client, rows| {
+        rows.push(&Row::new(client));
+    });
+    answer.await
 }

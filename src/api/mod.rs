@@ -22,6 +22,7 @@ mod endpoints;
 mod error;
 mod health;
 mod listeners;
+mod listing;
 mod nodes;
 mod openapi;
 mod prometheus;

@@ -165,18 +165,22 @@ impl Parameters {
 pub struct Paging(Option<(usize, usize)>);
 
 impl Paging {
-    /// Leaves the rows of the page, and says which it is.
-    pub fn cut<T>(self, rows: &mut Vec<T>) -> Option<Meta> {
+    /// True when a row is shown, of which there are `before` in front.
+    pub fn shows(self, before: usize) -> bool {
+        self.0.is_none_or(|(page, limit)| {
+            let end = page.saturating_mul(limit);
+            (end.saturating_sub(limit)..end).contains(&before)
+        })
+    }
+
+    /// Which page of `count` rows it is.
+    pub fn meta(self, count: usize) -> Option<Meta> {
         let (page, limit) = self.0?;
-        let count = rows.len();
-        let end = page.saturating_mul(limit);
-        rows.truncate(end);
-        rows.drain(..end.saturating_sub(limit).min(rows.len()));
         Some(Meta {
             page,
             limit,
             count,
-            hasnext: end < count,
+            hasnext: page.saturating_mul(limit) < count,
         })
     }
 }
@@ -223,18 +227,17 @@ mod tests {
             ("_page=1&_limit=18446744073709551615", 2, vec![0, 1], false),
         ] {
             let paging = Parameters::parse(query).unwrap().paging().unwrap();
-            let mut rows: Vec<usize> = (0..before).collect();
-            let meta = paging.cut(&mut rows).unwrap();
+            let rows: Vec<usize> = (0..before).filter(|row| paging.shows(*row)).collect();
+            let meta = paging.meta(before).unwrap();
             assert_eq!(
                 (rows, meta.count, meta.hasnext),
                 (after, before, hasnext),
                 "{query}"
             );
         }
-        let mut rows = vec![1, 2];
         let paging = Parameters::parse("").unwrap().paging().unwrap();
-        assert_eq!(paging.cut(&mut rows), None);
-        assert_eq!(rows, [1, 2]);
+        assert_eq!(paging.meta(2), None);
+        assert!(paging.shows(0) && paging.shows(usize::MAX));
         for query in [
             "_page=0",
             "_limit=0",

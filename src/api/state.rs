@@ -8,15 +8,15 @@ use std::{
 use actix::{Message, Recipient};
 use tokio::time::timeout;
 
-use super::{ApiError, access::Access};
+use super::{ApiError, access::Access, listing::Listing};
 use crate::{
     config::HttpAuth,
     messages::{
         AdminSubscribe, AdminUnsubscribe, ChangeClientUsers, ChangeConfig, ClientRow, EndLife,
         GetClient, GetConfig, GetPending, GetPolicy, GetProcessStats, GetQueueTotals, GetStats,
         GetSubscriptions, GetTopicTree, KickClient, ListClients, ListListeners, ListSlowClients,
-        ListSubscriptions, Page, PublishMessages, ReloadConfig, RemoveRetained, ReplaceConfig,
-        RetainedPageRequest, SubscriptionRow,
+        ListSubscriptions, PublishMessages, ReloadConfig, RemoveRetained, ReplaceConfig,
+        RetainedPageRequest,
     },
 };
 
@@ -110,40 +110,14 @@ impl ApiState {
     ///
     /// # Errors
     /// As [`ask`].
-    pub async fn all_clients(&self, username: Option<&str>) -> Result<Vec<ClientRow>, ApiError> {
-        pages(&self.clients, |after| ListClients {
-            username: username.map(str::to_owned),
+    pub async fn clients_of(
+        &self,
+        username: Option<String>,
+    ) -> Result<Listing<ClientRow>, ApiError> {
+        let ask_for = move |after| ListClients {
+            username: username.clone(),
             after,
-        })
-        .await
-    }
-
-    /// The subscriptions of all clients.
-    ///
-    /// # Errors
-    /// As [`ask`].
-    pub async fn all_subscriptions(&self) -> Result<Vec<SubscriptionRow>, ApiError> {
-        pages(&self.subscriptions, |after| ListSubscriptions { after }).await
-    }
-}
-
-/// Asks for one page after the other.
-async fn pages<M, T>(
-    actor: &Recipient<M>,
-    message: impl Fn(Option<Arc<str>>) -> M,
-) -> Result<Vec<T>, ApiError>
-where
-    M: Message<Result = Page<T>> + Send + 'static,
-    T: Send + 'static,
-{
-    let mut rows = Vec::new();
-    let mut after = None;
-    loop {
-        let page = ask(actor, message(after)).await?;
-        rows.extend(page.rows);
-        match page.next {
-            None => return Ok(rows),
-            next => after = next,
-        }
+        };
+        Listing::open(&self.clients, ask_for).await
     }
 }

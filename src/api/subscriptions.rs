@@ -7,12 +7,13 @@ use actix_web::{
 use serde::Serialize;
 
 use super::{
-    ApiError, ApiState, answer,
+    ApiError, ApiState,
+    listing::Listing,
     query::{Parameters, Text},
     state::ask,
 };
 use crate::{
-    messages::{GetSubscriptions, SubscriptionRow},
+    messages::{GetSubscriptions, ListSubscriptions, SubscriptionRow},
     mqtt::{QoS, TopicFilter},
 };
 
@@ -60,6 +61,16 @@ impl Filter {
         })
     }
 
+    /// The whole filter that is looked for, `$share/group/` included, unless it could be more than one.
+    fn whole(&self) -> Option<String> {
+        let topic = self.topic.as_ref()?.single()?;
+        match &self.share {
+            None => Some(topic.to_owned()),
+            Some(_) if topic.starts_with("$share/") => Some(topic.to_owned()),
+            Some(group) => Some(format!("$share/{}/{topic}", group.single()?)),
+        }
+    }
+
     fn admits(&self, subscription: &SubscriptionRow) -> bool {
         if self
             .client_id
@@ -93,22 +104,29 @@ pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
     let paging = parameters.paging()?;
     parameters.finish()?;
     let subscriptions = match filter.client_id.as_ref().and_then(Text::single) {
-        // One client is found faster than all.
+        // Those of one client, or with one filter, are found faster than all.
         Some(id) => {
             let ask_for = GetSubscriptions {
                 client_id: id.to_owned(),
             };
             let found = ask(&state.subscriptions_of, ask_for).await?;
-            found.unwrap_or_default()
+            Listing::whole(found.unwrap_or_default())
         }
-        None => state.all_subscriptions().await?,
+        None => {
+            let topic = filter.whole();
+            let ask_for = move |after| ListSubscriptions {
+                topic: topic.clone(),
+                after,
+            };
+            Listing::open(&state.subscriptions, ask_for).await?
+        }
     };
-    let mut admitted: Vec<&SubscriptionRow> = subscriptions
-        .iter()
-        .filter(|row| filter.admits(row))
-        .collect();
-    let meta = paging.cut(&mut admitted);
-    Ok(answer::page(rows(admitted), meta))
+    let answer = subscriptions.answer(&request, paging, move |subscription, rows| {
+        if filter.admits(subscription) {
+            rows.push(&Row::new(subscription));
+        }
+    });
+    answer.await
 }
 
 /// The subscriptions of one client; none for a client that has none.
@@ -125,11 +143,9 @@ pub async fn of_client(
     };
     let subscriptions = ask(&state.subscriptions_of, ask_for).await?;
     let subscriptions = subscriptions.ok_or(ApiError::NoSuchClient)?;
-    let mut subscriptions = subscriptions.iter().collect();
-    let meta = paging.cut(&mut subscriptions);
-    Ok(answer::page(rows(subscriptions), meta))
-}
-
-fn rows(subscriptions: Vec<&SubscriptionRow>) -> Vec<Row<'_>> {
-    subscriptions.into_iter().map(Row::new).collect()
+    let subscriptions = Listing::whole(subscriptions);
+    let answer = subscriptions.answer(&request, paging, |subscription, rows| {
+        rows.push(&Row::new(subscription));
+    });
+    answer.await
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{
     ApiError, ApiState,
+    listing::Listing,
     query::{Parameters, Text},
-    state::ask,
 };
 use crate::{
     messages::GetTopicTree,
@@ -62,7 +62,8 @@ pub async fn show(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
         depth: depth.unwrap_or(MAX_DEPTH),
         limit: limit.unwrap_or(DEFAULT_LIMIT),
     };
-    let subscriptions = ask(&state.topic_tree, GetTopicTree).await?;
+    let subscriptions = Listing::open(&state.topic_tree, |after| GetTopicTree { after });
+    let subscriptions = subscriptions.await?.collect().await?;
     // Of a million subscriptions it takes a second, in which other requests go on.
     let view = web::block(move || TopicTreeView::new(&subscriptions, &bounds));
     let view = view.await.map_err(|_| ApiError::NoAnswer)?;

@@ -166,22 +166,24 @@ pub struct GetClient {
     pub client_id: String,
 }
 
-/// The clients that keep the most messages waiting: by the length of their queues, then by what was dropped for
-/// them. Clients without either are not among them.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Vec<ClientRow>")]
+/// The clients that keep messages waiting, or for whom some were dropped, in pages as those of [`ListClients`].
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Page<ClientRow>")]
 pub struct ListSlowClients {
-    /// How many at most.
-    pub limit: usize,
+    /// Goes on behind this client.
+    pub after: Option<Arc<str>>,
 }
 
-/// Sums over the queues of all sessions.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "QueueTotals")]
-pub struct GetQueueTotals;
+/// Sums over the queues of the sessions of each page: at most one row, pages as those of [`ListClients`].
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Page<QueueTotals>")]
+pub struct GetQueueTotals {
+    /// Goes on behind this client.
+    pub after: Option<Arc<str>>,
+}
 
-/// What waits in all sessions together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, MessageResponse)]
+/// What waits in several sessions together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueTotals {
     /// Sessions with messages in their queues.
     pub sessions: u64,
@@ -191,6 +193,19 @@ pub struct QueueTotals {
     pub bytes: u64,
     /// Messages sent and not acknowledged.
     pub inflight: u64,
+}
+
+impl QueueTotals {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            sessions: self.sessions + other.sessions,
+            messages: self.messages + other.messages,
+            bytes: self.bytes + other.bytes,
+            inflight: self.inflight + other.inflight,
+        }
+    }
 }
 
 /// Closes a client's connection, if it has one, with reason code 0x98. The session of a client without one ends.
@@ -244,6 +259,8 @@ pub struct ClientRow {
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Page<SubscriptionRow>")]
 pub struct ListSubscriptions {
+    /// Only those with this whole filter, `$share/group/` included.
+    pub topic: Option<String>,
     /// Goes on behind this client.
     pub after: Option<Arc<str>>,
 }
@@ -256,12 +273,15 @@ pub struct GetSubscriptions {
     pub client_id: String,
 }
 
-/// Each subscription's client and whole filter, in the order of the client ids: what a
+/// Each subscription's client and whole filter, in pages as those of [`ListClients`]: what a
 /// [`TopicTreeView`](crate::routing::TopicTreeView) is made of. It is made by who asks, since that may take longer
 /// than the registry can be spared.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Vec<(Arc<str>, Arc<str>)>")]
-pub struct GetTopicTree;
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Page<(Arc<str>, Arc<str>)>")]
+pub struct GetTopicTree {
+    /// Goes on behind this client.
+    pub after: Option<Arc<str>>,
+}
 
 /// A subscription as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,13 @@
 //! Each connection of a client id gets a generation number; what an older generation asks for is refused, so that
 //! a connection that was taken over cannot change what its successor owns.
 
-use std::{collections::BTreeMap, net::SocketAddr, ops::Bound, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    ops::Bound,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use super::{Route, SubscriptionTree, Target};
 use crate::mqtt::{ProtocolVersion, SubscribeOptions, TopicFilter};
@@ -61,6 +67,8 @@ pub struct ClientEntry<T> {
 #[derive(Debug)]
 pub struct ClientDirectory<T> {
     clients: BTreeMap<Arc<str>, ClientEntry<T>>,
+    /// User names with the ids of their clients.
+    users: BTreeSet<(Arc<str>, Arc<str>)>,
     tree: SubscriptionTree<T>,
     connected: usize,
     subscriptions: usize,
@@ -125,6 +133,7 @@ impl<T> Default for ClientDirectory<T> {
     fn default() -> Self {
         Self {
             clients: BTreeMap::new(),
+            users: BTreeSet::new(),
             tree: SubscriptionTree::default(),
             connected: 0,
             subscriptions: 0,
@@ -176,6 +185,23 @@ impl<T: Target> ClientDirectory<T> {
         self.clients.range::<str, _>((from, Bound::Unbounded))
     }
 
+    /// The clients with a user name, in the order of their ids, from behind `after` on.
+    pub fn of_user_after<'a>(
+        &'a self,
+        username: &str,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a ClientEntry<T>)> {
+        let username: Arc<str> = username.into();
+        let from = match after {
+            None => Bound::Included((username.clone(), Arc::from(""))),
+            Some(id) => Bound::Excluded((username.clone(), id.into())),
+        };
+        self.users
+            .range((from, Bound::Unbounded))
+            .take_while(move |(name, _)| *name == username)
+            .filter_map(|(_, id)| self.clients.get_key_value(id))
+    }
+
     /// Opens a session for a connection: a new one, or, unless it is to `start_anew`, the one there is.
     /// `new_target` makes the place for a new session's messages; it is given the connection's number.
     ///
@@ -203,6 +229,12 @@ impl<T: Target> ClientDirectory<T> {
             let connected = std::mem::replace(&mut entry.connected, true);
             self.connected += usize::from(!connected);
             entry.generation = generation;
+            if entry.info.username != info.username {
+                if let Some(name) = entry.info.username.take() {
+                    self.users.remove(&(name, client_id.clone()));
+                }
+                self.users.extend(user_of(&client_id, &info));
+            }
             entry.info = info;
             return Ok(Opened {
                 target: entry.target.clone(),
@@ -219,6 +251,7 @@ impl<T: Target> ClientDirectory<T> {
         };
         let target = new_target(generation);
         self.connected += 1;
+        self.users.extend(user_of(&client_id, &info));
         self.clients.insert(
             client_id,
             ClientEntry {
@@ -269,7 +302,10 @@ impl<T: Target> ClientDirectory<T> {
     }
 
     fn take(&mut self, client_id: &str) -> Option<ClientEntry<T>> {
-        let entry = self.clients.remove(client_id)?;
+        let (client_id, entry) = self.clients.remove_entry(client_id)?;
+        if let Some(user) = user_of(&client_id, &entry.info) {
+            self.users.remove(&user);
+        }
         self.connected -= usize::from(entry.connected);
         self.subscriptions -= entry.subscriptions.len();
         for filter in entry.subscriptions.keys() {
@@ -333,171 +369,11 @@ impl<T: Target> ClientDirectory<T> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug)]
-    struct Place(u32);
-
-    impl Target for Place {
-        fn is_online(&self) -> bool {
-            true
-        }
-    }
-
-    fn info(clean_start: bool, expiry_interval: u32) -> ClientInfo {
-        ClientInfo {
-            superuser: false,
-            username: None,
-            keep_alive: 60,
-            version: ProtocolVersion::V5,
-            clean_start,
-            expiry_interval,
-            will_topic: None,
-            peer: "127.0.0.1:1".parse().unwrap(),
-            listener: "default".into(),
-            connected_at: SystemTime::UNIX_EPOCH,
-        }
-    }
-
-    fn open(
-        directory: &mut ClientDirectory<Place>,
-        id: &str,
-        info: ClientInfo,
-        place: u32,
-    ) -> Opened<Place> {
-        let anew = info.clean_start;
-        directory
-            .open(id.into(), info, anew, 10, |_| Arc::new(Place(place)))
-            .unwrap()
-    }
-
-    fn subscribe(
-        directory: &mut ClientDirectory<Place>,
-        id: &str,
-        generation: u64,
-        filter: &str,
-    ) -> Result<bool, SubscribeError> {
-        let subscription = StoredSubscription {
-            options: SubscribeOptions::default(),
-            subscription_id: None,
-        };
-        directory.subscribe(id, generation, &filter.into(), subscription, 2)
-    }
-
-    #[test]
-    fn a_kept_session_goes_on_with_its_subscriptions() {
-        let mut directory = ClientDirectory::default();
-        let first = open(&mut directory, "a", info(true, 60), 1);
-        assert_eq!(
-            subscribe(&mut directory, "a", first.generation, "t/+"),
-            Ok(true)
-        );
-        directory.keep("a", first.generation, 60);
-        assert_eq!((directory.connected(), directory.len()), (0, 1));
-        let second = open(&mut directory, "a", info(false, 60), 2);
-        assert!(matches!(
-            second.previous,
-            Previous::Resumed { connected: false }
-        ));
-        assert_eq!(second.target.0, 1);
-        assert_eq!(directory.tree().routes("t/x").deliveries.len(), 1);
-        // The first connection has no say any more.
-        directory.keep("a", first.generation, 60);
-        assert!(!directory.end("a", first.generation));
-        assert_eq!(
-            subscribe(&mut directory, "a", first.generation, "u"),
-            Err(SubscribeError::NotOwner)
-        );
-        assert_eq!((directory.connected(), directory.len()), (1, 1));
-    }
-
-    #[test]
-    fn a_session_ends_where_it_must() {
-        // (expiry of the old session, its connection lasts, clean start of the new one, resumed)
-        for (expiry, connected, clean_start, resumed) in [
-            (60, true, false, true),
-            (60, false, false, true),
-            (60, true, true, false),
-            (60, false, true, false),
-            (0, true, false, false),
-            (0, true, true, false),
-        ] {
-            let mut directory = ClientDirectory::default();
-            let old = open(&mut directory, "a", info(true, expiry), 1);
-            subscribe(&mut directory, "a", old.generation, "t").unwrap();
-            if !connected {
-                directory.keep("a", old.generation, expiry);
-            }
-            let new = open(&mut directory, "a", info(clean_start, 0), 2);
-            match new.previous {
-                Previous::Resumed { connected: was } => assert!(resumed && was == connected),
-                Previous::Ended {
-                    target,
-                    connected: was,
-                } => {
-                    assert!(!resumed && was == connected && target.0 == 1);
-                }
-                Previous::None => panic!("there was a session"),
-            }
-            assert_eq!(directory.subscriptions(), usize::from(resumed));
-            assert_eq!(directory.tree().routes("t").is_empty(), !resumed);
-            assert_eq!((directory.connected(), directory.len()), (1, 1));
-        }
-    }
-
-    #[test]
-    fn an_evicted_session_is_gone_with_its_subscriptions() {
-        for connected in [true, false] {
-            let mut directory = ClientDirectory::default();
-            let old = open(&mut directory, "a", info(true, 60), 1);
-            subscribe(&mut directory, "a", old.generation, "t").unwrap();
-            if !connected {
-                directory.keep("a", old.generation, 60);
-            }
-            let evicted = directory.evict("a").unwrap();
-            assert!(evicted.generation > old.generation);
-            assert_eq!(evicted.target.0, 1);
-            assert!(directory.is_empty() && directory.tree().routes("t").is_empty());
-            assert_eq!((directory.connected(), directory.subscriptions()), (0, 0));
-            assert!(directory.evict("a").is_none());
-            // What its last owner still says changes nothing for a session of the same name.
-            open(&mut directory, "a", info(true, 60), 2);
-            directory.keep("a", old.generation, 60);
-            assert!(!directory.end("a", old.generation));
-            assert_eq!((directory.connected(), directory.len()), (1, 1));
-        }
-    }
-
-    #[test]
-    fn limits_hold() {
-        let mut directory = ClientDirectory::default();
-        let opened = directory
-            .open("a".into(), info(true, 0), true, 1, |_| Arc::new(Place(1)))
-            .unwrap();
-        assert!(
-            directory
-                .open("b".into(), info(true, 0), true, 1, |_| Arc::new(Place(2)))
-                .is_err()
-        );
-        assert!(
-            directory
-                .open("a".into(), info(true, 0), true, 1, |_| Arc::new(Place(3)))
-                .is_ok()
-        );
-        let generation = opened.generation + 1;
-        assert_eq!(subscribe(&mut directory, "a", generation, "1"), Ok(true));
-        assert_eq!(subscribe(&mut directory, "a", generation, "2"), Ok(true));
-        assert_eq!(
-            subscribe(&mut directory, "a", generation, "3"),
-            Err(SubscribeError::TooMany)
-        );
-        assert_eq!(subscribe(&mut directory, "a", generation, "2"), Ok(false));
-        assert!(directory.unsubscribe("a", generation, "1"));
-        assert!(!directory.unsubscribe("a", generation, "1"));
-        assert_eq!(directory.subscriptions(), 1);
-        assert!(directory.end("a", generation));
-        assert!(directory.is_empty() && directory.tree().routes("2").is_empty());
-    }
+/// What finds a client by its user name, if it has one.
+fn user_of(client_id: &Arc<str>, info: &ClientInfo) -> Option<(Arc<str>, Arc<str>)> {
+    let username = info.username.clone()?;
+    Some((username, client_id.clone()))
 }
+
+#[cfg(test)]
+mod tests;

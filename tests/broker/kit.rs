@@ -105,7 +105,8 @@ impl TestBroker {
 
     /// What waits in all sessions.
     pub fn queues(&self) -> QueueTotals {
-        block_on(self.registry.send(GetQueueTotals)).unwrap()
+        let page = block_on(self.registry.send(GetQueueTotals { after: None })).unwrap();
+        page.rows.first().copied().unwrap_or_default()
     }
 
     /// Waits until the statistics are as wanted.

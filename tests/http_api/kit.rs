@@ -76,11 +76,15 @@ impl Answer {
         let mut text = String::new();
         socket.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        Self {
+        let mut answer = Self {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
             head: head.to_owned(),
             body: body.to_owned(),
+        };
+        if answer.header("transfer-encoding") == Some("chunked") {
+            answer.body = joined(body);
         }
+        answer
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -92,6 +96,20 @@ impl Answer {
 
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// The text of a body that came in chunks, all of which are there.
+fn joined(mut chunks: &str) -> String {
+    let mut text = String::new();
+    loop {
+        let (size, rest) = chunks.split_once("\r\n").unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        text += &rest[..size];
+        chunks = rest[size..].strip_prefix("\r\n").unwrap();
+        if size == 0 {
+            return text;
+        }
     }
 }
 

@@ -170,9 +170,9 @@ fn lists_longer_than_what_the_registry_gives_at_once_are_whole() {
             let clients: Vec<Mqtt> = ids
                 .iter()
                 .map(|id| {
-                    let mut client = Mqtt::connect(at, &client(V5, id, None));
-                    for n in 0..3 {
-                        client.subscribe(&format!("t/{id}/{n}"), QoS::AtMostOnce);
+                    let mut client = Mqtt::connect(at, &client(V5, id, Some("fleet")));
+                    for filter in [&format!("t/{id}"), "all", "$share/g/all"] {
+                        client.subscribe(filter, QoS::AtMostOnce);
                     }
                     client
                 })
@@ -186,6 +186,26 @@ fn lists_longer_than_what_the_registry_gives_at_once_are_whole() {
                     .zip(&ids)
                     .all(|(of_one, id)| of_one.iter().all(|own| own == id))
             );
+            for target in [
+                "/clients?username=fleet",
+                "/clients/username/fleet",
+                "/subscriptions?topic=all",
+                "/subscriptions?topic=$share/g/all",
+                "/subscriptions?topic=all&share=g",
+            ] {
+                assert_eq!(at.column(target, "clientid"), ids, "{target}");
+                let last = format!("{target}{}", if target.contains('?') { "&" } else { "?" });
+                let last = at.ok(&format!("{last}_page=3&_limit=149"));
+                assert!(last.contains("c298") && !last.contains("c297"), "{last}");
+                let meta = r#","meta":{"page":3,"limit":149,"count":300,"hasnext":false}}"#;
+                assert!(last.ends_with(meta), "{last}");
+            }
+            // An old program is told the end by that of the connection.
+            let old =
+                b"GET /api/v4/clients HTTP/1.0\r\nAuthorization: Basic YWRtaW46cHVibGlj\r\n\r\n";
+            let answer = at.exchange(old);
+            assert_eq!(answer.header("transfer-encoding"), None);
+            assert_eq!(answer.json()["data"].as_array().unwrap().len(), CLIENTS);
             drop(clients);
         },
     );

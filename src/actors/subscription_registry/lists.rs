@@ -1,9 +1,6 @@
 //! What the registry shows of its clients: lists, made from what it keeps and from the figures in the inboxes.
 
-use std::{
-    cmp::Reverse,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use actix::Handler;
 
@@ -18,30 +15,47 @@ use crate::{
 
 /// Clients looked at for one page.
 const PAGE_CLIENTS: usize = 128;
-/// Subscriptions after which a page ends, with the client that has them.
-const PAGE_SUBSCRIPTIONS: usize = 512;
+/// Rows after which a page ends, with the client that has them.
+const PAGE_ROWS: usize = 512;
 
 impl Handler<ListClients> for SubscriptionRegistry {
     type Result = Page<ClientRow>;
 
     fn handle(&mut self, ask: ListClients, _: &mut Self::Context) -> Self::Result {
-        let mut page = Page {
-            rows: Vec::new(),
-            next: None,
-        };
-        let clients = self.directory.iter_after(ask.after.as_deref());
-        for (looked_at, (id, entry)) in clients.enumerate() {
-            if looked_at >= PAGE_CLIENTS {
-                return page;
+        let after = ask.after.as_deref();
+        match ask.username {
+            None => page(self.directory.iter_after(after), |(id, entry), rows| {
+                rows.push(row(id, entry));
+            }),
+            Some(name) => {
+                let clients = self.directory.of_user_after(&name, after);
+                page(clients, |(id, entry), rows| rows.push(row(id, entry)))
             }
-            if ask.username.is_none() || entry.info.username.as_deref() == ask.username.as_deref() {
-                page.rows.push(row(id, entry));
-            }
-            page.next = Some(id.clone());
         }
-        page.next = None;
-        page
     }
+}
+
+/// A client and what is known of it.
+type Client<'a> = (&'a Arc<str>, &'a ClientEntry<Inbox>);
+
+/// A page of the rows that `put` makes of each client.
+fn page<'a, T>(
+    clients: impl Iterator<Item = Client<'a>>,
+    put: impl Fn(Client<'a>, &mut Vec<T>),
+) -> Page<T> {
+    let mut page = Page {
+        rows: Vec::new(),
+        next: None,
+    };
+    for (looked_at, client) in clients.enumerate() {
+        if looked_at >= PAGE_CLIENTS || page.rows.len() >= PAGE_ROWS {
+            return page;
+        }
+        put(client, &mut page.rows);
+        page.next = Some(client.0.clone());
+    }
+    page.next = None;
+    page
 }
 
 impl Handler<GetClient> for SubscriptionRegistry {
@@ -57,20 +71,31 @@ impl Handler<ListSubscriptions> for SubscriptionRegistry {
     type Result = Page<SubscriptionRow>;
 
     fn handle(&mut self, ask: ListSubscriptions, _: &mut Self::Context) -> Self::Result {
-        let mut page = Page {
-            rows: Vec::new(),
-            next: None,
+        let Some(topic) = ask.topic else {
+            let clients = self.directory.iter_after(ask.after.as_deref());
+            return page(clients, |(id, entry), rows| {
+                rows.extend(subscriptions(id, entry));
+            });
         };
-        let clients = self.directory.iter_after(ask.after.as_deref());
-        for (looked_at, (id, entry)) in clients.enumerate() {
-            if looked_at >= PAGE_CLIENTS || page.rows.len() >= PAGE_SUBSCRIPTIONS {
-                return page;
-            }
-            page.rows.extend(subscriptions(id, entry));
-            page.next = Some(id.clone());
-        }
-        page.next = None;
-        page
+        let subscribed = self.directory.tree().subscribers(&topic);
+        let mut rows: Vec<SubscriptionRow> = subscribed
+            .iter()
+            .filter_map(|target| {
+                let id = target.client_id();
+                let (topic, subscription) = self
+                    .directory
+                    .get(id)?
+                    .subscriptions
+                    .get_key_value(topic.as_str())?;
+                Some(SubscriptionRow {
+                    client_id: id.clone(),
+                    topic: topic.clone(),
+                    qos: subscription.options.qos,
+                })
+            })
+            .collect();
+        rows.sort_unstable_by(|a, b| a.client_id.cmp(&b.client_id));
+        Page { rows, next: None }
     }
 }
 
@@ -98,55 +123,48 @@ fn subscriptions<'a>(
 }
 
 impl Handler<GetTopicTree> for SubscriptionRegistry {
-    type Result = Vec<(Arc<str>, Arc<str>)>;
+    type Result = Page<(Arc<str>, Arc<str>)>;
 
-    fn handle(&mut self, _: GetTopicTree, _: &mut Self::Context) -> Self::Result {
-        self.directory
-            .iter_after(None)
-            .flat_map(|(id, entry)| {
-                let filters = entry.subscriptions.keys();
-                filters.map(|filter| (id.clone(), filter.clone()))
-            })
-            .collect()
+    fn handle(&mut self, ask: GetTopicTree, _: &mut Self::Context) -> Self::Result {
+        let clients = self.directory.iter_after(ask.after.as_deref());
+        page(clients, |(id, entry), rows| {
+            let filters = entry.subscriptions.keys();
+            rows.extend(filters.map(|filter| (id.clone(), filter.clone())));
+        })
     }
 }
 
 impl Handler<ListSlowClients> for SubscriptionRegistry {
-    type Result = Vec<ClientRow>;
+    type Result = Page<ClientRow>;
 
     fn handle(&mut self, ask: ListSlowClients, _: &mut Self::Context) -> Self::Result {
-        let mut slow: Vec<_> = self
-            .directory
-            .iter_after(None)
-            .filter_map(|(id, entry)| {
-                let counters = &entry.target.counters;
-                let queued = counters.queued.load(Relaxed);
-                let dropped = counters.dropped.load(Relaxed);
-                (queued > 0 || dropped > 0).then_some((Reverse((queued, dropped)), id))
-            })
-            .collect();
-        slow.sort_unstable();
-        slow.truncate(ask.limit);
-        slow.into_iter()
-            .filter_map(|(_, id)| Some(row(id, self.directory.get(id)?)))
-            .collect()
+        let clients = self.directory.iter_after(ask.after.as_deref());
+        page(clients, |(id, entry), rows| {
+            let counters = &entry.target.counters;
+            if counters.queued.load(Relaxed) > 0 || counters.dropped.load(Relaxed) > 0 {
+                rows.push(row(id, entry));
+            }
+        })
     }
 }
 
 impl Handler<GetQueueTotals> for SubscriptionRegistry {
-    type Result = QueueTotals;
+    type Result = Page<QueueTotals>;
 
-    fn handle(&mut self, _: GetQueueTotals, _: &mut Self::Context) -> Self::Result {
-        let mut totals = QueueTotals::default();
-        for (_, entry) in self.directory.iter_after(None) {
+    fn handle(&mut self, ask: GetQueueTotals, _: &mut Self::Context) -> Self::Result {
+        let clients = self.directory.iter_after(ask.after.as_deref());
+        page(clients, |(_, entry), rows| {
             let counters = &entry.target.counters;
             let queued = counters.queued.load(Relaxed);
-            totals.sessions += u64::from(queued > 0);
-            totals.messages += u64::from(queued);
-            totals.bytes += counters.queued_bytes.load(Relaxed);
-            totals.inflight += u64::from(counters.inflight.load(Relaxed));
-        }
-        totals
+            let own = QueueTotals {
+                sessions: u64::from(queued > 0),
+                messages: u64::from(queued),
+                bytes: counters.queued_bytes.load(Relaxed),
+                inflight: u64::from(counters.inflight.load(Relaxed)),
+            };
+            let before: QueueTotals = rows.pop().unwrap_or_default();
+            rows.push(before.and(&own));
+        })
     }
 }
 
