@@ -95,7 +95,11 @@ impl ConfigManager {
             log::set_max_level(loaded.config.log.level.into());
         }
         self.running.store(new);
-        self.keeper.publish(policy);
+        let users_changed = self.keeper.publish(policy);
+        let file = "auth.password_file".to_owned();
+        if users_changed && !report.applied.contains(&file) {
+            report.applied.push(file);
+        }
         report
     }
 }

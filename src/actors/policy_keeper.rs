@@ -75,8 +75,8 @@ impl PolicyKeeper {
         make(before.version.saturating_add(1), config.clone(), file)
     }
 
-    /// Has everybody go by a policy from here on.
-    pub fn publish(&self, policy: Policy) {
+    /// Has everybody go by a policy from here on; says whether the file of users is another.
+    pub fn publish(&self, policy: Policy) -> bool {
         let policy = Arc::new(policy);
         let before = self.published.swap(policy.clone());
         if before.auth().password != policy.auth().password {
@@ -89,6 +89,7 @@ impl PolicyKeeper {
                 after: None,
             });
         }
+        !same_users
     }
 
     /// Changes the users and writes their file.

@@ -302,9 +302,13 @@ impl Handler<RecheckClients> for SubscriptionRegistry {
             .take(RECHECKED_AT_ONCE)
             .map(|(id, entry)| (id.clone(), subject(id, &entry.info), entry.connected))
             .collect();
+        let rules_changed = policy.restricts() && !policy.permits_the_same(&told.before);
         let mut lost = Vec::new();
         for (id, subject, _) in &clients {
-            lost.push(self.recheck(id, subject));
+            lost.push(match rules_changed {
+                true => self.recheck(id, subject),
+                false => 0,
+            });
         }
         if lost.iter().any(|lost| *lost > 0) {
             self.publish_routes();
@@ -315,7 +319,9 @@ impl Handler<RecheckClients> for SubscriptionRegistry {
                 continue;
             };
             let revoked = policy.revokes(&told.before, subject.username.as_deref());
-            entry.target.command(SessionCommand::Recheck);
+            if rules_changed {
+                entry.target.command(SessionCommand::Recheck);
+            }
             if *connected && revoked {
                 let close = SessionCommand::Close(CloseReason::Revoked);
                 entry.target.command(close);

@@ -251,6 +251,12 @@ impl Policy {
         }
     }
 
+    /// Whether it permits every client what `other` does: only users differ, or nothing.
+    pub fn permits_the_same(&self, other: &Self) -> bool {
+        let (own, other) = (self.auth(), other.auth());
+        own.acl == other.acl && own.no_match == other.no_match && own.http_auth == other.http_auth
+    }
+
     /// How long local decisions are remembered by a connection, and how many; none: not at all.
     pub fn memory(&self) -> Option<(usize, Duration)> {
         let cache = &self.auth().cache;

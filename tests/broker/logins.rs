@@ -139,7 +139,9 @@ fn a_file_of_users_is_read_and_reloaded_or_left_as_it_was() {
     );
     assert_eq!(login("ann", "one"), ReasonCode::Success);
     std::fs::write(&passwd, "ann:new\nbob:two\n").unwrap();
-    assert!(!broker.reload(&conf, &text).failed());
+    let report = broker.reload(&conf, &text);
+    assert!(!report.failed());
+    assert_eq!(report.applied, ["auth.password_file"]);
     assert_eq!(ann.next(), Got::Disconnect(ReasonCode::NotAuthorized));
     bob.send(&nanomq::mqtt::Packet::PingReq);
     assert_eq!(bob.next(), Got::PingResp);

@@ -6,7 +6,7 @@
 use std::time::{Instant, SystemTime};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{ClientConnection, Phase};
 use crate::{
@@ -37,6 +37,11 @@ pub(super) struct Authenticating {
 const STOPPING: Denied = Denied {
     reason: ReasonCode::ServerShuttingDown,
     why: "the broker is stopping",
+};
+
+const CONNACK_TOO_LARGE: Denied = Denied {
+    reason: ReasonCode::PacketTooLarge,
+    why: "the client's maximum packet size is less than CONNACK needs",
 };
 
 impl ClientConnection {
@@ -269,6 +274,13 @@ impl ClientConnection {
             Ok(last) => {
                 let facts = self.facts(&admission, None);
                 admission.authentication = Some((scram::METHOD.into(), last.into_bytes()));
+                let mut connack = BytesMut::new();
+                let config = self.worker.shared.config.load_full();
+                admission.accept(false, &config.mqtt, &mut connack);
+                if connack.len() > admission.max_packet_size as usize {
+                    // Larger than the one that was held against it at CONNECT [MQTT-3.1.2-24].
+                    return self.deny(CONNACK_TOO_LARGE, &admission);
+                }
                 self.let_in(admission, info, facts, ctx);
             }
             Err(error) => {
