@@ -26,12 +26,14 @@ use tokio::{
 
 use crate::{
     actors::{
-        ApiUsers, ConfigManager, ConfigSource, ConnectionHost, Door, Life, Publisher, Recovered,
-        RegistryHandles, RetainedMessages, SessionStore, Shared, StatsCollector, StoreHandles,
-        StoreWriter, SubscriptionRegistry, Worker, open_store, restore,
+        ApiUsers, AuthHandles, Authenticator, ConfigManager, ConfigSource, ConnectionHost, Door,
+        Life, PolicyKeeper, Publisher, Recovered, RegistryHandles, RetainedMessages, SessionStore,
+        Shared, StatsCollector, StoreHandles, StoreWriter, SubscriptionRegistry, Worker,
+        open_store, restore,
     },
     api::{Access, ApiState, Hashing, HttpServer},
-    config::{BindAddr, Config},
+    auth::policy::Policy,
+    config::{BindAddr, Config, Problem},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
     messages::{CloseClients, CloseStore, GetQueueTotals, StopAccepting, Wanted, WorkerLoad},
     routing::RouteTable,
@@ -93,6 +95,9 @@ impl Broker {
             true => Some(ApiUsers::open(config.clone(), source.path.as_deref())?),
             false => None,
         };
+        let policy = PolicyKeeper::first(config.clone(), source.path.as_deref());
+        let policy = policy.map_err(|problems| in_lines(&problems))?;
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
         let config = Arc::new(ArcSwap::new(config));
 
         let gauges = Arc::new(Gauges::default());
@@ -112,10 +117,14 @@ impl Broker {
         }
         let first = threads.start()?;
         let knowing_counters = Arc::new(Counters::default());
+        let auth_counters = Arc::new(Counters::default());
+        let auth = start_auth(&threads.start()?, auth_counters.clone()).await?;
+        let access = (policy.clone(), auth);
         let durable = store.as_ref().map(|(handles, _)| handles.clone());
         let (shared, registry, retained) = start_knowing(
             &first,
             &config,
+            access,
             &knowing_counters,
             gauges,
             durable,
@@ -124,7 +133,7 @@ impl Broker {
         .await?;
 
         let mut handles = Vec::new();
-        counters.push(knowing_counters);
+        counters.extend([knowing_counters, auth_counters]);
         for number in 0..workers {
             let arbiter = match number {
                 0 => first.clone(),
@@ -144,7 +153,9 @@ impl Broker {
         let (owner, wanted) = unbounded_channel();
         let life = Life::new(source.clone(), owner).start();
         let users = users.map(ApiUsers::start);
-        let manager = ConfigManager::new(source, config).start();
+        let recheck = registry.clone().recipient();
+        let keeper = PolicyKeeper::new(policy, source.path.clone(), recheck);
+        let manager = ConfigManager::new(source, config, keeper).start();
 
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
         let mut mqtt = Vec::new();
@@ -182,6 +193,8 @@ impl Broker {
                     change: manager.clone().recipient(),
                     replace: manager.clone().recipient(),
                     pending: manager.clone().recipient(),
+                    policy: manager.clone().recipient(),
+                    change_client_users: manager.clone().recipient(),
                     life: life.recipient(),
                     access: access_by(&users),
                 };
@@ -282,6 +295,12 @@ impl Broker {
     }
 }
 
+/// Problems as one error.
+fn in_lines(problems: &[Problem]) -> io::Error {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    io::Error::new(io::ErrorKind::InvalidData, lines.join("; "))
+}
+
 /// Says what an error of a listener is about.
 fn cannot_listen(bind: &BindAddr, error: &io::Error) -> io::Error {
     // The error begins with the address, which is another than `bind` only if that is a name.
@@ -360,6 +379,22 @@ impl Drop for Threads {
     }
 }
 
+/// Starts the actor that knows who may come in, on a thread of its own.
+async fn start_auth(arbiter: &ArbiterHandle, counters: Arc<Counters>) -> io::Result<AuthHandles> {
+    on(arbiter, move || {
+        let authenticator = Authenticator::new(counters)
+            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        let authenticator = authenticator.start();
+        Ok(AuthHandles {
+            log_in: authenticator.clone().recipient(),
+            ask: authenticator.clone().recipient(),
+            start_scram: authenticator.clone().recipient(),
+            count_failure: authenticator.recipient(),
+        })
+    })
+    .await?
+}
+
 /// Starts the actors that know all clients and what is kept for them.
 ///
 /// They run on the thread of the first worker, which serves most clients: a CONNECT or SUBSCRIBE wakes no other thread
@@ -368,6 +403,7 @@ impl Drop for Threads {
 async fn start_knowing(
     arbiter: &ArbiterHandle,
     config: &Arc<ArcSwap<Config>>,
+    (policy, auth): (Arc<ArcSwap<Policy>>, AuthHandles),
     counters: &Arc<Counters>,
     gauges: Arc<Gauges>,
     durable: Option<StoreHandles>,
@@ -384,6 +420,8 @@ async fn start_knowing(
             config,
             routes: Arc::new(RouteTable::default()),
             gauges,
+            policy,
+            auth,
             registry: RegistryHandles {
                 open: registry.address().recipient(),
                 keep: registry.address().recipient(),

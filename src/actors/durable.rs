@@ -12,6 +12,7 @@ use actix::Recipient;
 
 use super::{Shared, store_writer::limits as store_limits};
 use crate::{
+    auth::acl::Subject,
     config::Config,
     messages::{Inbox, KeptSession, Owner, Persist, ReadBodies, WorkerLoad, WriteRecord},
     mqtt::{self, Message, MessageRef, ProtocolVersion},
@@ -168,7 +169,13 @@ pub fn restore(
             })
             .collect();
         let was_connected = recovered.kept.is_none();
-        match kept_session(recovered, &inbox, window, &store.clock, now) {
+        let subject = Subject {
+            client_id: inbox.client_id().clone(),
+            username: info.username.clone(),
+            address: info.peer.ip(),
+            superuser: info.superuser,
+        };
+        match kept_session(recovered, subject, &inbox, window, &store.clock, now) {
             None => {
                 let mut told = WriteRecord::new(&Record::Ended(number));
                 told.ends = Some(number);
@@ -223,6 +230,7 @@ pub(super) fn session_info(
         client_id: client_id.clone(),
         generation,
         username: info.username.clone(),
+        superuser: info.superuser,
         version: info.version.level(),
         clean_start: info.clean_start,
         keep_alive: info.keep_alive,
@@ -240,6 +248,7 @@ pub(super) fn client_info(recovered: &RecoveredSession) -> ClientInfo {
     let kept = recovered.kept.as_ref();
     ClientInfo {
         username: info.username.clone(),
+        superuser: info.superuser,
         keep_alive: info.keep_alive,
         version: match info.version {
             3 => ProtocolVersion::V31,
@@ -287,6 +296,7 @@ pub(super) fn kept(kept: &KeptSession, clock: &WallClock, now: Instant) -> Kept 
 /// the end.
 pub(super) fn kept_session(
     recovered: RecoveredSession,
+    subject: Subject,
     inbox: &Arc<Inbox>,
     window: usize,
     clock: &WallClock,
@@ -328,6 +338,7 @@ pub(super) fn kept_session(
         inbox: inbox.clone(),
         generation: recovered.info.generation,
         session: Session::restored(outbound, &recovered.taken, expiry_interval),
+        subject,
         expires_at,
         will,
     })

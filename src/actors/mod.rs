@@ -12,10 +12,12 @@
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats`, `GetProcessStats`, `ListListeners` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig`, `ChangeConfig`, `ReplaceConfig`, `GetPending` | askers wait |
+//! | [`Authenticator`] | 1 | an arbiter of its own | `LogIn`, `AskPermissions`, `StartScram`, `CountClientFailure` | more waiting passwords or requests than configured are refused |
 //! | [`Life`] | 1 | main arbiter | `EndLife` | askers wait |
 //! | [`ApiUsers`] | 1, if the API is served | main arbiter | `BeginLogin`, `ChangeApiUsers`, ... | askers wait |
 
 mod api_users;
+mod authenticator;
 mod client_connection;
 mod config_changes;
 mod config_manager;
@@ -24,6 +26,8 @@ mod durable;
 mod durable_routing;
 mod events;
 mod life;
+mod permitted;
+mod policy_keeper;
 mod private_file;
 mod process_figures;
 mod publisher;
@@ -36,11 +40,13 @@ mod subscription_registry;
 mod worker;
 
 pub use api_users::ApiUsers;
+pub use authenticator::Authenticator;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};
 pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};
 pub use durable::{OpenedStore, Recovered, StoreHandles, open_store, restore, store_path};
 pub use life::Life;
+pub use policy_keeper::{PolicyKeeper, change_password_file};
 pub use publisher::Publisher;
 pub use retained_messages::RetainedMessages;
 pub use router::Router;
@@ -48,4 +54,4 @@ pub use session_store::SessionStore;
 pub use stats_collector::{ListenerInfo, StatsCollector};
 pub use store_writer::{StoreWriter, limits as store_limits};
 pub use subscription_registry::SubscriptionRegistry;
-pub use worker::{RegistryHandles, Shared, Worker};
+pub use worker::{AuthHandles, RegistryHandles, Shared, Worker};

@@ -12,7 +12,9 @@ use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
 use super::{Worker, durable};
 use crate::{
+    auth::acl::{Action, Subject},
     messages::{AddressedCommand, EndSession, Inbox, KeptSession, Owner, SessionCommand},
+    session::Will,
     stats::Metric,
     store::Record,
 };
@@ -107,8 +109,7 @@ impl SessionStore {
                 continue;
             };
             if let Some((_, will)) = kept.will.take_if(|(due, _)| *due <= now) {
-                self.worker.counters.add(Metric::WillsPublished, 1);
-                self.worker.publish(&will.message(now), now);
+                publish_will(&self.worker, &kept.subject, &will, now);
                 if let Some(kept) = self.sessions.get(&client_id) {
                     self.note_kept(kept, now);
                 }
@@ -145,8 +146,24 @@ impl SessionStore {
         self.worker.hand_orphans_over(&kept.inbox, outbound, now);
         outbound.discard(&self.worker.counters);
         if let Some((_, will)) = kept.will {
-            self.worker.counters.add(Metric::WillsPublished, 1);
-            self.worker.publish(&will.message(now), now);
+            publish_will(&self.worker, &kept.subject, &will, now);
+        }
+    }
+
+    /// Drops what waits for a client and it may not receive.
+    fn recheck(&mut self, client_id: &str) {
+        let policy = self.worker.shared.policy.load();
+        let Some(kept) = self.sessions.get_mut(client_id) else {
+            return;
+        };
+        if policy.restricts() {
+            let may = |topic: &str| policy.may_keep(&kept.subject, topic);
+            let outbound = kept.session.outbound_mut();
+            outbound.purge(may, &self.worker.counters);
+            if let Some(store) = &self.worker.shared.store {
+                store.note_settled(&kept.inbox, outbound);
+            }
+            state_counters(&kept.inbox, kept.session.outbound());
         }
     }
 
@@ -167,6 +184,17 @@ impl SessionStore {
             (at, timer)
         });
     }
+}
+
+/// Publishes a will, if its client may still do so.
+fn publish_will(worker: &Worker, subject: &Subject, will: &Will, now: Instant) {
+    let may = worker.shared.policy.load();
+    if may.decide(subject, Action::Publish, will.topic()) == Some(false) {
+        worker.counters.add(Metric::DroppedNotPermitted, 1);
+        return;
+    }
+    worker.counters.add(Metric::WillsPublished, 1);
+    worker.publish(&will.message(now), now);
 }
 
 fn deadlines(kept: &KeptSession) -> impl Iterator<Item = Instant> + use<> {
@@ -205,6 +233,8 @@ impl Handler<KeptSession> for SessionStore {
         kept.session.outbound_mut().unload();
         self.enter(kept);
         self.drain(&client_id);
+        // The rules may have changed while it was on its way.
+        self.recheck(&client_id);
         self.arm(ctx);
     }
 }
@@ -231,6 +261,10 @@ impl Handler<AddressedCommand> for SessionStore {
             SessionCommand::Noted(reply) => {
                 // Nobody waits for it only if the broker was ended by force.
                 let _ = reply.send(());
+            }
+            SessionCommand::Recheck => {
+                self.drain(&told.client_id);
+                self.recheck(&told.client_id);
             }
             SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {}
         }

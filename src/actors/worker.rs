@@ -14,10 +14,12 @@ use tokio::sync::oneshot;
 
 use super::{MoveRequest, Router, StoreHandles};
 use crate::{
+    auth::policy::Policy,
     config::Config,
     messages::{
-        AddressedCommand, DurableTarget, EndSession, Inbox, KeepSession, KeptSession, OpenSession,
-        RetainedPageRequest, SessionCommand, StoreRetained, Subscribe, Unsubscribe, WorkerLoad,
+        AddressedCommand, AskPermissions, CountClientFailure, DurableTarget, EndSession, Inbox,
+        KeepSession, KeptSession, LogIn, OpenSession, RetainedPageRequest, SessionCommand,
+        StartScram, StoreRetained, Subscribe, Unsubscribe, WorkerLoad,
     },
     mqtt::{BatchBuilder, Message},
     routing::{RetainedCursor, RouteTable},
@@ -35,6 +37,10 @@ pub struct Shared {
     pub routes: Arc<RouteTable<Inbox>>,
     /// Sizes.
     pub gauges: Arc<Gauges>,
+    /// Who may come in and who may do what, which the config manager publishes.
+    pub policy: Arc<ArcSwap<Policy>>,
+    /// To the actor that knows who may come in.
+    pub auth: AuthHandles,
     /// To the registry.
     pub registry: RegistryHandles,
     /// To the retained messages.
@@ -61,6 +67,19 @@ impl Shared {
         });
         noted.await.is_ok() & self.retained_pages.send(page).await.is_ok()
     }
+}
+
+/// How connections reach the actor that knows who may come in.
+#[derive(Clone)]
+pub struct AuthHandles {
+    /// Lets clients in.
+    pub log_in: Recipient<LogIn>,
+    /// Asks the HTTP server.
+    pub ask: Recipient<AskPermissions>,
+    /// Begins an exchange of SCRAM.
+    pub start_scram: Recipient<StartScram>,
+    /// Counts failed logins.
+    pub count_failure: Recipient<CountClientFailure>,
 }
 
 /// How connections reach the registry and the session store.

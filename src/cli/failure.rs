@@ -35,6 +35,8 @@ pub(super) enum Failure {
     Daemon(String),
     /// A durable store cannot be read, or not all of it.
     Store { path: PathBuf, error: io::Error },
+    /// A file of users was not changed: why.
+    Passwd(String),
     /// The broker could not start.
     Start(io::Error),
     /// A second signal ended the broker before it had stopped.
@@ -87,6 +89,7 @@ impl fmt::Display for Failure {
                 waited.as_secs()
             ),
             Self::Detach(error) => write!(f, "cannot run in the background: {error}"),
+            Self::Passwd(why) => f.write_str(why),
             Self::Daemon(said) => f.write_str(said),
             Self::Store { path, error } => {
                 write!(f, "the store {}: {}", path.display(), reason(error))

@@ -5,6 +5,7 @@
 //!      --> control: the pid file names the broker that is told to stop or to reload
 //!      --> check: a file alone
 //!      --> store: the files of a durable store alone
+//!      --> passwd: a file of users alone
 //! ```
 
 mod args;
@@ -14,6 +15,7 @@ mod daemon;
 mod failure;
 mod logging;
 mod open_files;
+mod passwd;
 mod pid_file;
 mod run;
 mod start;
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
         }
         Command::Check(args) => check::check(&args),
         Command::Store(command) => store::store(&command),
+        Command::Passwd(args) => passwd::passwd(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{Inbox, SessionCommand, WorkerLoad};
 use crate::{
+    auth::policy::Policy,
     mqtt::QoS,
     routing::{ClientInfo, DirectoryFull},
     session::{CloseReason, Granted, Session, SubscribeRequest},
@@ -87,6 +88,19 @@ pub struct Subscribe {
     pub requests: Vec<SubscribeRequest>,
     /// Told when the durable store has them.
     pub part: Option<Part>,
+    /// The policy that they were checked against; by another one they are checked again.
+    pub policy: u64,
+}
+
+/// There is another policy: subscriptions that it does not permit are removed, sessions are told, and clients whose
+/// users are gone are closed. Done in steps, so that the registry has time for others.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct RecheckClients {
+    /// The policy before.
+    pub before: Arc<Policy>,
+    /// Goes on behind this client.
+    pub after: Option<Arc<str>>,
 }
 
 /// Removes subscriptions; the answer says of each whether it was there.

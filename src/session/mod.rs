@@ -24,7 +24,7 @@ mod tests;
 mod will;
 mod writer;
 
-pub use channel::{Channel, HeldAck, Publishing, Step};
+pub use channel::{Channel, Gate, GateAnswer, HeldAck, Published, Publishing, Step};
 pub use close::{CloseReason, Violation};
 pub use connect::{Admission, Refusal, admit, refuse};
 pub use durable::{Bodies, Place, Restored};

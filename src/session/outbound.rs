@@ -641,6 +641,44 @@ impl Outbound {
         orphans
     }
 
+    /// Drops what has not been sent on this connection and is of a topic that `may_receive` says no to. What has its body
+    /// in the store alone is looked at when that comes.
+    pub fn purge(&mut self, mut may_receive: impl FnMut(&str) -> bool, counters: &Counters) {
+        let mut denied = |queued: &Queued| {
+            let message = queued.content.message();
+            message.is_some_and(|message| !may_receive(message.topic()))
+        };
+        let mut gone = Vec::new();
+        for (index, slot) in self.window.iter().enumerate().skip(self.sent) {
+            if let Slot::Publish(queued) = slot
+                && denied(queued)
+            {
+                gone.push(index);
+            }
+        }
+        let mut out = Vec::new();
+        let mut queue = std::mem::take(&mut self.queue);
+        queue.retain(|queued| {
+            let stays = !denied(queued);
+            if !stays {
+                out.push(queued.clone());
+            }
+            stays
+        });
+        self.queue = queue;
+        for index in gone {
+            self.finish(index);
+            self.drop_one(DropReason::NotPermitted, counters);
+        }
+        self.pop_done();
+        for queued in out {
+            self.queue_bytes -= queued.content.size();
+            self.forget(&queued);
+            self.settle(&queued);
+            self.drop_one(DropReason::NotPermitted, counters);
+        }
+    }
+
     /// The session ends: counts what is lost with it.
     pub fn discard(&mut self, counters: &Counters) {
         let (mut waiting, mut received) = (self.queue.len(), 0);

@@ -48,7 +48,7 @@ metrics! {
     DroppedExpired, "messages.dropped.expired", "messages that expired before they were delivered";
     DroppedTooLarge, "messages.dropped.too_large", "messages larger than the client's maximum packet size";
     DroppedRetainedFull, "messages.dropped.retained_full", "messages not retained because a limit of the store was reached";
-    DroppedNotPermitted, "messages.dropped.not_permitted", "messages to topics that clients may not publish to";
+    DroppedNotPermitted, "messages.dropped.not_permitted", "messages of topics that the client may not publish to, or no longer receive";
     DroppedTopicLimit, "messages.dropped.topic_limit", "messages whose topic exceeds the length or depth limit";
     DroppedUnreadable, "messages.dropped.unreadable", "messages that the store could not read again";
     DroppedStoreRefused, "messages.dropped.store_refused", "messages of the broker itself and wills that the store could not take";
@@ -62,6 +62,12 @@ metrics! {
     KeepAliveTimeouts, "disconnects.keep_alive", "connections closed because the client was silent";
     ProtocolErrors, "protocol_errors", "connections closed because of a malformed packet or a protocol error";
     Subscribes, "subscribes", "topic filters subscribed to";
+    SubscribesDenied, "subscribes.denied", "topic filters that a client may not subscribe to";
+    LoginsFailed, "logins.failed", "CONNECT packets with a wrong user name, password, token or proof";
+    LoginsRefused, "logins.refused", "CONNECT packets refused because of too many failed or waiting logins";
+    AuthRequestsSent, "auth_requests.sent", "HTTP authentication requests sent";
+    AuthRequestsFailed, "auth_requests.failed", "HTTP authentication requests without a usable answer";
+    AuthRequestsNotSent, "auth_requests.not_sent", "HTTP authentication requests not sent because too many were waiting";
     Unsubscribes, "unsubscribes", "topic filters unsubscribed from";
     StoreCommits, "store.commits", "writes to the store, each for all that waited for it";
     StoreSyncs, "store.syncs", "times that the disk confirmed what the store has written";
@@ -89,6 +95,8 @@ pub enum DropReason {
     SessionEnded,
     /// The store could not read it again.
     Unreadable,
+    /// The client may no longer receive it.
+    NotPermitted,
 }
 
 impl DropReason {
@@ -102,6 +110,7 @@ impl DropReason {
             Self::TooLarge => Metric::DroppedTooLarge,
             Self::SessionEnded => Metric::DroppedSessionEnded,
             Self::Unreadable => Metric::DroppedUnreadable,
+            Self::NotPermitted => Metric::DroppedNotPermitted,
         }
     }
 }

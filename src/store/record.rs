@@ -54,6 +54,8 @@ pub struct SessionInfo {
     pub generation: u64,
     /// User name.
     pub username: Option<Arc<str>>,
+    /// It is not bound by rules.
+    pub superuser: bool,
     /// Protocol level.
     pub version: u8,
     /// The session was to start anew.

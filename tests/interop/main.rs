@@ -21,6 +21,7 @@ mod api;
 mod crash;
 mod https;
 mod lifecycle;
+mod logins;
 mod many;
 mod mosquitto;
 mod mosquitto_sessions;

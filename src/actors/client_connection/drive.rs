@@ -187,7 +187,7 @@ impl ClientConnection {
     /// True when packets may be handled: no answer of another actor is awaited.
     fn may_handle(&self) -> bool {
         match &self.phase {
-            Phase::AwaitingConnect { .. } => true,
+            Phase::AwaitingConnect { .. } | Phase::Authenticating { .. } => true,
             Phase::Connected(connected) => !connected.asking && !self.has_enough_held(connected),
             Phase::Opening { .. } | Phase::Closing { .. } | Phase::Moved { .. } => false,
         }
@@ -340,9 +340,9 @@ impl ClientConnection {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::AwaitingConnect { deadline } | Phase::Closing { deadline, .. } => {
-                Some(*deadline)
-            }
+            Phase::AwaitingConnect { deadline }
+            | Phase::Authenticating { deadline, .. }
+            | Phase::Closing { deadline, .. } => Some(*deadline),
             Phase::Opening { .. } | Phase::Moved { .. } => None,
             Phase::Connected(connected) => {
                 let pause = self.hold.as_ref().and_then(Hold::until);
@@ -386,7 +386,9 @@ impl ClientConnection {
     fn on_deadline(&mut self, now: Instant) -> bool {
         let listens = self.may_handle() && self.hold.is_none();
         match &mut self.phase {
-            Phase::AwaitingConnect { .. } => self.close(&CloseReason::ConnectTimeout),
+            Phase::AwaitingConnect { .. } | Phase::Authenticating { .. } => {
+                self.close(&CloseReason::ConnectTimeout);
+            }
             Phase::Connected(connected) if !listens => {
                 // The client may have spoken: it is the broker that does not listen.
                 connected.channel.seen(now);

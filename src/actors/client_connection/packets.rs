@@ -5,14 +5,14 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::{Bytes, BytesMut};
 
-use super::{ClientConnection, Connected, Phase, hold::Hold};
+use super::{ClientConnection, Connected, Phase, hold::Hold, permissions::ClientGate};
 use crate::{
     messages::{ReadBodies, RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
     mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
     routing::RetainedCursor,
     session::{
-        CloseReason, Delivery, Granted, Step, SubscribeJob, SubscribeRequest, UnsubscribeJob,
-        Violation,
+        CloseReason, Delivery, Granted, Published, Step, SubscribeJob, SubscribeRequest,
+        UnsubscribeJob, Violation,
     },
     stats::Metric,
     store::Outcome,
@@ -62,6 +62,7 @@ impl ClientConnection {
     pub(super) fn handle_bytes(&mut self, data: Bytes, now: Instant, ctx: &mut Context<Self>) {
         match &self.phase {
             Phase::AwaitingConnect { .. } => self.handle_first(data, ctx),
+            Phase::Authenticating { .. } => self.handle_auth(data, ctx),
             Phase::Connected(_) => self.handle_packets(data, now, ctx),
             Phase::Opening { .. } | Phase::Closing { .. } | Phase::Moved { .. } => {}
         }
@@ -74,11 +75,16 @@ impl ClientConnection {
         let Connected {
             channel,
             inbox,
+            permissions,
             received_messages,
             held,
             ..
         } = &mut **connected;
         let worker = &*self.worker;
+        if permissions.renew(&worker.shared.policy.load()) {
+            channel.forget_topic();
+        }
+        let mut gate = ClientGate { permissions, now };
         let counters = &worker.counters;
         let config = worker.shared.config.load();
         let limits = &config.mqtt;
@@ -115,11 +121,15 @@ impl ClientConnection {
                             limits,
                             now,
                             &mut self.wire,
+                            &mut gate,
                             &mut pass,
                             counters,
                         )
                     })
-                    .map(|()| Step::Done)
+                    .map(|published| match published {
+                        Published::Done => Step::Done,
+                        Published::Ask(topic) => Step::AskPublish(topic),
+                    })
             } else {
                 decode(version, header.first_byte, body)
                     .map_err(Violation::from)
@@ -127,10 +137,21 @@ impl ClientConnection {
                         channel.on_packet(&packet, limits, now, &mut self.wire, counters)
                     })
             };
-            rest = behind;
             match step {
-                Ok(Step::Done) => {}
-                Ok(step) => break End::Step(step),
+                Ok(Step::Done) => rest = behind,
+                Ok(step @ Step::AskPublish(_)) => {
+                    // The packet is handled, and counted, when the answer is there.
+                    packets -= 1;
+                    let qos = header.first_byte >> 1 & 3;
+                    if let Some(count) = published.get_mut(usize::from(qos)) {
+                        *count = count.saturating_sub(1);
+                    }
+                    break End::Step(step);
+                }
+                Ok(step) => {
+                    rest = behind;
+                    break End::Step(step);
+                }
                 Err(violation) => break End::Violation(violation),
             }
         };
@@ -155,15 +176,18 @@ impl ClientConnection {
                 self.waiting = rest;
                 match step {
                     Step::Done => {}
-                    Step::Subscribe(job) => self.subscribe(job, ctx),
+                    Step::AskPublish(topic) => self.ask_publish(topic, ctx),
+                    Step::Subscribe(job) => self.check_subscribe(job, ctx),
                     Step::Unsubscribe(job) => self.unsubscribe(job, ctx),
+                    Step::Authenticate { anew, data } => self.authenticate_anew(anew, data, ctx),
                     Step::Close(reason) => self.close(&reason),
                 }
             }
         }
     }
 
-    fn subscribe(&mut self, job: SubscribeJob, ctx: &mut Context<Self>) {
+    /// Enters subscriptions that the client may have.
+    pub(super) fn subscribe(&mut self, job: SubscribeJob, ctx: &mut Context<Self>) {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
@@ -179,6 +203,7 @@ impl ClientConnection {
             generation: connected.generation,
             requests,
             part,
+            policy: connected.permissions.policy().version,
         });
         ctx.spawn(ask.into_actor(self).map(|answers, connection, _| {
             match answers {
@@ -267,8 +292,11 @@ impl ClientConnection {
             connected.reading = false;
             if let Ok(bodies) = bodies {
                 let counters = &connection.worker.counters;
+                let permissions = &connected.permissions;
+                let restricts = permissions.policy().restricts();
+                let may_receive = |topic: &str| !restricts || permissions.may_receive(topic);
                 let outbound = connected.channel.session_mut().outbound_mut();
-                outbound.provide(&bodies, counters);
+                outbound.provide(&bodies, may_receive, counters);
                 let config = connection.worker.shared.config.load();
                 let now = Instant::now();
                 connected
@@ -320,8 +348,14 @@ impl ClientConnection {
         connected.fetching = false;
         let config = self.worker.shared.config.load();
         let now = Instant::now();
+        let permissions = &connected.permissions;
+        let restricts = permissions.policy().restricts();
+        let received = page
+            .messages
+            .iter()
+            .filter(|message| !restricts || permissions.may_receive(message.topic()));
         let is_durable = connected.inbox.durable().is_some();
-        let (stored, rest): (Vec<_>, Vec<_>) = page.messages.iter().partition(|message| {
+        let (stored, rest): (Vec<_>, Vec<_>) = received.partition(|message| {
             is_durable && message.view().qos.min(delivery.qos) > QoS::AtMostOnce
         });
         for message in rest {

@@ -53,6 +53,13 @@ impl Outbound {
         outbound
     }
 
+    /// Messages were dropped before they came here.
+    pub fn settle_places(&mut self, places: Vec<u64>) {
+        if let Some(durable) = &mut self.durable {
+            durable.settled.extend(places);
+        }
+    }
+
     /// Places whose messages the store needs no longer, since the last call.
     pub fn take_settled(&mut self) -> Vec<u64> {
         match &mut self.durable {
@@ -119,17 +126,32 @@ impl Outbound {
             .collect()
     }
 
-    /// Takes bodies from the store. A message whose body cannot be read is dropped.
-    pub fn provide(&mut self, bodies: &Bodies, counters: &Counters) {
+    /// Takes bodies from the store. A message whose body cannot be read is dropped, and one of a topic that `may_receive`
+    /// says no to.
+    pub fn provide(
+        &mut self,
+        bodies: &Bodies,
+        may_receive: impl Fn(&str) -> bool,
+        counters: &Counters,
+    ) {
+        let fault = |queued: &mut Queued| {
+            let was_loaded = queued.content.is_loaded();
+            if !queued.content.provide(bodies) {
+                return Some(DropReason::Unreadable);
+            }
+            let message = queued.content.message().filter(|_| !was_loaded);
+            message
+                .is_some_and(|message| !may_receive(message.topic()))
+                .then_some(DropReason::NotPermitted)
+        };
         for index in self.sent..self.window.len() {
             let Some(Slot::Publish(queued)) = self.window.get_mut(index) else {
                 continue;
             };
-            if queued.content.provide(bodies) {
-                continue;
+            if let Some(reason) = fault(queued) {
+                self.finish(index);
+                self.drop_one(reason, counters);
             }
-            self.finish(index);
-            self.drop_one(DropReason::Unreadable, counters);
         }
         // They are at the front: what has come since is at the end, and what was dropped has only moved them forward.
         let mut lost = Vec::new();
@@ -139,9 +161,9 @@ impl Outbound {
                 break;
             };
             let was_loaded = queued.content.is_loaded();
-            if !queued.content.provide(bodies) {
+            if let Some(reason) = fault(queued) {
                 self.queue_bytes -= queued.content.size();
-                lost.extend(queued.content.place());
+                lost.extend(queued.content.place().map(|place| (place, reason)));
                 self.queue.remove(index);
                 continue;
             }
@@ -153,11 +175,11 @@ impl Outbound {
             }
             index += 1;
         }
-        for place in lost {
+        for (place, reason) in lost {
             if let Some(durable) = &mut self.durable {
                 durable.settled.push(place.sequence);
             }
-            self.drop_one(DropReason::Unreadable, counters);
+            self.drop_one(reason, counters);
         }
     }
 }

@@ -87,7 +87,7 @@ fn provide(broker: &mut Broker, readable: impl Fn(u64) -> bool) {
         .collect();
     let counters = crate::stats::Counters::default();
     let outbound = broker.channel_mut().session_mut().outbound_mut();
-    outbound.provide(&bodies, &counters);
+    outbound.provide(&bodies, |_| true, &counters);
     broker.pump();
 }
 

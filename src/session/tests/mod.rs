@@ -6,6 +6,7 @@ mod connack;
 mod deliveries;
 mod durable;
 mod fast_path;
+mod gate;
 mod incoming;
 mod incoming_aliases;
 mod kit;

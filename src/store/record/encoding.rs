@@ -141,6 +141,7 @@ impl SessionInfo {
         to.text(&self.client_id);
         to.number(self.generation);
         to.maybe_text(self.username.as_deref());
+        to.byte(self.superuser.into());
         to.byte(self.version);
         to.byte(self.clean_start.into());
         to.number(self.keep_alive.into());
@@ -155,6 +156,7 @@ impl SessionInfo {
             client_id: from.text()?.into(),
             generation: from.number()?,
             username: from.maybe_text()?.map(Arc::from),
+            superuser: from.flag()?,
             version: from.byte()?,
             clean_start: from.flag()?,
             keep_alive: from.small()?,
