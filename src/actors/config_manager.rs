@@ -1,6 +1,6 @@
 //! The config manager: owns the running configuration and is the only one to change it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use actix::{Actor, Context, Handler};
 use arc_swap::ArcSwap;
@@ -11,6 +11,7 @@ use crate::{
         changes,
     },
     messages::{GetConfig, ReloadConfig, ReloadReport},
+    transport::ServerIdentity,
 };
 
 /// Where the configuration comes from.
@@ -44,12 +45,48 @@ impl ConfigSource {
 pub struct ConfigManager {
     pub(super) source: ConfigSource,
     pub(super) running: Arc<ArcSwap<Config>>,
+    pub(super) identities: Arc<[Arc<ServerIdentity>]>,
 }
 
 impl ConfigManager {
-    /// Manages `running`, which was read from `source`.
-    pub fn new(source: ConfigSource, running: Arc<ArcSwap<Config>>) -> Self {
-        Self { source, running }
+    /// Manages `running`, which was read from `source`, and what servers over TLS are known by.
+    pub fn new(
+        source: ConfigSource,
+        running: Arc<ArcSwap<Config>>,
+        identities: Arc<[Arc<ServerIdentity>]>,
+    ) -> Self {
+        Self {
+            source,
+            running,
+            identities,
+        }
+    }
+
+    /// Reads the certificates anew, for those that connect from now on: all of them or, with the reasons, none.
+    pub(super) fn renew_identities(&self) -> Result<(), Vec<Problem>> {
+        let mut renewed = Vec::new();
+        let mut problems = Vec::new();
+        for identity in self.identities.iter() {
+            match identity.read() {
+                Ok(new) => renewed.push((identity, new)),
+                Err(error) => problems.push(Problem {
+                    severity: Severity::Error,
+                    file: None,
+                    line: None,
+                    column: None,
+                    key: Some(identity.name().to_owned()),
+                    message: error.to_string(),
+                }),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        for (identity, new) in renewed {
+            identity.replace(new);
+            identity.warn_of_end(SystemTime::now());
+        }
+        Ok(())
     }
 
     fn reload(&self) -> ReloadReport {
@@ -63,6 +100,12 @@ impl ConfigManager {
                 };
             }
         };
+        if let Err(problems) = self.renew_identities() {
+            return ReloadReport {
+                problems,
+                ..ReloadReport::default()
+            };
+        }
         let old = self.running.load_full();
         let mut report = ReloadReport {
             problems: loaded.warnings,
@@ -154,7 +197,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{LogLevel, Secret, TcpListener};
+    use crate::config::{Listener, LogLevel, Secret};
 
     #[test]
     fn what_can_change_while_running_is_what_the_table_of_keys_calls_hot() {
@@ -163,7 +206,7 @@ mod tests {
         new.system.num_taskq_thread = 3;
         new.listeners
             .tcp
-            .insert("more".to_owned(), TcpListener::default());
+            .insert("more".to_owned(), Listener::default());
         new.http_server.port = 1;
         new.http_server.max_body = 2;
         new.http_server.username = "ann".to_owned();

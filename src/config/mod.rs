@@ -20,9 +20,11 @@ mod entry;
 mod flat;
 mod hocon_file;
 mod keys;
+mod keys_listeners;
 mod load;
 mod model;
 mod model_http;
+mod model_listeners;
 mod model_mqtt;
 mod nearest;
 mod problem;
@@ -40,9 +42,10 @@ pub use change::{EditedFile, Refusal, Setting, edit_file, refusals, with_setting
 pub use check::{Report, check};
 pub use load::{FileForm, Loaded, Overrides, Strictness};
 pub use model::{
-    Auth, BadAddress, BindAddr, Config, DEFAULT_LISTENER, HttpAuth, HttpServer, Jwt, JwtAlgorithm,
-    JwtPublic, Listeners, Log, LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret, System,
-    TcpListener,
+    AnyListener, Auth, BadAddress, BindAddr, CertUsername, Config, DEFAULT_LISTENER, HttpAuth,
+    HttpServer, HttpTls, Jwt, JwtAlgorithm, JwtPublic, Listener, ListenerKind, ListenerTls,
+    Listeners, Log, LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret, SslListener, System,
+    WebSocket, WsListener, WssListener,
 };
 pub use model_mqtt::MAX_PACKET_SIZE;
 pub use problem::{Problem, Severity};

@@ -114,7 +114,7 @@ impl Acceptor {
             .is_none_or(|last| now.duration_since(last) >= LOG_EVERY)
         {
             self.last_log = Some(now);
-            log::warn!("listener {}: {what}", self.door.name);
+            log::warn!("listener {}: {what}", self.door.id);
         }
     }
 }

@@ -34,6 +34,7 @@ pub use retained::{
 };
 pub use session::{AddressedCommand, HandOver, KeptSession, SessionCommand};
 pub use stats::{
-    GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats, StatsSnapshot,
+    CertificateRow, GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats,
+    StatsSnapshot,
 };
 pub use worker_load::WorkerLoad;

@@ -52,8 +52,15 @@ impl ClientConnection {
         );
         self.worker.shared.gauges.closing.increment();
         self.waiting.clear();
-        if let CloseReason::Violation(violation) = reason {
-            self.worker.counters.add_error(violation.kind_name());
+        match reason {
+            CloseReason::Violation(violation) => {
+                self.worker.counters.add_error(violation.kind_name());
+            }
+            CloseReason::Transport(kind, _) => self.worker.counters.add_error(kind),
+            CloseReason::ConnectTimeout => {
+                self.worker.counters.add(Metric::ConnectTimeouts, 1);
+            }
+            _ => {}
         }
         match before {
             Phase::Connected(connected) => self.part(*connected, reason, disposal, now),

@@ -10,12 +10,14 @@
 //! that a turn writes leaves in one go. An idle connection owns no buffer.
 
 mod close;
+mod door;
 mod drive;
 mod hold;
 mod migrate;
 mod open;
 mod packets;
 
+pub use door::Door;
 pub use migrate::{MoveRequest, MovedConnection};
 
 use std::{
@@ -23,10 +25,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::Waker,
     time::Instant,
 };
@@ -42,26 +41,14 @@ use self::{
 };
 use super::Worker;
 use crate::{
-    config::TcpListener,
     messages::{EndSession, Inbox, InboxItem, Owner, SessionCommand},
     routing::RetainedCursor,
     session::{Channel, CloseReason, Delivery},
-    transport::Transport,
+    transport::{Detached, Transport},
 };
 
 /// Subscriptions made for a client by others whose retained messages may wait to be sent to it.
 const RETAINED_WAITING_MAX: usize = 10_000;
-
-/// What a connection knows of the listener that accepted it.
-#[derive(Debug)]
-pub struct Door {
-    /// The listener's name.
-    pub name: Arc<str>,
-    /// Its configuration.
-    pub config: TcpListener,
-    /// Connections that came in through it and last.
-    pub open: AtomicUsize,
-}
 
 /// See the module's description.
 pub struct ClientConnection {
@@ -141,11 +128,11 @@ impl ClientConnection {
     pub fn new(
         worker: Rc<Worker>,
         door: Arc<Door>,
-        socket: std::net::TcpStream,
+        stream: Detached,
         peer: SocketAddr,
     ) -> std::io::Result<Self> {
         let deadline = Instant::now() + door.config.connect_timeout;
-        let transport = Transport::tcp(socket)?;
+        let transport = Transport::attach(stream)?;
         worker.shared.gauges.sockets.increment();
         door.open.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
