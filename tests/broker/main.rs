@@ -5,6 +5,7 @@
 mod kit;
 
 mod accounting;
+mod doors;
 mod flow;
 mod hostile;
 mod sessions;

@@ -171,7 +171,8 @@ fn whoever_speaks_something_else_is_closed_and_disturbs_nobody() {
     let tls = [&tls_arguments(&file, None)[..], &message].concat();
     assert_ne!(publish_to(&broker, plain, "mqttv5", &tls).code, Some(0));
     assert_ne!(publish_to(&broker, ssl, "mqttv5", &message).code, Some(0));
-    let other = Authority::new().file();
+    let stranger = Authority::new();
+    let other = stranger.file();
     let distrustful = [&tls_arguments(&other, None)[..], &message].concat();
     assert_ne!(
         publish_to(&broker, ssl, "mqttv5", &distrustful).code,
