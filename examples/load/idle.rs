@@ -38,6 +38,9 @@ pub struct Options {
     /// Let each client subscribe to so many topics of its own.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
     subscriptions: u32,
+    /// Let all clients subscribe to one and the same topic.
+    #[arg(long)]
+    broadcast: bool,
     /// Keep alive in seconds; each client pings at three quarters of it while it is held.
     #[arg(long, default_value_t = KEEP_ALIVE)]
     keepalive: u16,
@@ -75,15 +78,18 @@ async fn play(options: &Options) -> Result<()> {
     }
     sleep(SETTLE).await;
     let kb_after_churn = kb_each();
+    let leaving = broker.cpu_us();
     leave_all(&mut clients)?;
     drop(clients);
     sleep(SETTLE).await;
+    let leaving = broker.cpu_us() - leaving;
     println!(
         "{}",
         json!({
             "clients": options.clients,
             "connects_per_sec": per(count, seconds),
             "broker_cpu_us_per_connect": per(cpu as f64, count),
+            "broker_cpu_us_per_leave": per(leaving as f64, count),
             "broker_rss_kb_before": rss,
             "broker_kb_per_client": kb,
             "broker_idle_cpu_ms_per_s": per(idle_cpu as f64 / 1000.0, options.seconds as f64),
@@ -135,6 +141,10 @@ async fn connect(options: &Options, index: u32) -> Result<Conn> {
     .await?;
     for number in 0..options.subscriptions {
         let filter = format!("load/{process:x}/idle/{index}/{number}");
+        conn.subscribe(&options.target, &filter, 0).await?;
+    }
+    if options.broadcast {
+        let filter = format!("load/{process:x}/all");
         conn.subscribe(&options.target, &filter, 0).await?;
     }
     Ok(conn)

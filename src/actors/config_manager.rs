@@ -5,13 +5,15 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 use actix::{Actor, Context, Handler};
 use arc_swap::ArcSwap;
 
+use super::PolicyKeeper;
 use crate::{
+    auth::{client_users::ClientUserError, policy::Policy},
     config::{
         self, Config, FileForm, HttpServer, Loaded, Log, Overrides, Problem, Severity, Strictness,
         changes,
     },
-    messages::{GetConfig, ReloadConfig, ReloadReport},
-    transport::ServerIdentity,
+    messages::{ChangeClientUsers, GetConfig, GetPolicy, ReloadConfig, ReloadReport},
+    transport::{Identity, ServerIdentity},
 };
 
 /// Where the configuration comes from.
@@ -45,7 +47,8 @@ impl ConfigSource {
 pub struct ConfigManager {
     pub(super) source: ConfigSource,
     pub(super) running: Arc<ArcSwap<Config>>,
-    pub(super) identities: Arc<[Arc<ServerIdentity>]>,
+    pub(super) keeper: PolicyKeeper,
+    identities: Arc<[Arc<ServerIdentity>]>,
 }
 
 impl ConfigManager {
@@ -53,22 +56,24 @@ impl ConfigManager {
     pub fn new(
         source: ConfigSource,
         running: Arc<ArcSwap<Config>>,
+        keeper: PolicyKeeper,
         identities: Arc<[Arc<ServerIdentity>]>,
     ) -> Self {
         Self {
             source,
             running,
+            keeper,
             identities,
         }
     }
 
-    /// Reads the certificates anew, for those that connect from now on: all of them or, with the reasons, none.
-    pub(super) fn renew_identities(&self) -> Result<(), Vec<Problem>> {
-        let mut renewed = Vec::new();
+    /// Reads the certificates anew: all of them or, with the reasons, none.
+    fn read_identities(&self) -> Result<Vec<Identity>, Vec<Problem>> {
+        let mut read = Vec::new();
         let mut problems = Vec::new();
         for identity in self.identities.iter() {
             match identity.read() {
-                Ok(new) => renewed.push((identity, new)),
+                Ok(new) => read.push(new),
                 Err(error) => problems.push(Problem {
                     severity: Severity::Error,
                     file: None,
@@ -79,14 +84,18 @@ impl ConfigManager {
                 }),
             }
         }
-        if !problems.is_empty() {
-            return Err(problems);
+        match problems.is_empty() {
+            true => Ok(read),
+            false => Err(problems),
         }
-        for (identity, new) in renewed {
+    }
+
+    /// Shows what [`read_identities`](Self::read_identities) has read to those that connect from now on.
+    fn replace_identities(&self, read: Vec<Identity>) {
+        for (identity, new) in self.identities.iter().zip(read) {
             identity.replace(new);
             identity.warn_of_end(SystemTime::now());
         }
-        Ok(())
     }
 
     fn reload(&self) -> ReloadReport {
@@ -100,13 +109,26 @@ impl ConfigManager {
                 };
             }
         };
-        if let Err(problems) = self.renew_identities() {
-            return ReloadReport {
-                problems,
-                ..ReloadReport::default()
-            };
-        }
         let old = self.running.load_full();
+        let new = Arc::new(hot_parts(&old, loaded.config.clone()));
+        let policy = match self.keeper.prepare(&new) {
+            Ok(policy) => policy,
+            Err(problems) => {
+                return ReloadReport {
+                    problems,
+                    ..ReloadReport::default()
+                };
+            }
+        };
+        match self.read_identities() {
+            Ok(read) => self.replace_identities(read),
+            Err(problems) => {
+                return ReloadReport {
+                    problems,
+                    ..ReloadReport::default()
+                };
+            }
+        }
         let mut report = ReloadReport {
             problems: loaded.warnings,
             ..ReloadReport::default()
@@ -120,7 +142,12 @@ impl ConfigManager {
         if loaded.config.log.level != old.log.level {
             log::set_max_level(loaded.config.log.level.into());
         }
-        self.running.store(Arc::new(hot_parts(&old, loaded.config)));
+        self.running.store(new);
+        let users_changed = self.keeper.publish(policy);
+        let file = "auth.password_file".to_owned();
+        if users_changed && !report.applied.contains(&file) {
+            report.applied.push(file);
+        }
         report
     }
 }
@@ -159,6 +186,23 @@ impl ReloadReport {
 
 impl Actor for ConfigManager {
     type Context = Context<Self>;
+}
+
+impl Handler<GetPolicy> for ConfigManager {
+    type Result = Arc<Policy>;
+
+    fn handle(&mut self, _: GetPolicy, _: &mut Self::Context) -> Self::Result {
+        self.keeper.policy()
+    }
+}
+
+impl Handler<ChangeClientUsers> for ConfigManager {
+    type Result = Result<(), ClientUserError>;
+
+    fn handle(&mut self, change: ChangeClientUsers, _: &mut Self::Context) -> Self::Result {
+        self.keeper
+            .change_users(&self.running.load_full(), &change.0)
+    }
 }
 
 impl Handler<GetConfig> for ConfigManager {

@@ -12,7 +12,9 @@ use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
 use super::Worker;
 use crate::{
+    auth::acl::{Action, Subject},
     messages::{AddressedCommand, EndSession, Inbox, KeptSession, Owner, SessionCommand},
+    session::Will,
     stats::Metric,
 };
 
@@ -78,8 +80,7 @@ impl SessionStore {
                 continue;
             };
             if let Some((_, will)) = kept.will.take_if(|(due, _)| *due <= now) {
-                self.worker.counters.add(Metric::WillsPublished, 1);
-                self.worker.publish(&will.message(now), now);
+                publish_will(&self.worker, &kept.subject, &will, now);
             }
             if kept.expires_at.is_some_and(|at| at <= now) {
                 self.end(&client_id, now);
@@ -110,8 +111,21 @@ impl SessionStore {
         self.worker.hand_orphans_over(&kept.inbox, outbound, now);
         outbound.discard(&self.worker.counters);
         if let Some((_, will)) = kept.will {
-            self.worker.counters.add(Metric::WillsPublished, 1);
-            self.worker.publish(&will.message(now), now);
+            publish_will(&self.worker, &kept.subject, &will, now);
+        }
+    }
+
+    /// Drops what waits for a client and it may not receive.
+    fn recheck(&mut self, client_id: &str) {
+        let policy = self.worker.shared.policy.load();
+        let Some(kept) = self.sessions.get_mut(client_id) else {
+            return;
+        };
+        if policy.restricts() {
+            let may = |topic: &str| policy.may_keep(&kept.subject, topic);
+            let outbound = kept.session.outbound_mut();
+            outbound.purge(may, &self.worker.counters);
+            state_counters(&kept.inbox, kept.session.outbound());
         }
     }
 
@@ -132,6 +146,17 @@ impl SessionStore {
             (at, timer)
         });
     }
+}
+
+/// Publishes a will, if its client may still do so.
+fn publish_will(worker: &Worker, subject: &Subject, will: &Will, now: Instant) {
+    let may = worker.shared.policy.load();
+    if may.decide(subject, Action::Publish, will.topic()) == Some(false) {
+        worker.counters.add(Metric::DroppedNotPermitted, 1);
+        return;
+    }
+    worker.counters.add(Metric::WillsPublished, 1);
+    worker.publish(&will.message(now), now);
 }
 
 fn deadlines(kept: &KeptSession) -> impl Iterator<Item = Instant> + use<> {
@@ -170,6 +195,8 @@ impl Handler<KeptSession> for SessionStore {
         }
         self.sessions.insert(client_id.clone(), kept);
         self.drain(&client_id);
+        // The rules may have changed while it was on its way.
+        self.recheck(&client_id);
         self.arm(ctx);
     }
 }
@@ -192,6 +219,10 @@ impl Handler<AddressedCommand> for SessionStore {
                     self.settle(kept, Instant::now());
                 }
                 self.arm(ctx);
+            }
+            SessionCommand::Recheck => {
+                self.drain(&told.client_id);
+                self.recheck(&told.client_id);
             }
             SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {}
         }

@@ -23,6 +23,8 @@ pub(super) fn init(level: LogLevel) {
         Some(filter) => builder.parse_filters(filter),
         None => builder
             .filter_level(LevelFilter::Warn)
+            // Logs each malformed request, so that any stranger could fill the log.
+            .filter_module("actix_http", LevelFilter::Off)
             .filter_module(env!("CARGO_CRATE_NAME"), LevelFilter::Trace),
     };
     // It fails only where a logger exists, which then is the one to use.

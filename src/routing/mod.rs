@@ -4,6 +4,7 @@
 mod client_directory;
 mod persistent_map;
 mod retained;
+mod route_set;
 mod route_table;
 mod routes;
 mod subscription_tree;

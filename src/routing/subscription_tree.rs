@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{
     persistent_map::PersistentMap,
+    route_set::{RouteSet, replace_or_push, take_out},
     routes::{Group, Route, Routes, Target},
 };
 use crate::mqtt::TopicFilter;
@@ -50,7 +51,7 @@ enum Subscribers<T> {
 
 #[derive(Debug)]
 struct Many<T> {
-    routes: Vec<Route<T>>,
+    routes: RouteSet<T>,
     groups: Vec<Arc<Group<T>>>,
 }
 
@@ -188,16 +189,19 @@ impl<T: Target> SubscriptionTree<T> {
         let Ok(filter) = TopicFilter::parse(full_filter) else {
             return Vec::new();
         };
-        let targets =
-            |routes: &[Route<T>]| routes.iter().map(|route| route.target.clone()).collect();
+        let target = |route: &Route<T>| route.target.clone();
         if filter.share().is_some() {
             let group = self.group(full_filter);
-            return group.map_or_else(Vec::new, |group| targets(&group.members));
+            return group.map_or_else(Vec::new, |group| group.members.iter().map(target).collect());
         }
         match self.slot(&filter) {
             None | Some(Subscribers::None) => Vec::new(),
-            Some(Subscribers::One(route)) => vec![route.target.clone()],
-            Some(Subscribers::Many(many)) => targets(&many.routes),
+            Some(Subscribers::One(route)) => vec![target(route)],
+            Some(Subscribers::Many(many)) => {
+                let mut targets = Vec::with_capacity(many.routes.len());
+                many.routes.for_each(|route| targets.push(target(route)));
+                targets
+            }
         }
     }
 
@@ -238,7 +242,9 @@ impl<T> Matches<T> {
             Subscribers::None => return,
             Subscribers::One(route) => self.routes.push(route.clone()),
             Subscribers::Many(many) => {
-                self.routes.extend_from_slice(&many.routes);
+                self.routes.reserve(many.routes.len());
+                many.routes
+                    .for_each(|route| self.routes.push(route.clone()));
                 self.groups.extend_from_slice(&many.groups);
             }
         }
@@ -374,7 +380,7 @@ impl<T: Target> Subscribers<T> {
                 _ => Vec::new(),
             };
             *self = Self::Many(Arc::new(Many {
-                routes,
+                routes: RouteSet::Few(routes),
                 groups: Vec::new(),
             }));
         }
@@ -389,7 +395,7 @@ impl<T: Target> Subscribers<T> {
         match self {
             Self::None => *self = Self::One(route),
             Self::One(own) if Arc::ptr_eq(&own.target, &route.target) => *own = route,
-            _ => replace_or_push(&mut self.many_mut().routes, route, is_new),
+            _ => self.many_mut().routes.insert(route, is_new),
         }
     }
 
@@ -415,7 +421,7 @@ impl<T: Target> Subscribers<T> {
                 return same;
             }
             (Some(_), Self::One(_)) => false,
-            (None, Self::Many(many)) => take_out(&mut Arc::make_mut(many).routes, target),
+            (None, Self::Many(many)) => Arc::make_mut(many).routes.remove(target),
             (Some(full_filter), Self::Many(many)) => {
                 let groups = &mut Arc::make_mut(many).groups;
                 let mut removed = false;
@@ -433,28 +439,14 @@ impl<T: Target> Subscribers<T> {
         if let Self::Many(many) = self
             && many.groups.is_empty()
         {
-            match many.routes.as_slice() {
-                [] => *self = Self::None,
-                [route] => *self = Self::One(route.clone()),
-                _ => {}
+            if many.routes.len() == 0 {
+                *self = Self::None;
+            } else if let Some(route) = many.routes.single() {
+                *self = Self::One(route.clone());
             }
         }
         removed
     }
-}
-
-fn replace_or_push<T>(routes: &mut Vec<Route<T>>, route: Route<T>, is_new: bool) {
-    let same = |own: &&mut Route<T>| Arc::ptr_eq(&own.target, &route.target);
-    match (!is_new).then(|| routes.iter_mut().find(same)).flatten() {
-        Some(own) => *own = route,
-        None => routes.push(route),
-    }
-}
-
-fn take_out<T>(routes: &mut Vec<Route<T>>, target: &Arc<T>) -> bool {
-    let before = routes.len();
-    routes.retain(|route| !Arc::ptr_eq(&route.target, target));
-    routes.len() != before
 }
 
 #[cfg(test)]

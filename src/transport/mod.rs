@@ -1,6 +1,6 @@
 //! One stream of bytes, whatever carries it: reads into a buffer, writes without waiting, ends cleanly.
 
-pub mod certificate;
+mod certificate;
 mod identity;
 mod layers;
 mod proxy;
@@ -20,6 +20,7 @@ use bytes::{Buf, BytesMut};
 use tokio::{io::AsyncWrite, net::TcpStream};
 use tokio_util::io::poll_read_buf;
 
+pub use certificate::{BadCertificate, Identity};
 pub use identity::{IdentitySource, NewestCertificate, ServerIdentity};
 pub use layers::{Fault, Layers};
 

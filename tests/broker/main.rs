@@ -6,7 +6,11 @@ mod kit;
 
 mod accounting;
 mod doors;
+mod enhanced_auth;
 mod flow;
 mod hostile;
+mod http_auth;
+mod logins;
+mod permissions;
 mod sessions;
 mod shared;

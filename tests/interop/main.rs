@@ -22,6 +22,7 @@ mod api;
 mod doors;
 mod https;
 mod lifecycle;
+mod logins;
 mod many;
 mod mosquitto;
 mod mosquitto_sessions;

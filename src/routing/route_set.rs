@@ -1,0 +1,178 @@
+//! The subscriptions of one filter, one a session: a list while they are few, a map by session once they are many.
+//!
+//! The subscription tree copies what it changes while readers hold it. A list of the ten thousand devices that listen to
+//! one topic would be copied for each that comes or goes; of the map only a path is.
+
+use std::sync::Arc;
+
+use super::{persistent_map::PersistentMap, routes::Route};
+
+/// Subscriptions that are kept as a list.
+const FEW: usize = 32;
+
+/// See the module's description.
+#[derive(Debug)]
+pub(super) enum RouteSet<T> {
+    Few(Vec<Route<T>>),
+    Many {
+        by_session: PersistentMap<Session, Route<T>>,
+        count: usize,
+    },
+}
+
+/// Where a session's [`Route::target`] is, which no other has while the set holds it.
+type Session = usize;
+
+fn session<T>(target: &Arc<T>) -> Session {
+    Arc::as_ptr(target).addr()
+}
+
+impl<T> Clone for RouteSet<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Few(routes) => Self::Few(routes.clone()),
+            Self::Many { by_session, count } => Self::Many {
+                by_session: by_session.clone(),
+                count: *count,
+            },
+        }
+    }
+}
+
+impl<T> RouteSet<T> {
+    /// Number of subscriptions.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Few(routes) => routes.len(),
+            Self::Many { count, .. } => *count,
+        }
+    }
+
+    /// Enters a subscription, or replaces the session's; `is_new` says that it has none, so that none is looked for.
+    pub(super) fn insert(&mut self, route: Route<T>, is_new: bool) {
+        match self {
+            Self::Few(routes) if routes.len() < FEW || !is_new => {
+                replace_or_push(routes, route, is_new);
+            }
+            Self::Few(routes) => {
+                let mut by_session = PersistentMap::default();
+                let mut count = 0;
+                for route in std::mem::take(routes).into_iter().chain([route]) {
+                    put(&mut by_session, &mut count, route);
+                }
+                *self = Self::Many { by_session, count };
+            }
+            Self::Many { by_session, count } => put(by_session, count, route),
+        }
+    }
+
+    /// Takes a session's subscription out; false when it has none.
+    pub(super) fn remove(&mut self, target: &Arc<T>) -> bool {
+        match self {
+            Self::Few(routes) => take_out(routes, target),
+            Self::Many { by_session, count } => {
+                if by_session.remove(&session(target)).is_none() {
+                    return false;
+                }
+                *count -= 1;
+                // Half, so that one that comes and goes does not turn the list into a map and back each time.
+                if *count <= FEW / 2 {
+                    let mut routes = Vec::with_capacity(*count);
+                    self.for_each(|route| routes.push(route.clone()));
+                    *self = Self::Few(routes);
+                }
+                true
+            }
+        }
+    }
+
+    /// Every subscription, in an order of its own.
+    pub(super) fn for_each<'a>(&'a self, mut visit: impl FnMut(&'a Route<T>)) {
+        match self {
+            Self::Few(routes) => routes.iter().for_each(visit),
+            Self::Many { by_session, .. } => by_session.for_each(&mut |_, route| visit(route)),
+        }
+    }
+
+    /// The subscription, where it is the only one.
+    pub(super) fn single(&self) -> Option<&Route<T>> {
+        match self {
+            Self::Few(routes) => match routes.as_slice() {
+                [route] => Some(route),
+                _ => None,
+            },
+            Self::Many { .. } => None,
+        }
+    }
+}
+
+fn put<T>(by_session: &mut PersistentMap<Session, Route<T>>, count: &mut usize, route: Route<T>) {
+    let mut is_new = false;
+    let slot = by_session.get_or_insert_with(session(&route.target), || {
+        is_new = true;
+        route.clone()
+    });
+    *count += usize::from(is_new);
+    *slot = route;
+}
+
+/// Enters a session's subscription into a list, or replaces the one it has.
+pub(super) fn replace_or_push<T>(routes: &mut Vec<Route<T>>, route: Route<T>, is_new: bool) {
+    let same = |own: &&mut Route<T>| Arc::ptr_eq(&own.target, &route.target);
+    match (!is_new).then(|| routes.iter_mut().find(same)).flatten() {
+        Some(own) => *own = route,
+        None => routes.push(route),
+    }
+}
+
+/// Takes a session's subscription out of a list; false when it has none.
+pub(super) fn take_out<T>(routes: &mut Vec<Route<T>>, target: &Arc<T>) -> bool {
+    let before = routes.len();
+    routes.retain(|route| !Arc::ptr_eq(&route.target, target));
+    routes.len() != before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::{QoS, SubscribeOptions};
+
+    fn route(target: &Arc<usize>, qos: QoS) -> Route<usize> {
+        Route::new(target.clone(), SubscribeOptions::with_qos(qos), None)
+    }
+
+    fn shown(set: &RouteSet<usize>) -> Vec<(usize, QoS)> {
+        let mut shown = Vec::new();
+        set.for_each(|route| shown.push((*route.target, route.qos)));
+        shown.sort_unstable();
+        shown
+    }
+
+    #[test]
+    fn a_set_of_any_size_holds_one_subscription_a_session() {
+        let targets: Vec<_> = (0..10 * FEW).map(Arc::new).collect();
+        let mut set = RouteSet::Few(Vec::new());
+        let mut expected = Vec::new();
+        for target in &targets {
+            set.insert(route(target, QoS::AtMostOnce), true);
+            // Again, with another QoS.
+            let before = set.clone();
+            set.insert(route(target, QoS::AtLeastOnce), false);
+            expected.push((**target, QoS::AtLeastOnce));
+            assert_eq!(set.len(), expected.len());
+            assert_eq!(before.len(), expected.len());
+            assert_eq!(shown(&before)[**target], (**target, QoS::AtMostOnce));
+        }
+        assert_eq!(shown(&set), expected);
+        assert_eq!(set.single().map(|route| *route.target), None);
+        for target in targets.iter().skip(1) {
+            let before = set.clone();
+            assert!(set.remove(target));
+            assert!(!set.remove(target));
+            assert_eq!(before.len(), set.len() + 1);
+            expected.retain(|(number, _)| *number != **target);
+            assert_eq!(shown(&set), expected);
+        }
+        assert_eq!(set.single().map(|route| *route.target), Some(0));
+    }
+}
