@@ -104,6 +104,11 @@ impl Transport {
         self.layers()?.common_name()
     }
 
+    /// True when nothing is between the socket and MQTT.
+    pub fn is_plain(&self) -> bool {
+        self.layers().is_none()
+    }
+
     fn layers(&self) -> Option<&Layers> {
         match self {
             Self::Layered(layered) => Some(&layered.layers),

@@ -43,10 +43,12 @@ impl ClientConnection {
             &mut self.phase,
             Phase::Closing {
                 deadline: now + FAREWELL_TIMEOUT,
-                peer_is_done: matches!(
-                    reason,
-                    CloseReason::Client(_) | CloseReason::PeerClosed | CloseReason::Socket(_)
-                ),
+                peer_is_done: match reason {
+                    // Behind its DISCONNECT a client ends TLS and WebSocket, which takes a socket that is there.
+                    CloseReason::Client(_) => self.transport.is_plain(),
+                    CloseReason::PeerClosed | CloseReason::Socket(_) => true,
+                    _ => false,
+                },
                 awaited: None,
                 finished: false,
             },

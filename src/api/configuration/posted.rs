@@ -48,6 +48,7 @@ const NUMBER: &str = "a whole number";
 const KILOBYTES: &str = "a whole number of kilobytes";
 const FLAG: &str = "true or false";
 const TEXT: &str = "a text";
+const SECURE_WEBSOCKET: &str = "listeners.wss.default.enable";
 
 /// Every member that stands for a key. The members of the section `basic` have the names of the flat object.
 const ROWS: &[Row] = &[
@@ -192,8 +193,12 @@ pub fn read(
     for (name, value) in posted {
         reader.member(name, value, shown.get(name));
     }
+    reader.leave_off(&[
+        "listeners.ssl.default.enable",
+        "listeners.ws.default.enable",
+    ]);
     reader.switch_secure_websocket();
-    reader.leave_new_listeners_off();
+    reader.leave_off(&[SECURE_WEBSOCKET]);
     match reader.refused.is_empty() {
         true => Ok(Posted {
             settings: reader.settings,
@@ -293,7 +298,6 @@ impl Reader<'_> {
 
     /// The flat object has no switch for WebSocket over TLS: it goes with those of TLS and WebSocket.
     fn switch_secure_websocket(&mut self) {
-        const SECURE: &str = "listeners.wss.default.enable";
         let Ok(changed) = with_settings(self.running, &self.settings) else {
             return;
         };
@@ -302,23 +306,22 @@ impl Reader<'_> {
             all.any(|any| any.kind == kind && any.name == DEFAULT_LISTENER && any.common.enable)
         };
         let both = |config| on(config, ListenerKind::Ssl) && on(config, ListenerKind::Ws);
-        let is_given = self.settings.iter().any(|setting| setting.key == SECURE);
+        let is_given = self
+            .settings
+            .iter()
+            .any(|setting| setting.key == SECURE_WEBSOCKET);
         let (before, after) = (both(self.running), both(&changed));
         if before != after && !is_given && on(self.running, ListenerKind::Wss) != after {
             self.settings.push(Setting {
-                key: SECURE,
+                key: SECURE_WEBSOCKET,
                 value: Secret::new(after.to_string()),
             });
         }
     }
 
     /// A listener that is made by a change of something else than its switch is off, as it was shown.
-    fn leave_new_listeners_off(&mut self) {
-        for key in [
-            "listeners.ssl.default.enable",
-            "listeners.ws.default.enable",
-            "listeners.wss.default.enable",
-        ] {
+    fn leave_off(&mut self, switches: &[&'static str]) {
+        for &key in switches {
             let section = key.trim_end_matches("enable");
             let mut given = self
                 .settings
