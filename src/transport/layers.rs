@@ -101,6 +101,8 @@ pub struct Layers {
     /// What is told when all that came before it was read.
     fault: Option<Fault>,
     state: State,
+    /// Our close frame was the first.
+    closed_first: bool,
     client: Option<SocketAddr>,
 }
 
@@ -156,6 +158,11 @@ impl Layers {
     /// True when nothing more is read.
     pub(super) fn has_ended(&self) -> bool {
         self.state == State::Ended
+    }
+
+    /// True while the client's answer to our close frame is to come: it has to find the socket open.
+    pub(super) fn awaits_close(&self) -> bool {
+        self.closed_first && self.state == State::Open
     }
 
     /// True when what comes is thrown away.
@@ -273,6 +280,7 @@ impl Layers {
         if let Some(websocket) = &mut self.websocket {
             websocket.close(&mut frame);
         }
+        self.closed_first |= !frame.is_empty();
         match &mut self.tls {
             None => self.out.extend_from_slice(&frame),
             Some(tls) => {

@@ -250,6 +250,9 @@ impl Layered {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.layers.close();
         ready!(self.poll_flush(cx))?;
+        if self.layers.awaits_close() {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 

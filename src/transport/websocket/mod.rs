@@ -21,7 +21,9 @@ pub enum WebSocket {
     Upgrading(Box<Upgrading>),
     /// Frames go both ways.
     Open(FrameReader),
-    /// A close frame was sent: nothing may follow it.
+    /// We have sent a close frame, nothing may follow it; what comes before the client's own means nothing.
+    Closing(FrameReader),
+    /// The client has sent a close frame, or broken a rule.
     Closed,
 }
 
@@ -65,6 +67,10 @@ impl WebSocket {
         let received = match self {
             Self::Closed => return Ok(Progress::Closed),
             Self::Open(reader) => Self::frames(reader, data, plain, replies),
+            Self::Closing(reader) => {
+                let received = reader.receive(data, &mut BytesMut::new(), &mut BytesMut::new());
+                Ok(received.unwrap_or(Progress::Closed))
+            }
             Self::Upgrading(upgrading) => {
                 upgrading.request.extend_from_slice(data);
                 match upgrade::upgrade(&upgrading.request, &upgrading.path) {
@@ -113,9 +119,13 @@ impl WebSocket {
 
     /// Appends a close frame to `out`, unless one was sent or there is no WebSocket yet.
     pub fn close(&mut self, out: &mut BytesMut) {
-        if let Self::Open(_) = self {
-            put_close(NORMAL, out);
-        }
-        *self = Self::Closed;
+        *self = match std::mem::replace(self, Self::Closed) {
+            Self::Open(reader) => {
+                put_close(NORMAL, out);
+                Self::Closing(reader)
+            }
+            Self::Closing(reader) => Self::Closing(reader),
+            Self::Upgrading(_) | Self::Closed => Self::Closed,
+        };
     }
 }
