@@ -33,14 +33,14 @@ use crate::{
     },
     api::{Access, ApiState, Hashing, HttpServer},
     auth::policy::Policy,
-    config::{BindAddr, Config, Problem},
+    config::{AnyListener, BindAddr, Config, Problem},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
     messages::{CloseClients, CloseStore, GetQueueTotals, StopAccepting, Wanted, WorkerLoad},
     routing::RouteTable,
     session::CloseReason,
     stats::{Counters, Gauges},
     store::{Store, WallClock},
-    transport::certificate,
+    transport::{IdentitySource, NewestCertificate, ServerIdentity},
 };
 
 /// How long clients get to read their farewell when the broker stops.
@@ -75,17 +75,23 @@ impl Broker {
     pub async fn start(config: Config, source: ConfigSource) -> io::Result<Self> {
         let mut sockets = Vec::new();
         let mut known = Vec::new();
-        for (name, listener) in &config.listeners.tcp {
-            let opened = match listener.enable {
-                true => listeners::open(name, listener)
-                    .map_err(|error| cannot_listen(&listener.bind, &error))?,
+        let mut identities = Vec::new();
+        for listener in config.listeners.all() {
+            let identity = listener_identity(&listener)?;
+            identities.extend(identity.clone());
+            let door = Arc::new(Door::new(listener, identity));
+            let opened = match door.config.enable {
+                true => listeners::open(&door)
+                    .map_err(|error| cannot_listen(&door.config.bind, &error))?,
                 false => Vec::new(),
             };
-            known.push(listeners::describe(name, listener, &opened)?);
+            known.push(listeners::describe(&door, &opened)?);
             sockets.extend(opened);
         }
         let http_sockets = open_http(&config)?;
-        let http_tls = http_tls(&config)?;
+        let http_identity = http_identity(&config)?;
+        identities.extend(http_identity.clone());
+        let identities: Arc<[_]> = identities.into();
         let http_config = config.http_server.clone();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = config.system.workers(cores);
@@ -149,20 +155,21 @@ impl Broker {
         let load = Arc::new(WorkerLoad::new(backlog));
         let worker = Worker::new(shared.clone(), own.clone(), load);
         let publisher = Publisher::new(worker.clone()).start();
-        let stats = StatsCollector::new(counters, known, worker).start();
+        let stats = StatsCollector::new(counters, known, identities.clone(), worker).start();
         let (owner, wanted) = unbounded_channel();
         let life = Life::new(source.clone(), owner).start();
         let users = users.map(ApiUsers::start);
         let recheck = registry.clone().recipient();
         let keeper = PolicyKeeper::new(policy, source.path.clone(), recheck);
-        let manager = ConfigManager::new(source, config, keeper).start();
+        let manager = ConfigManager::new(source, config, keeper, identities).start();
 
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
         let mut mqtt = Vec::new();
         for (socket, door) in &sockets {
             let address = socket.local_addr()?;
-            log::info!("listening mqtt tcp {} {address}", door.name);
-            mqtt.push((door.name.to_string(), address));
+            let kind = door.kind.as_str();
+            log::info!("listening mqtt {kind} {} {address}", door.name);
+            mqtt.push((door.id.to_string(), address));
         }
         let acceptors = start_acceptors(&first, sockets, handles, own).await?;
         let stopping = Arc::new(AtomicBool::new(false));
@@ -202,7 +209,7 @@ impl Broker {
                     http_sockets,
                     state,
                     &http_config,
-                    http_tls,
+                    http_identity.map(http_tls),
                 )?)
             }
         };
@@ -222,7 +229,7 @@ impl Broker {
         })
     }
 
-    /// Where the MQTT listeners listen, by name.
+    /// Where the MQTT listeners listen, by name; those of other kinds than TCP as `ssl:NAME`.
     pub fn mqtt(&self) -> &[(String, SocketAddr)] {
         &self.mqtt
     }
@@ -345,18 +352,43 @@ fn open_http(config: &Config) -> io::Result<Vec<TcpListener>> {
         .map_err(|error| cannot_listen(&bind, &error))
 }
 
-/// How the HTTP API speaks TLS, if it does.
-fn http_tls(config: &Config) -> io::Result<Option<ServerConfig>> {
+/// What a listener is known by in TLS, if it is switched on and speaks that.
+fn listener_identity(listener: &AnyListener<'_>) -> io::Result<Option<Arc<ServerIdentity>>> {
+    match listener.tls {
+        Some(tls) if listener.common.enable => {
+            let name = format!("listeners.{}.{}", listener.kind.as_str(), listener.name);
+            identity(name, IdentitySource::Listener(tls.clone())).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What the HTTP API is known by in TLS, if it speaks that.
+fn http_identity(config: &Config) -> io::Result<Option<Arc<ServerIdentity>>> {
     let tls = &config.http_server.tls;
     if !config.http_server.enable || !tls.enable {
         return Ok(None);
     }
-    certificate::server_config(&tls.certfile, &tls.keyfile)
-        .map(Some)
-        .map_err(|error| {
-            let why = format!("http_server.tls: {error}");
-            io::Error::new(io::ErrorKind::InvalidInput, why)
-        })
+    identity(
+        "http_server.tls".to_owned(),
+        IdentitySource::Http(tls.clone()),
+    )
+    .map(Some)
+}
+
+fn identity(name: String, source: IdentitySource) -> io::Result<Arc<ServerIdentity>> {
+    let identity = ServerIdentity::open(name.clone(), source).map_err(|error| {
+        let why = format!("{name}: {error}");
+        io::Error::new(io::ErrorKind::InvalidInput, why)
+    })?;
+    Ok(Arc::new(identity))
+}
+
+/// How the HTTP API speaks TLS, with the certificate that is the newest at the time of each handshake.
+fn http_tls(identity: Arc<ServerIdentity>) -> ServerConfig {
+    let mut config = ServerConfig::clone(&identity.config());
+    config.cert_resolver = Arc::new(NewestCertificate(identity));
+    config
 }
 
 /// The threads of a broker; they end when this is dropped.

@@ -8,6 +8,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::carrier::Carrier;
 use crate::wire::{self, DISCONNECT, DISCONNECT_PACKET, Frame, Session};
 use crate::{Failure, Result, Target};
 
@@ -28,6 +29,8 @@ pub struct Conn {
     /// What is to be written from `written` on.
     pub out: Vec<u8>,
     written: usize,
+    /// Between the socket and MQTT; none with plain TCP.
+    carrier: Option<Box<Carrier>>,
 }
 
 impl Conn {
@@ -50,12 +53,23 @@ impl Conn {
                 )
             })?;
         stream.set_nodelay(true)?;
+        let carrier = match (&target.tls, target.ws) {
+            (None, false) => None,
+            (tls, websocket) => {
+                let opening = Carrier::open(&stream, tls.as_ref(), websocket);
+                let carrier = timeout(ANSWER_LIMIT, opening)
+                    .await
+                    .map_err(|_| Failure::protocol("no handshake in time"))??;
+                Some(Box::new(carrier))
+            }
+        };
         let mut conn = Self {
             stream: Rc::new(stream),
             inbox: vec![0; HANDSHAKE_BUFFER],
             filled: 0,
             out: Vec::new(),
             written: 0,
+            carrier,
         };
         conn.out = wire::connect(target.version, client_id, session, keepalive);
         let receive_maximum = conn
@@ -84,7 +98,11 @@ impl Conn {
     }
 
     pub fn has_output(&self) -> bool {
-        self.written < self.out.len()
+        let in_carrier = self
+            .carrier
+            .as_ref()
+            .is_some_and(|carrier| carrier.has_output());
+        in_carrier || self.written < self.out.len()
     }
 
     /// Readable, and writable too while output waits.
@@ -113,6 +131,14 @@ impl Conn {
 
     /// Reads what is there into the receive buffer.
     fn fill(&mut self) -> Result<()> {
+        if let Some(carrier) = &mut self.carrier {
+            let size = self.inbox.len();
+            self.inbox.truncate(self.filled);
+            carrier.read(&self.stream, &mut self.inbox)?;
+            self.filled = self.inbox.len();
+            self.inbox.resize(self.filled.max(size), 0);
+            return Ok(());
+        }
         let Some(space) = self.inbox.get_mut(self.filled..) else {
             return Ok(());
         };
@@ -158,6 +184,14 @@ impl Conn {
 
     /// Writes until everything is out or the socket is full.
     pub fn flush(&mut self) -> Result<()> {
+        if let Some(carrier) = &mut self.carrier {
+            // Only what the socket takes is taken over, so that `out` shows how much waits.
+            if !carrier.has_output() && !self.out.is_empty() {
+                carrier.put(&self.out)?;
+                self.out.clear();
+            }
+            return carrier.flush(&self.stream);
+        }
         while let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) {
             match self.stream.try_write(rest) {
                 Ok(count) => self.written += count,

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod backlog;
+mod carrier;
 mod churn;
 mod conn;
 mod cost;
@@ -24,6 +25,7 @@ mod wire;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use tokio::time::timeout;
 
+use crate::carrier::Tls;
 use crate::wire::Version;
 
 #[derive(Parser)]
@@ -71,6 +74,12 @@ struct Target {
     /// The broker's process: what it uses is measured and reported as `broker_...`.
     #[arg(long)]
     pid: Option<u32>,
+    /// Speak TLS, trusting the authorities in this PEM file; the certificate must be that of localhost.
+    #[arg(long, value_name = "CAFILE", value_parser = parse_tls)]
+    tls: Option<Tls>,
+    /// Speak WebSocket, at /mqtt.
+    #[arg(long)]
+    ws: bool,
 }
 
 impl Target {
@@ -165,6 +174,10 @@ fn bounded(seconds: u64, work: impl Future<Output = Result<()>>) -> Result<()> {
             .await
             .map_err(|_| Failure::protocol(format!("not finished after {seconds} s")))?
     })
+}
+
+fn parse_tls(file: &str) -> std::result::Result<Tls, String> {
+    Tls::trusting(Path::new(file))
 }
 
 fn parse_version(text: &str) -> std::result::Result<Version, String> {

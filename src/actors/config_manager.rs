@@ -1,6 +1,6 @@
 //! The config manager: owns the running configuration and is the only one to change it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use actix::{Actor, Context, Handler};
 use arc_swap::ArcSwap;
@@ -13,6 +13,7 @@ use crate::{
         Strictness, changes,
     },
     messages::{ChangeClientUsers, GetConfig, GetPolicy, ReloadConfig, ReloadReport},
+    transport::{Identity, ServerIdentity},
 };
 
 /// Where the configuration comes from.
@@ -47,15 +48,53 @@ pub struct ConfigManager {
     pub(super) source: ConfigSource,
     pub(super) running: Arc<ArcSwap<Config>>,
     pub(super) keeper: PolicyKeeper,
+    identities: Arc<[Arc<ServerIdentity>]>,
 }
 
 impl ConfigManager {
-    /// Manages `running`, which was read from `source`.
-    pub fn new(source: ConfigSource, running: Arc<ArcSwap<Config>>, keeper: PolicyKeeper) -> Self {
+    /// Manages `running`, which was read from `source`, and what servers over TLS are known by.
+    pub fn new(
+        source: ConfigSource,
+        running: Arc<ArcSwap<Config>>,
+        keeper: PolicyKeeper,
+        identities: Arc<[Arc<ServerIdentity>]>,
+    ) -> Self {
         Self {
             source,
             running,
             keeper,
+            identities,
+        }
+    }
+
+    /// Reads the certificates anew: all of them or, with the reasons, none.
+    fn read_identities(&self) -> Result<Vec<Identity>, Vec<Problem>> {
+        let mut read = Vec::new();
+        let mut problems = Vec::new();
+        for identity in self.identities.iter() {
+            match identity.read() {
+                Ok(new) => read.push(new),
+                Err(error) => problems.push(Problem {
+                    severity: Severity::Error,
+                    file: None,
+                    line: None,
+                    column: None,
+                    key: Some(identity.name().to_owned()),
+                    message: error.to_string(),
+                }),
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(read),
+            false => Err(problems),
+        }
+    }
+
+    /// Shows what [`read_identities`](Self::read_identities) has read to those that connect from now on.
+    fn replace_identities(&self, read: Vec<Identity>) {
+        for (identity, new) in self.identities.iter().zip(read) {
+            identity.replace(new);
+            identity.warn_of_end(SystemTime::now());
         }
     }
 
@@ -81,6 +120,15 @@ impl ConfigManager {
                 };
             }
         };
+        match self.read_identities() {
+            Ok(read) => self.replace_identities(read),
+            Err(problems) => {
+                return ReloadReport {
+                    problems,
+                    ..ReloadReport::default()
+                };
+            }
+        }
         let mut report = ReloadReport {
             problems: loaded.warnings,
             ..ReloadReport::default()
@@ -199,7 +247,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{LogLevel, Secret, TcpListener};
+    use crate::config::{Listener, LogLevel, Secret};
 
     #[test]
     fn what_can_change_while_running_is_what_the_table_of_keys_calls_hot() {
@@ -208,7 +256,7 @@ mod tests {
         new.system.num_taskq_thread = 3;
         new.listeners
             .tcp
-            .insert("more".to_owned(), TcpListener::default());
+            .insert("more".to_owned(), Listener::default());
         new.http_server.port = 1;
         new.http_server.max_body = 2;
         new.http_server.username = "ann".to_owned();

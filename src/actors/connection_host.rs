@@ -5,6 +5,7 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc};
 use actix::{Actor, Context, Handler, Message, Recipient};
 
 use super::{ClientConnection, Door, MoveRequest, MovedConnection, Worker};
+use crate::transport::Detached;
 
 /// A socket that was accepted, for the worker to serve.
 #[derive(Debug, Message)]
@@ -91,12 +92,10 @@ impl Handler<Accepted> for ConnectionHost {
 
     fn handle(&mut self, accepted: Accepted, _: &mut Self::Context) {
         let peer = accepted.peer;
-        let connection = ClientConnection::new(
-            self.worker.clone(),
-            accepted.door,
-            accepted.socket,
-            accepted.peer,
-        );
+        let connection = accepted.door.layers().and_then(|layers| {
+            let stream = Detached::new(accepted.socket, layers);
+            ClientConnection::new(self.worker.clone(), accepted.door, stream, peer)
+        });
         match connection {
             Ok(connection) => {
                 connection.start();

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use actix::{Actor, AsyncContext, Context, Handler};
@@ -16,15 +16,19 @@ use super::{
 };
 use crate::{
     messages::{
-        GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats, StatsSnapshot,
-        StoreSizes,
+        CertificateRow, GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats,
+        StatsSnapshot, StoreSizes,
     },
     mqtt::{Message, Properties, QoS},
     stats::{Counters, Metric, Rates, Totals},
+    transport::ServerIdentity,
 };
 
 /// How long to wait before looking again whether `mqtt.sys_interval` was switched on.
 const SWITCHED_OFF: Duration = Duration::from_secs(10);
+
+/// How often certificates are looked at that end soon.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// The interval that rates are averages of.
 const RATE_INTERVAL: Duration = Duration::from_secs(5);
@@ -32,8 +36,6 @@ const RATE_INTERVAL: Duration = Duration::from_secs(5);
 /// A listener whose connections are counted.
 #[derive(Clone, Debug)]
 pub struct ListenerInfo {
-    /// What it speaks below MQTT: `tcp`.
-    pub protocol: &'static str,
     /// What its connections know of it.
     pub door: Arc<Door>,
     /// Where it listens; none while it is switched off.
@@ -52,6 +54,8 @@ pub struct StatsCollector {
     started: Instant,
     counters: Vec<Arc<Counters>>,
     listeners: Vec<ListenerInfo>,
+    /// What the listeners over TLS and the HTTP API are known by.
+    identities: Arc<[Arc<ServerIdentity>]>,
     /// At the beginning of the present interval.
     sample: Sample,
     /// Over the last one.
@@ -69,6 +73,7 @@ impl StatsCollector {
     pub fn new(
         counters: Vec<Arc<Counters>>,
         listeners: Vec<ListenerInfo>,
+        identities: Arc<[Arc<ServerIdentity>]>,
         worker: Rc<Worker>,
     ) -> Self {
         let started = Instant::now();
@@ -76,6 +81,7 @@ impl StatsCollector {
             started,
             counters,
             listeners,
+            identities,
             sample: Sample {
                 at: started,
                 totals: Totals::default(),
@@ -138,7 +144,25 @@ impl StatsCollector {
                 topics: gauges.topics.most(),
             },
             rates: self.rates,
+            certificates: self.certificates(),
         }
+    }
+
+    fn certificates(&self) -> Vec<CertificateRow> {
+        let now = SystemTime::now();
+        let row = |identity: &Arc<ServerIdentity>| CertificateRow {
+            name: identity.name().to_owned(),
+            not_after: identity.not_after(),
+            days_left: identity.days_left(now),
+        };
+        self.identities.iter().map(row).collect()
+    }
+
+    fn warn_of_certificates(&self) {
+        let now = SystemTime::now();
+        self.identities
+            .iter()
+            .for_each(|identity| identity.warn_of_end(now));
     }
 
     fn publish(&mut self, ctx: &mut Context<Self>) {
@@ -195,6 +219,8 @@ impl Actor for StatsCollector {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.publish(ctx);
+        self.warn_of_certificates();
+        ctx.run_interval(DAY, |collector, _| collector.warn_of_certificates());
         ctx.run_interval(RATE_INTERVAL, |collector, _| collector.next_interval());
     }
 }
@@ -234,7 +260,7 @@ impl Handler<ListListeners> for StatsCollector {
             .iter()
             .map(|listener| ListenerRow {
                 name: listener.door.name.clone(),
-                protocol: listener.protocol,
+                protocol: listener.door.kind.as_str(),
                 bind: listener.door.config.bind.to_string(),
                 addresses: listener.addresses.clone(),
                 enabled: listener.door.config.enable,

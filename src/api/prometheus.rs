@@ -128,6 +128,19 @@ fn render(stats: &StatsSnapshot, process: &ProcessStats) -> String {
         "CPU time of all threads",
         process.cpu.as_secs_f64(),
     );
+    if !stats.certificates.is_empty() {
+        let name = "certificate_not_after_seconds";
+        page.family(
+            name,
+            "gauge",
+            "end of a certificate's validity, in seconds since 1970",
+        );
+        for certificate in &stats.certificates {
+            let escaped = certificate.name.replace('\\', "\\\\").replace('"', "\\\"");
+            let sample = format!("{name}{{certificate=\"{escaped}\"}}");
+            page.sample(&sample, certificate.not_after);
+        }
+    }
     for metric in Metric::ALL {
         let name = format!("{}_total", metric.name().replace('.', "_"));
         if *metric != Metric::ProtocolErrors {

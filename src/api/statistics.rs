@@ -30,10 +30,20 @@ struct Stats<'a> {
     drops: BTreeMap<&'static str, u64>,
     /// Connections closed for a malformed packet or a protocol error, by kind.
     protocol_errors: &'a BTreeMap<&'static str, u64>,
+    /// Of listeners over TLS and of this API, by the section of the configuration.
+    certificates: BTreeMap<&'a str, Certificate>,
     queues: Queues,
     store: Store,
     rates: PerSecond,
     process: Process,
+}
+
+#[derive(Serialize)]
+struct Certificate {
+    /// Seconds since 1970 at which its validity ends.
+    not_after: i64,
+    /// Full days until then; negative afterwards.
+    days_left: i64,
 }
 
 #[derive(Serialize)]
@@ -155,6 +165,17 @@ impl<'a> Stats<'a> {
                 .map(|metric| (reason(metric), totals.get(*metric)))
                 .collect(),
             protocol_errors: &totals.errors,
+            certificates: stats
+                .certificates
+                .iter()
+                .map(|row| {
+                    let certificate = Certificate {
+                        not_after: row.not_after,
+                        days_left: row.days_left,
+                    };
+                    (row.name.as_str(), certificate)
+                })
+                .collect(),
             queues: Queues {
                 sessions: queues.sessions,
                 messages: queues.messages,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{FileForm, Overrides};
+use crate::config::{FileForm, Overrides, Secret};
 
 const PRECEDENCE: &str = "\
 Where settings come from, the later overriding the earlier:
@@ -180,7 +180,8 @@ impl FileArgs {
 pub(super) struct StartArgs {
     #[command(flatten)]
     pub(super) file: FileArgs,
-    /// Address to listen on, such as nmq-tcp://0.0.0.0:1883; repeat it for several. They replace those of the file
+    /// Address to listen on, such as nmq-tcp://0.0.0.0:1883, nmq-tls://0.0.0.0:8883, nmq-ws://0.0.0.0:8083/mqtt or
+    /// nmq-wss://0.0.0.0:8084/mqtt; repeat it for several. They replace those of the file
     #[arg(long, value_name = "URL")]
     url: Vec<String>,
     /// Serve the HTTP API
@@ -213,6 +214,24 @@ pub(super) struct StartArgs {
     /// Accepted for NanoMQ's sake; has no effect and says so
     #[arg(short = 'D', long = "qos_duration", value_name = "SECONDS")]
     qos_duration: Option<u64>,
+    /// Certificate of the TLS listeners, a PEM file
+    #[arg(short = 'E', long, value_name = "FILE")]
+    cert: Option<String>,
+    /// Private key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE")]
+    key: Option<String>,
+    /// Password of the private key. Others on the machine can read it: the key key_password of a file is better
+    #[arg(long, value_name = "PASSWORD")]
+    keypass: Option<String>,
+    /// Authorities of client certificates, a PEM file
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<String>,
+    /// Ask clients for a certificate
+    #[arg(long)]
+    verify: bool,
+    /// With --verify, refuse clients without a certificate
+    #[arg(long)]
+    fail: bool,
 }
 
 impl StartArgs {
@@ -230,6 +249,12 @@ impl StartArgs {
             property_size: self.property_size,
             msq_len: self.msq_len,
             qos_duration: self.qos_duration,
+            certfile: self.cert.clone(),
+            keyfile: self.key.clone(),
+            key_password: self.keypass.as_deref().map(Secret::new),
+            cacertfile: self.cacert.clone(),
+            verify_peer: self.verify,
+            fail_if_no_peer_cert: self.fail,
         }
     }
 }
@@ -296,6 +321,16 @@ mod tests {
             "5",
             "-D",
             "6",
+            "-E",
+            "c",
+            "--key",
+            "k",
+            "--keypass",
+            "p",
+            "--cacert",
+            "a",
+            "--verify",
+            "--fail",
             "--old_conf",
             "old.conf",
         ])
@@ -315,6 +350,12 @@ mod tests {
             property_size: Some(4),
             msq_len: Some(5),
             qos_duration: Some(6),
+            certfile: Some("c".to_owned()),
+            keyfile: Some("k".to_owned()),
+            key_password: Some(Secret::new("p")),
+            cacertfile: Some("a".to_owned()),
+            verify_peer: true,
+            fail_if_no_peer_cert: true,
         };
         assert_eq!(args.overrides(), expected);
         assert_eq!(args.file.path(), Some(Path::new("old.conf")));
@@ -323,9 +364,7 @@ mod tests {
 
     #[test]
     fn what_would_do_nothing_is_refused() {
-        let cases: [&[&str]; 6] = [
-            &["start", "--cacert", "ca.pem"],
-            &["start", "--verify"],
+        let cases: [&[&str]; 4] = [
             &["start", "--log_file", "nanomq.log"],
             &["start", "--conf", "a", "--old_conf", "b"],
             &["stop", "--conf", "a", "--pid_file", "b"],

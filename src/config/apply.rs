@@ -1,13 +1,13 @@
 //! Puts entries into the model, in their order, and reports every problem on the way.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Strictness;
 use super::aliases::{self, Target};
-use super::entry::{Entry, Names, Trouble, Value};
+use super::entry::{Entry, Names, Stored, Trouble, Value};
 use super::keys::{self, Key, Role};
-use super::load::{option_entry, url_listener};
-use super::model::{Config, DEFAULT_LISTENER, TcpListener};
+use super::load::option_entry;
+use super::model::{Config, DEFAULT_LISTENER, ListenerKind, Listeners, WsListener, WssListener};
 use super::nearest;
 use super::problem::{Place, Problem};
 
@@ -52,35 +52,72 @@ impl<'a> Applier<'a> {
 
     /// Forgets the listeners, because a source describes its own.
     pub(crate) fn clear_listeners(&mut self) {
-        self.config.listeners.tcp.clear();
+        self.config.listeners = Listeners::none();
     }
 
-    /// Applies the addresses of the command line: if there is one that can be listened on, they replace all TCP listeners,
-    /// with the settings of the default one.
+    /// Applies the addresses of the command line: if there is one that can be listened on, they replace all listeners,
+    /// each with the settings of the default one of its kind.
     pub(crate) fn urls(&mut self, urls: &[String]) {
         if urls.is_empty() {
             return;
         }
-        let before = std::mem::take(&mut self.config.listeners.tcp);
-        let template = before.get(DEFAULT_LISTENER).cloned().unwrap_or_default();
+        let mut listeners = Listeners::none();
         for (n, url) in urls.iter().enumerate() {
-            let mut listener = TcpListener {
-                enable: true,
-                ..template.clone()
-            };
-            let value = Value::Text(url.clone());
-            let entry = option_entry("--url", "listeners.tcp", url.clone());
-            match value.bind(&mut listener.bind) {
-                Ok(()) => drop(self.config.listeners.tcp.insert(url_listener(n), listener)),
-                Err(Trouble::NotBuilt(what)) => self.not_built(&entry, "", what, false),
-                Err(_) => {
-                    self.unexpected(&entry, "an address such as nmq-tcp://0.0.0.0:1883", &value)
-                }
+            if self.url(n, url, &mut listeners).is_err() {
+                let entry = option_entry("--url", "listeners", url.clone());
+                let expects = "an address such as nmq-tcp://0.0.0.0:1883";
+                self.unexpected(&entry, expects, &entry.value);
             }
         }
-        if self.config.listeners.tcp.is_empty() {
-            self.config.listeners.tcp = before;
+        if !listeners.is_empty() {
+            self.config.listeners = listeners;
         }
+    }
+
+    /// Adds the listener of the `n`th address of the command line.
+    fn url(&self, n: usize, url: &str, listeners: &mut Listeners) -> Stored {
+        let value = Value::Text(url.to_owned());
+        let kind = match url.trim().split_once("://") {
+            None => ListenerKind::Tcp,
+            Some((scheme, _)) => ListenerKind::of_scheme(scheme).ok_or(Trouble::Unexpected)?,
+        };
+        let known = &self.config.listeners;
+        match kind {
+            ListenerKind::Tcp => {
+                let mut listener = known.tcp.get(DEFAULT_LISTENER).cloned().unwrap_or_default();
+                value.bind(&mut listener.bind, kind)?;
+                listener.enable = true;
+                add(&mut listeners.tcp, n, listener);
+            }
+            ListenerKind::Ssl => {
+                let mut listener = known.ssl.get(DEFAULT_LISTENER).cloned().unwrap_or_default();
+                value.bind(&mut listener.common.bind, kind)?;
+                listener.common.enable = true;
+                add(&mut listeners.ssl, n, listener);
+            }
+            ListenerKind::Ws => {
+                let mut listener = known.ws.get(DEFAULT_LISTENER).cloned().unwrap_or_default();
+                let WsListener { common, websocket } = &mut listener;
+                value.bind_with_path(&mut common.bind, &mut websocket.path, kind)?;
+                common.enable = true;
+                add(&mut listeners.ws, n, listener);
+            }
+            ListenerKind::Wss => {
+                let mut listener = known.wss.get(DEFAULT_LISTENER).cloned().unwrap_or_default();
+                let tls = known.tls_of(kind, DEFAULT_LISTENER);
+                if let Some(tls) = tls.or_else(|| known.tls_of(ListenerKind::Ssl, DEFAULT_LISTENER))
+                {
+                    listener.tls = tls.clone();
+                }
+                let WssListener {
+                    common, websocket, ..
+                } = &mut listener;
+                value.bind_with_path(&mut common.bind, &mut websocket.path, kind)?;
+                common.enable = true;
+                add(&mut listeners.wss, n, listener);
+            }
+        }
+        Ok(())
     }
 
     /// Where each key got its value, by its HOCON name.
@@ -144,7 +181,6 @@ impl<'a> Applier<'a> {
                 match set(self.config, value, keys::name_in(key.path, path)) {
                     Ok(()) => {}
                     Err(Trouble::Note(note)) => self.warn(entry, note),
-                    Err(Trouble::NotBuilt(what)) => self.not_built(entry, key.path, what, false),
                     Err(Trouble::Wrong(message)) => {
                         self.problems
                             .push(entry.place.error(Some(&entry.label), message));
@@ -236,17 +272,31 @@ fn switched_off(entry: &Entry) -> Option<&[String]> {
     (is_switch && !parent.is_empty()).then_some(parent)
 }
 
+/// Adds the listener of the `n`th address of the command line. The first of its kind is the default one.
+fn add<L>(listeners: &mut BTreeMap<String, L>, n: usize, listener: L) {
+    let name = match listeners.is_empty() {
+        true => DEFAULT_LISTENER.to_owned(),
+        false => format!("url_{}", n + 1),
+    };
+    listeners.insert(name, listener);
+}
+
 /// Gives the listener without a name its name.
 pub(crate) fn normalised(path: &[String]) -> Vec<String> {
     match path {
-        [listeners, tcp, field] if listeners == "listeners" && tcp == "tcp" => {
+        [listeners, kind, field] if listeners == "listeners" && is_kind(kind) => {
             vec![
                 listeners.clone(),
-                tcp.clone(),
+                kind.clone(),
                 DEFAULT_LISTENER.to_owned(),
                 field.clone(),
             ]
         }
         _ => path.to_vec(),
     }
+}
+
+/// True for the name of a kind of listener.
+pub(crate) fn is_kind(name: &str) -> bool {
+    ["tcp", "ssl", "ws", "wss"].contains(&name)
 }

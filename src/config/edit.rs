@@ -173,8 +173,15 @@ fn flat_value(name: &str, value: &str) -> Option<String> {
     if value.contains(['\n', '\r']) {
         return None;
     }
-    if name == "url" {
-        return Some(format!("nmq-tcp://{value}"));
+    let scheme = match name {
+        "url" => "nmq-tcp",
+        "tls.url" => "tls+nmq-tcp",
+        "websocket.url" => "nmq-ws",
+        "websocket.tls_url" => "nmq-wss",
+        _ => "",
+    };
+    if !scheme.is_empty() {
+        return Some(format!("{scheme}://{value}"));
     }
     let is_plain = !value.is_empty()
         && value

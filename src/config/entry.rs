@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::model_listeners::ListenerKind;
 use super::problem::Place;
 use super::units;
 use super::values::{BindAddr, LogLevel, Secret};
@@ -72,8 +73,6 @@ pub(crate) enum Trouble {
     Wrong(String),
     /// It was taken, but changed or with a remark.
     Note(String),
-    /// It asks for something that is not built yet: the plural name of it.
-    NotBuilt(&'static str),
 }
 
 /// What storing a value came to.
@@ -210,22 +209,46 @@ impl Value {
         })
     }
 
-    /// An address, also with NanoMQ's `nmq-tcp://` before it.
-    pub(crate) fn bind(&self, field: &mut BindAddr) -> Stored {
+    /// An address, also with NanoMQ's scheme of the kind before it, such as `nmq-tcp://`.
+    pub(crate) fn bind(&self, field: &mut BindAddr, kind: ListenerKind) -> Stored {
+        let address = self.text()?;
+        let address = match address.split_once("://") {
+            None => address,
+            Some((scheme, rest)) if ListenerKind::of_scheme(scheme) == Some(kind) => rest,
+            Some(_) => return Err(Trouble::Unexpected),
+        };
+        let address = address.trim_end_matches('/');
+        *field = address.parse().map_err(|_| Trouble::Unexpected)?;
+        Ok(())
+    }
+
+    /// As [`bind`](Self::bind), with a path behind it or without.
+    pub(crate) fn bind_with_path(
+        &self,
+        field: &mut BindAddr,
+        path: &mut String,
+        kind: ListenerKind,
+    ) -> Stored {
         let text = self.text()?;
-        let (scheme, rest) = text.split_once("://").unwrap_or(("nmq-tcp", text));
-        match scheme {
-            "nmq-tcp" | "mqtt-tcp" | "broker+tcp" => {
-                *field = rest
-                    .trim_end_matches('/')
-                    .parse()
-                    .map_err(|_| Trouble::Unexpected)?;
-                Ok(())
-            }
-            "tls+nmq-tcp" => Err(Trouble::NotBuilt("TLS listeners")),
-            "nmq-ws" | "nmq-wss" => Err(Trouble::NotBuilt("WebSocket listeners")),
-            _ => Err(Trouble::Unexpected),
+        let begin = text.find("://").map_or(0, |at| at + 3);
+        let slash = text
+            .get(begin..)
+            .and_then(|address| address.find('/'))
+            .map_or(text.len(), |at| begin + at);
+        let (address, rest) = text.split_at_checked(slash).unwrap_or((text, ""));
+        Self::Text(address.to_owned()).bind(field, kind)?;
+        match rest {
+            "" => Ok(()),
+            rest => Self::Text(rest.to_owned()).url_path(path),
         }
+    }
+
+    /// The path of a URL.
+    pub(crate) fn url_path(&self, field: &mut String) -> Stored {
+        self.store(field, |text| {
+            let is_path = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic());
+            (is_path && !text.contains(['?', '#'])).then(|| text.to_owned())
+        })
     }
 
     /// A log level; `fatal` is NanoMQ's word for what is `error` here.
@@ -235,6 +258,11 @@ impl Value {
             return Ok(());
         }
         self.word(field)
+    }
+
+    /// Whether the value switches something on.
+    pub(crate) fn is_on(&self) -> bool {
+        self.text().ok().and_then(read_flag) == Some(true)
     }
 
     /// Whether the value switches something off.

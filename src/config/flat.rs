@@ -49,8 +49,26 @@ pub(crate) fn read(file: &Arc<Path>, text: &str, problems: &mut Vec<Problem>) ->
             names: Names::Flat,
         });
     }
-    let entries = with_users(entries, problems);
+    let entries = with_users(with_wss(entries), problems);
     with_requests(with_rules(entries, problems))
+}
+
+/// WebSocket over TLS has no switch of its own in the older files: it is on where TLS and WebSocket are.
+fn with_wss(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let on = |key: &str| {
+        let entry = entries.iter().rfind(|entry| entry.label == key)?;
+        entry.value.is_on().then_some(entry)
+    };
+    if let (Some(_), Some(websocket)) = (on("tls.enable"), on("websocket.enable")) {
+        let path = ["listeners", "wss", "default", "enable"];
+        let derived = Entry {
+            path: path.map(str::to_owned).to_vec(),
+            ..websocket.clone()
+        };
+        // Before the others, so that one that says otherwise counts.
+        entries.insert(0, derived);
+    }
+    entries
 }
 
 /// Guesses the form of a file from its first line that tells.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::auth_values as auth;
 use super::entry::{Stored, Trouble, Value};
-use super::model::{Config, TcpListener};
+use super::keys_listeners;
+use super::model::Config;
 use super::values::{Durability, JwtAlgorithm, LogTarget, Secret};
 
 /// Stores a value in the model; the text is what stood for the last `*` of the path.
@@ -63,7 +64,7 @@ const fn hot(path: &'static str, expects: &'static str, set: Set) -> Key {
     }
 }
 
-const fn cold(path: &'static str, expects: &'static str, set: Set) -> Key {
+pub(super) const fn cold(path: &'static str, expects: &'static str, set: Set) -> Key {
     Key {
         path,
         role: Role::Setting {
@@ -87,6 +88,18 @@ const fn secret(path: &'static str, set: Set) -> Key {
     }
 }
 
+pub(super) const fn cold_secret(path: &'static str, set: Set) -> Key {
+    Key {
+        path,
+        role: Role::Setting {
+            expects: "a text",
+            hot: false,
+            secret: true,
+            set,
+        },
+    }
+}
+
 const fn ignored(path: &'static str, why: &'static str) -> Key {
     Key {
         path,
@@ -101,21 +114,26 @@ const fn not_built(path: &'static str, what: &'static str) -> Key {
     }
 }
 
-const FLAG: &str = "true or false";
-const COUNT: &str = "a whole number from 1";
-const COUNT_OR_0: &str = "a whole number (0 = unlimited)";
+pub(super) const FLAG: &str = "true or false";
+pub(super) const COUNT: &str = "a whole number from 1";
+pub(super) const COUNT_OR_0: &str = "a whole number (0 = unlimited)";
 const SIZE: &str = "a size such as 10KB, at least 1KB";
 const U16: &str = "a number from 1 to 65535";
 const U16_OR_0: &str = "a number from 0 to 65535";
 const ALGORITHMS: &str = "a list of RS256, RS384, RS512, PS256, PS384, PS512, ES256 and ES384";
 const EXPIRY: &str = "a duration such as 7d, or infinite";
 const THREADS: &str = "a number from 0 to 255 (0 = chosen automatically)";
-const ANY_COUNT: RangeInclusive<u64> = 1..=u32::MAX as u64;
+pub(super) const ANY_COUNT: RangeInclusive<u64> = 1..=u32::MAX as u64;
 const ANY_SIZE: RangeInclusive<u64> = 1024..=1 << 40;
 
 /// Every known HOCON key.
+pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(keys_listeners::all())
+}
+
+/// All but those of the listeners.
 #[rustfmt::skip]
-pub(crate) static KEYS: &[Key] = &[
+static KEYS: &[Key] = &[
     cold("system.num_taskq_thread", THREADS, |c, v, _| v.int(&mut c.system.num_taskq_thread, 0..=255)),
     cold("system.max_taskq_thread", THREADS, |c, v, _| v.int(&mut c.system.max_taskq_thread, 0..=255)),
     cold("system.daemon", FLAG, |c, v, _| v.flag(&mut c.system.daemon)),
@@ -179,16 +197,6 @@ pub(crate) static KEYS: &[Key] = &[
     ignored("sqlite.disk_cache_size", "use store.max_messages"),
     ignored("sqlite.flush_mem_threshold", "use store.sync_interval"),
     ignored("sqlite.resend_interval", "messages are sent again when the client reconnects, as the standard asks"),
-
-    cold("listeners.tcp.*.enable", FLAG, |c, v, name| v.flag(&mut listener(c, name).enable)),
-    cold("listeners.tcp.*.bind", "an address such as 0.0.0.0:1883", |c, v, name| v.bind(&mut listener(c, name).bind)),
-    cold("listeners.tcp.*.max_connections", COUNT, |c, v, name| v.int(&mut listener(c, name).max_connections, ANY_COUNT)),
-    cold("listeners.tcp.*.max_connection_rate", COUNT_OR_0, |c, v, name| v.int(&mut listener(c, name).max_connection_rate, 0..=1_000_000)),
-    cold("listeners.tcp.*.connect_timeout", "a duration such as 10s, from 1ms to 3650d", |c, v, name| v.duration(&mut listener(c, name).connect_timeout, Duration::from_millis(1))),
-    cold("listeners.tcp.*.backlog", "a number from 1 to 65535", |c, v, name| v.int(&mut listener(c, name).backlog, 1..=65_535)),
-    not_built("listeners.ssl.**", "TLS listeners"),
-    not_built("listeners.ws.**", "WebSocket listeners"),
-    not_built("listeners.wss.**", "WebSocket listeners over TLS"),
 
     cold("http_server.enable", FLAG, |c, v, _| v.flag(&mut c.http_server.enable)),
     cold("http_server.port", U16_OR_0, |c, v, _| v.int(&mut c.http_server.port, 0..=65_535)),
@@ -272,7 +280,7 @@ pub(crate) static KEYS: &[Key] = &[
 
 /// The row of a key.
 pub(crate) fn find(path: &[String]) -> Option<&'static Key> {
-    KEYS.iter().find(|key| matches(key.path, path))
+    all().find(|key| matches(key.path, path))
 }
 
 /// The text that stands for the last `*` of a pattern; empty when there is none.
@@ -301,7 +309,7 @@ pub(crate) fn matches(pattern: &str, path: &[String]) -> bool {
 
 /// Whether some known key begins with a path: the path is then an object of its own.
 pub(crate) fn is_section(path: &[String]) -> bool {
-    KEYS.iter().any(|key| {
+    all().any(|key| {
         let parts: Vec<&str> = key.path.split('.').collect();
         parts.len() > path.len()
             && parts
@@ -309,10 +317,6 @@ pub(crate) fn is_section(path: &[String]) -> bool {
                 .zip(path)
                 .all(|(part, name)| matches!(*part, "*" | "**") || part == name)
     })
-}
-
-fn listener<'a>(config: &'a mut Config, name: &str) -> &'a mut TcpListener {
-    config.listeners.tcp.entry(name.to_owned()).or_default()
 }
 
 /// NanoMQ keeps messages in SQLite and syncs when it likes.

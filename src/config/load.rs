@@ -6,10 +6,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::apply::Applier;
+use super::apply::{Applier, is_kind};
 use super::entry::{Entry, Names, Value};
-use super::model::{Config, DEFAULT_LISTENER};
+use super::model::Config;
 use super::problem::{Place, Problem, any_error};
+use super::values::Secret;
 use super::{aliases, flat, hocon_file, validate};
 
 /// The largest file that is read, in bytes. NanoMQ's largest has 60 KB.
@@ -39,7 +40,7 @@ pub enum Strictness {
 /// What the command line says about the configuration. Texts are read by the same rules as the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// `--url`: `nmq-tcp://host:port`, repeatable. The listeners given here replace those of the file.
+    /// `--url`: `nmq-tcp://host:port`, `nmq-tls://`, `nmq-ws://` or `nmq-wss://`, repeatable. The listeners given here replace those of the file.
     pub url: Vec<String>,
     /// `--http`: serve the HTTP API.
     pub http: bool,
@@ -61,6 +62,18 @@ pub struct Overrides {
     pub msq_len: Option<u64>,
     /// `--qos_duration`: accepted without effect.
     pub qos_duration: Option<u64>,
+    /// `--cert`: certificate of the TLS listener.
+    pub certfile: Option<String>,
+    /// `--key`: its private key.
+    pub keyfile: Option<String>,
+    /// `--keypass`: the password of the key.
+    pub key_password: Option<Secret>,
+    /// `--cacert`: authorities of client certificates.
+    pub cacertfile: Option<String>,
+    /// `--verify`: ask clients for a certificate.
+    pub verify_peer: bool,
+    /// `--fail`: refuse those that have none.
+    pub fail_if_no_peer_cert: bool,
 }
 
 /// A configuration that can be used.
@@ -150,8 +163,8 @@ fn assemble(
         applier.source(entries);
     }
     applier.source(&environment(env));
-    applier.urls(&overrides.url);
     applier.source(&command_line(overrides));
+    applier.urls(&overrides.url);
     let places = applier.into_places();
     validate::whole(&config, &places, &mut problems);
     // In the order of the lines; what has none comes after what has.
@@ -217,11 +230,11 @@ fn read_file(
     Some((form, entries))
 }
 
-/// Whether an entry of a file describes a TCP listener.
+/// Whether an entry of a file describes a listener.
 fn describes_listener(entry: &Entry) -> bool {
     match &entry.path[..] {
-        [listeners, tcp, _, ..] => {
-            entry.names == Names::Hocon && listeners == "listeners" && tcp == "tcp"
+        [listeners, kind, _, ..] => {
+            entry.names == Names::Hocon && listeners == "listeners" && is_kind(kind)
         }
         _ => false,
     }
@@ -299,6 +312,39 @@ fn command_line(overrides: &Overrides) -> Vec<Entry> {
             "mqtt.retry_interval",
             number(overrides.qos_duration),
         ),
+        (
+            "--cert",
+            "listeners.ssl.default.certfile",
+            overrides.certfile.clone(),
+        ),
+        (
+            "--key",
+            "listeners.ssl.default.keyfile",
+            overrides.keyfile.clone(),
+        ),
+        (
+            "--keypass",
+            "listeners.ssl.default.key_password",
+            overrides
+                .key_password
+                .as_ref()
+                .map(|password| password.expose().to_owned()),
+        ),
+        (
+            "--cacert",
+            "listeners.ssl.default.cacertfile",
+            overrides.cacertfile.clone(),
+        ),
+        (
+            "--verify",
+            "listeners.ssl.default.verify_peer",
+            flag(overrides.verify_peer),
+        ),
+        (
+            "--fail",
+            "listeners.ssl.default.fail_if_no_peer_cert",
+            flag(overrides.fail_if_no_peer_cert),
+        ),
     ];
     let set = options
         .into_iter()
@@ -316,14 +362,5 @@ pub(crate) fn option_entry(option: &str, key: &str, value: String) -> Entry {
         place: Place::default(),
         around: Vec::new(),
         names: Names::Hocon,
-    }
-}
-
-/// The name of the listener of the `n`th `--url`, from 0.
-pub(crate) fn url_listener(n: usize) -> String {
-    if n == 0 {
-        DEFAULT_LISTENER.to_owned()
-    } else {
-        format!("url_{}", n + 1)
     }
 }

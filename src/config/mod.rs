@@ -21,10 +21,12 @@ mod entry;
 mod flat;
 mod hocon_file;
 mod keys;
+mod keys_listeners;
 mod load;
 mod model;
 mod model_auth;
 mod model_http;
+mod model_listeners;
 mod model_mqtt;
 mod model_store;
 mod nearest;
@@ -44,9 +46,10 @@ pub use change::{EditedFile, Refusal, Setting, edit_file, refusals, with_setting
 pub use check::{Report, check};
 pub use load::{FileForm, Loaded, Overrides, Strictness};
 pub use model::{
-    Auth, BadAddress, BindAddr, Config, DEFAULT_LISTENER, Durability, HttpAuth, HttpServer, Jwt,
-    JwtAlgorithm, JwtPublic, Listeners, Log, LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret,
-    Store, System, TcpListener,
+    AnyListener, Auth, BadAddress, BindAddr, CertUsername, Config, DEFAULT_LISTENER, Durability,
+    HttpAuth, HttpServer, HttpTls, Jwt, JwtAlgorithm, JwtPublic, Listener, ListenerKind,
+    ListenerTls, Listeners, Log, LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret, SslListener,
+    Store, System, WebSocket, WsListener, WssListener,
 };
 pub use model_auth::{
     Acl, AclRule, AclWho, AuthRequest, AuthRequests, ClientJwt, DecisionCache, MAX_ACL_RULES,

@@ -2,7 +2,6 @@
 //!
 //! The field names are the HOCON keys. The reader's table (`keys.rs`) has one row a field; a test keeps the two equal.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,11 +9,15 @@ use serde::{Deserialize, Serialize};
 
 pub use super::model_auth::Auth;
 pub use super::model_http::{HttpTls, Jwt, JwtPublic};
+pub use super::model_listeners::{
+    AnyListener, Listener, ListenerKind, ListenerTls, Listeners, SslListener, WebSocket,
+    WsListener, WssListener,
+};
 pub use super::model_mqtt::Mqtt;
 pub use super::model_store::Store;
 pub use super::values::{
-    BadAddress, BindAddr, Durability, HttpAuth, JwtAlgorithm, LogLevel, LogTarget, MqueuePolicy,
-    Secret,
+    BadAddress, BindAddr, CertUsername, Durability, HttpAuth, JwtAlgorithm, LogLevel, LogTarget,
+    MqueuePolicy, Secret,
 };
 
 /// The name of the listener that has none in the file (`listeners.tcp { bind = .. }`).
@@ -83,56 +86,6 @@ impl System {
             self.max_taskq_thread
         };
         wanted.min(most).clamp(1, 255)
-    }
-}
-
-/// Where clients connect (`listeners`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Listeners {
-    /// Plain TCP listeners by name. The one without a name in the file is called [`DEFAULT_LISTENER`].
-    ///
-    /// Default: that one alone. A file that describes any listener describes them all.
-    pub tcp: BTreeMap<String, TcpListener>,
-}
-
-impl Default for Listeners {
-    fn default() -> Self {
-        Self {
-            tcp: BTreeMap::from([(DEFAULT_LISTENER.to_owned(), TcpListener::default())]),
-        }
-    }
-}
-
-/// One TCP listener (`listeners.tcp` or `listeners.tcp.NAME`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TcpListener {
-    /// Whether it is opened at all. Default true.
-    pub enable: bool,
-    /// Address to listen on. Default `0.0.0.0:1883`.
-    pub bind: BindAddr,
-    /// Most connections open at once; the limit of open files bounds it too. Default 1000000.
-    pub max_connections: usize,
-    /// Most connections accepted in a second, the others wait; 0 = unlimited. Default 0.
-    pub max_connection_rate: u32,
-    /// Time a client has to send a complete CONNECT. Default 10s.
-    #[serde(with = "super::units::duration")]
-    pub connect_timeout: Duration,
-    /// Connections that may wait in the kernel to be accepted. Default 1024.
-    pub backlog: u32,
-}
-
-impl Default for TcpListener {
-    fn default() -> Self {
-        Self {
-            enable: true,
-            bind: BindAddr::any(1883),
-            max_connections: 1_000_000,
-            max_connection_rate: 0,
-            connect_timeout: Duration::from_secs(10),
-            backlog: 1024,
-        }
     }
 }
 

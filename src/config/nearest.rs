@@ -6,8 +6,7 @@ use super::keys::{self, Role};
 
 /// The known key nearest to a path; for the flat form also among its own keys.
 pub(crate) fn key(path: &[String], names: Names) -> Option<String> {
-    let hocon = keys::KEYS
-        .iter()
+    let hocon = keys::all()
         .filter(|key| matches!(key.role, Role::Setting { .. }))
         .map(|key| key.path);
     let flat = aliases::FLAT
@@ -30,7 +29,7 @@ pub(crate) fn key(path: &[String], names: Names) -> Option<String> {
 /// The known section nearest to a path.
 pub(crate) fn section(path: &[String]) -> Option<String> {
     let mut sections: Vec<String> = Vec::new();
-    for key in keys::KEYS {
+    for key in keys::all() {
         let parts: Vec<&str> = key
             .path
             .split('.')

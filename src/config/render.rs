@@ -134,7 +134,7 @@ fn key_text(name: &str) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::config::{
-        HttpAuth, JwtAlgorithm, LogLevel, MqueuePolicy, NEVER_EXPIRES, Secret, TcpListener,
+        HttpAuth, JwtAlgorithm, Listener, LogLevel, MqueuePolicy, NEVER_EXPIRES, Secret,
     };
 
     /// A configuration in which every kind of value differs from the default.
@@ -149,9 +149,9 @@ pub(super) mod tests {
         config.mqtt.max_session_expiry_interval = NEVER_EXPIRES;
         config.mqtt.mqueue_policy = MqueuePolicy::Reject;
         config.mqtt.protocol_versions = vec![5];
-        let listener = TcpListener {
+        let listener = Listener {
             bind: "[::1]:0".parse().unwrap(),
-            ..TcpListener::default()
+            ..Listener::default()
         };
         config.listeners.tcp.insert("a.b c".to_owned(), listener);
         config.http_server.auth_type = HttpAuth::NoAuth;

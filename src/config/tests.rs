@@ -175,12 +175,11 @@ fn named_listeners_and_the_one_without_a_name_live_together() {
 
 #[test]
 fn what_is_not_built_is_said_once_for_each_thing() {
-    let text = "listeners.ws { bind = \"0.0.0.0:8083/mqtt\" }\nlisteners.ssl { enable = false, bind = \"0.0.0.0:8883\" }\n\
+    let text = "listeners.tcp { enable = true }\nrules { enable = false, x = 1 }\n\
                 bridges.mqtt.a { server = \"x\", password = \"hidden\" }\nbridges.mqtt.b { server = \"y\" }\n\
                 auth.http_auth.acl_req.tls { keyfile = x }\nmqtt.retry_interval = 10s\nlog.to = [file]\n";
     let loaded = load_text(text).unwrap();
     let expected = [
-        "x.conf:1:1: listeners.ws: WebSocket listeners are not built yet and are ignored",
         "x.conf:3:1: bridges: bridges are not built yet and are ignored",
         "x.conf:5:1: auth.http_auth.acl_req.tls: certificates of their own for HTTP authentication requests are not built yet and are ignored",
         "x.conf:6:1: mqtt.retry_interval: has no effect here: messages are sent again when the client reconnects, as the \
@@ -225,7 +224,86 @@ fn the_flat_form_is_recognised_and_its_units_converted() {
         .iter()
         .map(|warning| warning.key.as_deref().unwrap_or(""))
         .collect();
-    assert_eq!(keys, ["parallel", "qos_duration", "websocket"]);
+    assert_eq!(keys, ["parallel", "qos_duration"]);
+    let websocket = &config.listeners.ws["default"];
+    assert!(websocket.common.enable && config.listeners.wss.values().all(|wss| !wss.common.enable));
+    assert_eq!(websocket.common.bind.to_string(), "0.0.0.0:8083");
+}
+
+#[test]
+fn the_flat_keys_of_tls_and_websocket_are_those_of_the_listeners() {
+    let text = "tls.enable=true\ntls.url=tls+nmq-tcp://127.0.0.1:1\ntls.keyfile=/k\ntls.certfile=/c\n\
+                tls.cacertfile=/a\ntls.verify_peer=true\ntls.fail_if_no_peer_cert=true\ntls.keypass=top\n\
+                websocket.enable=true\nwebsocket.url=nmq-ws://127.0.0.1:2/a\n\
+                websocket.tls_url=nmq-wss://127.0.0.1:3/b\n";
+    let loaded = load_text(text).unwrap();
+    assert_eq!(
+        (loaded.form, loaded.warnings),
+        (Some(FileForm::Flat), vec![])
+    );
+    let all: Vec<_> = loaded.config.listeners.all().collect();
+    assert_eq!(all.len(), 4);
+    assert!(all.iter().all(|any| any.common.enable));
+    let ports: Vec<_> = all.iter().map(|any| any.common.bind.port()).collect();
+    assert_eq!(ports, [1883, 1, 2, 3]);
+    let paths: Vec<_> = all.iter().filter_map(|any| any.websocket).collect();
+    assert_eq!((&*paths[0].path, &*paths[1].path), ("/a", "/b"));
+    for tls in all.iter().filter_map(|any| any.tls) {
+        let files = (&tls.keyfile, &tls.certfile, &tls.cacertfile);
+        assert_eq!(files, (&"/k".into(), &"/c".into(), &"/a".into()));
+        assert!(tls.verify_peer && tls.fail_if_no_peer_cert);
+        assert_eq!(tls.key_password, Secret::new("top"));
+    }
+    // Without TLS there is no WebSocket over it, and without a switch no TLS.
+    for text in [
+        "websocket.enable=true\ntls.enable=false\n",
+        "tls.url=tls+nmq-tcp://:1\nwebsocket.enable=true\n",
+    ] {
+        let listeners = load_text(text).unwrap().config.listeners;
+        let on: Vec<_> = listeners
+            .all()
+            .filter(|any| any.common.enable)
+            .map(|any| any.kind)
+            .collect();
+        assert_eq!(on, [ListenerKind::Tcp, ListenerKind::Ws], "{text}");
+    }
+}
+
+#[test]
+fn listeners_of_all_kinds_have_names() {
+    let text = "listeners.ssl { bind = \"0.0.0.0:1\", certfile = c, keyfile = k }\n\
+                listeners.ssl.b { bind = \"nmq-tls://0.0.0.0:2\", certfile = d, keyfile = l }\n\
+                listeners.ws.c { bind = \"nmq-ws://0.0.0.0:3/x\" }\nlisteners.wss { bind = \"0.0.0.0:4/y\" }\n\
+                listeners.wss.b { bind = \"0.0.0.0:5\" }\n\
+                listeners.wss.e { bind = \"0.0.0.0:6\", certfile = e, keyfile = e }\n";
+    let loaded = load_text(text).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let rows: Vec<_> = loaded
+        .config
+        .listeners
+        .all()
+        .map(|any| {
+            let certfile = any.tls.map(|tls| tls.certfile.display().to_string());
+            let path = any.websocket.map(|websocket| websocket.path.as_str());
+            (
+                any.key("bind"),
+                certfile.unwrap_or_default(),
+                path.unwrap_or_default(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("ssl.b", "d", ""),
+        ("ssl.default", "c", ""),
+        ("ws.c", "", "/x"),
+        ("wss.b", "d", "/mqtt"),
+        ("wss.default", "c", "/y"),
+        ("wss.e", "e", "/mqtt"),
+    ];
+    let expected = expected.map(|(name, certfile, path)| {
+        (format!("listeners.{name}.bind"), certfile.to_owned(), path)
+    });
+    assert_eq!(rows, expected);
 }
 
 const RULES: [&str; 2] = [
@@ -364,6 +442,46 @@ fn keys_are_checked_against_each_other() {
             "listeners.tcp.enable = false",
             "listeners",
             Severity::Warning,
+        ),
+        (
+            "listeners.ssl { certfile = a }",
+            "listeners.ssl.default.keyfile",
+            Severity::Error,
+        ),
+        (
+            "listeners.ssl { certfile = a, keyfile = b, verify_peer = true }",
+            "listeners.ssl.default.cacertfile",
+            Severity::Error,
+        ),
+        (
+            "listeners.ssl { certfile = a, keyfile = b, fail_if_no_peer_cert = true }",
+            "listeners.ssl.default.fail_if_no_peer_cert",
+            Severity::Warning,
+        ),
+        (
+            "listeners.ssl { certfile = a, keyfile = b, peer_cert_as_username = dn }",
+            "listeners.ssl.peer_cert_as_username",
+            Severity::Error,
+        ),
+        (
+            "listeners.ws.max_frame_size = 64KB",
+            "listeners.ws.default.max_frame_size",
+            Severity::Warning,
+        ),
+        (
+            "listeners.ws.bind = \"0.0.0.0:8083/a b\"",
+            "listeners.ws.bind",
+            Severity::Error,
+        ),
+        (
+            "listeners.ws.bind = \"nmq-tcp://0.0.0.0:8083\"",
+            "listeners.ws.bind",
+            Severity::Error,
+        ),
+        (
+            "listeners.tcp.bind = \"0.0.0.0:1883/mqtt\"",
+            "listeners.tcp.bind",
+            Severity::Error,
         ),
         (
             "auth.allow_anonymous = false",

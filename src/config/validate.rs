@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
-use super::model::{Config, HttpAuth};
+use super::model::{CertUsername, Config, HttpAuth};
 use super::problem::{Place, Problem};
 use super::units::format_size;
 
@@ -42,12 +42,7 @@ pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: 
             "is bounded by system.max_taskq_thread, which is smaller".to_owned(),
         );
     }
-    if !config
-        .listeners
-        .tcp
-        .values()
-        .any(|listener| listener.enable)
-    {
+    if !config.listeners.all().any(|any| any.common.enable) {
         warn(
             "listeners",
             "no listener is enabled, so no client can connect".to_owned(),
@@ -74,8 +69,55 @@ pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: 
             "a user name that is empty matches no client".to_owned(),
         );
     }
+    listeners(config, &place, problems);
     http(config, &place, problems);
     addresses(config, &place, problems);
+}
+
+fn listeners(config: &Config, place: &impl Fn(&str) -> Place, problems: &mut Vec<Problem>) {
+    for any in config.listeners.all().filter(|any| any.common.enable) {
+        if let Some(websocket) = any.websocket
+            && websocket.max_frame_size < u64::from(config.mqtt.max_packet_size)
+        {
+            let key = any.key("max_frame_size");
+            let message = "is smaller than mqtt.max_packet_size: a client that sends a packet in one frame cannot send \
+                           the largest";
+            problems.push(place(&key).warning(Some(&key), message));
+        }
+        let Some(tls) = any.tls else {
+            continue;
+        };
+        let mut refuse = |field: &str, message: &str| {
+            let key = any.key(field);
+            problems.push(place(&key).error(Some(&key), message));
+        };
+        for (field, file) in [("certfile", &tls.certfile), ("keyfile", &tls.keyfile)] {
+            if file.as_os_str().is_empty() {
+                refuse(field, "must name a PEM file for a listener over TLS");
+            }
+        }
+        if tls.verify_peer && tls.cacertfile.as_os_str().is_empty() {
+            let message =
+                "must name the file with the authorities of client certificates for verify_peer";
+            refuse("cacertfile", message);
+        }
+        if !tls.verify_peer {
+            for (field, set) in [
+                ("fail_if_no_peer_cert", tls.fail_if_no_peer_cert),
+                (
+                    "peer_cert_as_username",
+                    tls.peer_cert_as_username != CertUsername::Disabled,
+                ),
+            ] {
+                if set {
+                    let key = any.key(field);
+                    let message =
+                        "has no effect without verify_peer: clients are asked for no certificate";
+                    problems.push(place(&key).warning(Some(&key), message));
+                }
+            }
+        }
+    }
 }
 
 fn http(config: &Config, place: &impl Fn(&str) -> Place, problems: &mut Vec<Problem>) {
@@ -117,13 +159,9 @@ fn readable(keyfile: &Path) -> Result<(), String> {
 /// Reports two enabled listeners on one address. Port 0 is a different port each time.
 fn addresses(config: &Config, place: &impl Fn(&str) -> Place, problems: &mut Vec<Problem>) {
     let mut taken: HashMap<String, String> = HashMap::new();
-    let tcp = config
-        .listeners
-        .tcp
-        .iter()
-        .filter(|(_, listener)| listener.enable);
-    let mut all: Vec<(String, _)> = tcp
-        .map(|(name, l)| (format!("listeners.tcp.{name}.bind"), l.bind.clone()))
+    let enabled = config.listeners.all().filter(|any| any.common.enable);
+    let mut all: Vec<(String, _)> = enabled
+        .map(|any| (any.key("bind"), any.common.bind.clone()))
         .collect();
     if config.http_server.enable
         && let Ok(bind) = config.http_server.bind()

@@ -218,6 +218,16 @@ words! {
 }
 
 words! {
+    /// Which part of a client's certificate is its user name.
+    CertUsername {
+        /// None: the user name is that of CONNECT.
+        Disabled = "disabled",
+        /// The common name of its subject.
+        Cn = "cn",
+    }
+}
+
+words! {
     /// What a JSON web token may be signed with. Only kinds with a public key: with a shared secret, everybody who can
     /// read the key file could make tokens.
     JwtAlgorithm {

@@ -14,26 +14,16 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub use acceptor::Acceptor;
 pub use balance::{Balance, Balancer, WorkerHandle};
 
-use crate::{
-    actors::{Door, ListenerInfo},
-    config,
-};
+use crate::actors::{Door, ListenerInfo};
 
 /// Opens the sockets of a listener: one for each address that its `bind` stands for.
 ///
 /// # Errors
 /// With the address, as the operating system reports them; nothing is open then.
-pub fn open(name: &str, config: &config::TcpListener) -> io::Result<Vec<(TcpListener, Arc<Door>)>> {
-    let door = Arc::new(Door {
-        name: name.into(),
-        config: config.clone(),
-        open: Default::default(),
-    });
-    config
-        .bind
-        .resolve()?
-        .into_iter()
-        .map(|address| Ok((listen(address, config.backlog)?, door.clone())))
+pub fn open(door: &Arc<Door>) -> io::Result<Vec<(TcpListener, Arc<Door>)>> {
+    let addresses = door.config.bind.resolve()?.into_iter();
+    addresses
+        .map(|address| Ok((listen(address, door.config.backlog)?, door.clone())))
         .collect()
 }
 
@@ -41,25 +31,13 @@ pub fn open(name: &str, config: &config::TcpListener) -> io::Result<Vec<(TcpList
 ///
 /// # Errors
 /// When a socket does not know its address.
-pub fn describe(
-    name: &str,
-    config: &config::TcpListener,
-    opened: &[(TcpListener, Arc<Door>)],
-) -> io::Result<ListenerInfo> {
+pub fn describe(door: &Arc<Door>, opened: &[(TcpListener, Arc<Door>)]) -> io::Result<ListenerInfo> {
     let addresses: io::Result<Vec<SocketAddr>> = opened
         .iter()
         .map(|(socket, _)| socket.local_addr())
         .collect();
-    let closed = || {
-        Arc::new(Door {
-            name: name.into(),
-            config: config.clone(),
-            open: Default::default(),
-        })
-    };
     Ok(ListenerInfo {
-        protocol: "tcp",
-        door: opened.first().map_or_else(closed, |(_, door)| door.clone()),
+        door: door.clone(),
         addresses: addresses?,
     })
 }

@@ -40,8 +40,8 @@ pub use retained::{
 };
 pub use session::{AddressedCommand, HandOver, KeptSession, SessionCommand};
 pub use stats::{
-    GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats, StatsSnapshot,
-    StoreSizes,
+    CertificateRow, GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats,
+    StatsSnapshot, StoreSizes,
 };
 pub use store::{CloseStore, DurableTarget, Origin, Persist, ReadBodies, Refused, WriteRecord};
 pub use worker_load::WorkerLoad;

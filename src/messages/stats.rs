@@ -38,6 +38,19 @@ pub struct StatsSnapshot {
     pub most: Most,
     /// Over the last full interval.
     pub rates: Rates,
+    /// Of every listener over TLS and of the HTTP API.
+    pub certificates: Vec<CertificateRow>,
+}
+
+/// Until when a certificate is valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateRow {
+    /// The section of the configuration, such as `listeners.ssl.default`.
+    pub name: String,
+    /// Seconds since 1970 at which its validity ends.
+    pub not_after: i64,
+    /// Full days until then; negative afterwards.
+    pub days_left: i64,
 }
 
 /// How much is in the durable store; nothing where there is none.
@@ -100,7 +113,7 @@ pub struct ListListeners;
 pub struct ListenerRow {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// What it speaks below MQTT: `tcp`.
+    /// What it speaks below MQTT: `tcp`, `ssl`, `ws` or `wss`.
     pub protocol: &'static str,
     /// The address in the configuration.
     pub bind: String,

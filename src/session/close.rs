@@ -150,6 +150,9 @@ pub enum CloseReason {
     PeerClosed,
     /// The socket failed.
     Socket(std::io::ErrorKind),
+    /// The client broke a rule of what carries MQTT (TLS, WebSocket, PROXY protocol): a stable name for statistics, and
+    /// what it did.
+    Transport(&'static str, String),
     /// See [`Violation`].
     Violation(Violation),
     /// CONNECT was refused with this code; the text says why.
@@ -186,6 +189,7 @@ impl CloseReason {
             Self::Client(_)
             | Self::PeerClosed
             | Self::Socket(_)
+            | Self::Transport(..)
             | Self::Refused(..)
             | Self::ConnectTimeout
             | Self::Stuck => None,
@@ -212,6 +216,7 @@ impl fmt::Display for CloseReason {
             Self::Client(code) => write!(f, "client sent DISCONNECT: {}", code.description()),
             Self::PeerClosed => f.write_str("client closed the socket without DISCONNECT"),
             Self::Socket(kind) => write!(f, "socket: {kind}"),
+            Self::Transport(_, what) => f.write_str(what),
             Self::Violation(violation) => violation.fmt(f),
             Self::Refused(code, why) => write!(f, "refused: {}: {why}", code.description()),
             Self::ConnectTimeout => f.write_str("no CONNECT within listeners.*.connect_timeout"),

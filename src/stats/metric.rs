@@ -55,6 +55,7 @@ metrics! {
     DroppedSessionEnded, "messages.dropped.session_ended", "messages that waited in a session when it ended";
     ConnectionsAccepted, "connections.accepted", "sockets accepted";
     ConnectionsRefused, "connections.refused", "sockets closed at once because a connection limit was reached";
+    ConnectTimeouts, "connections.connect_timeout", "connections closed because no CONNECT came in time";
     ConnectsAccepted, "connects.accepted", "CONNECT packets answered with success";
     ConnectsRefused, "connects.refused", "CONNECT packets answered with an error";
     Disconnects, "disconnects", "connections closed after a successful CONNECT";

@@ -1,64 +1,140 @@
 //! One stream of bytes, whatever carries it: reads into a buffer, writes without waiting, ends cleanly.
 
-pub mod certificate;
+mod certificate;
+mod identity;
+mod layers;
+mod proxy;
+mod tls;
+mod websocket;
+mod x509;
 
 use std::{
+    cell::RefCell,
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use bytes::BytesMut;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use bytes::{Buf, BytesMut};
+use tokio::{io::AsyncWrite, net::TcpStream};
 use tokio_util::io::poll_read_buf;
+
+pub use certificate::{BadCertificate, Identity};
+pub use identity::{IdentitySource, NewestCertificate, ServerIdentity};
+pub use layers::{Fault, Layers};
+
+/// Bytes that are read at once from a socket with layers.
+const READ_SIZE: usize = 64 * 1024;
+/// Reads of which nothing is left for MQTT before others get their turn.
+const READS_PER_POLL: usize = 8;
+/// Bytes of MQTT that are put into layers at once.
+const WRITE_SIZE: usize = 32 * 1024;
+/// Bytes that wait to be written above which nothing more is read: answers of the layers, to a client that does not
+/// read them.
+const OUT_MAX: usize = 256 * 1024;
+
+thread_local! {
+    /// What was just read from a socket with layers: one for all connections of the thread.
+    static RAW: RefCell<BytesMut> = RefCell::default();
+}
 
 /// A client's stream.
 #[derive(Debug)]
 pub enum Transport {
     /// Plain TCP.
     Tcp(TcpStream),
+    /// TCP with something between it and MQTT.
+    Layered(Layered),
     /// Taken away, see [`Transport::take`].
     Gone,
 }
 
+/// A stream without the event loop that watched it, on its way to another thread.
+#[derive(Debug)]
+pub struct Detached {
+    socket: std::net::TcpStream,
+    layers: Option<Box<Layers>>,
+}
+
+impl Detached {
+    /// A socket that was accepted, and what is between it and MQTT.
+    pub fn new(socket: std::net::TcpStream, layers: Option<Box<Layers>>) -> Self {
+        Self { socket, layers }
+    }
+}
+
 impl Transport {
-    /// Takes over an accepted socket. TCP_NODELAY is set: what is written together is written at once anyway.
+    /// Has a socket watched on this thread. TCP_NODELAY is set: what is written together is written at once anyway.
     ///
     /// # Errors
     /// As the operating system reports them.
-    pub fn tcp(socket: std::net::TcpStream) -> io::Result<Self> {
+    pub fn attach(detached: Detached) -> io::Result<Self> {
+        let Detached { socket, layers } = detached;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        Ok(Self::Tcp(TcpStream::from_std(socket)?))
+        let socket = TcpStream::from_std(socket)?;
+        Ok(match layers {
+            None => Self::Tcp(socket),
+            Some(layers) => Self::Layered(Layered { socket, layers }),
+        })
     }
 
-    /// Takes the socket out, to be watched by another thread.
+    /// Takes the stream out, to be watched by another thread.
     ///
     /// # Errors
     /// As the operating system reports them; the stream is lost then.
-    pub fn take(&mut self) -> io::Result<std::net::TcpStream> {
+    pub fn take(&mut self) -> io::Result<Detached> {
         match std::mem::replace(self, Self::Gone) {
-            Self::Tcp(stream) => stream.into_std(),
+            Self::Tcp(socket) => Ok(Detached::new(socket.into_std()?, None)),
+            Self::Layered(Layered { socket, layers }) => {
+                Ok(Detached::new(socket.into_std()?, Some(layers)))
+            }
             Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
-    /// Reads what is there into the spare room of `buffer`; 0 is the end of the stream.
+    /// The client's address, where a load balancer has told it.
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.layers()?.client()
+    }
+
+    /// The common name in the client's certificate, if it has shown one that was verified.
+    pub fn common_name(&self) -> Option<String> {
+        self.layers()?.common_name()
+    }
+
+    /// True when nothing is between the socket and MQTT.
+    pub fn is_plain(&self) -> bool {
+        self.layers().is_none()
+    }
+
+    fn layers(&self) -> Option<&Layers> {
+        match self {
+            Self::Layered(layered) => Some(&layered.layers),
+            Self::Tcp(_) | Self::Gone => None,
+        }
+    }
+
+    /// Reads what is there into the spare room of `buffer`, which grows where more has come at once; 0 is the end of the
+    /// stream.
     ///
     /// # Errors
-    /// As the socket reports them.
+    /// As the socket reports them; a [`Fault`] within one of the kind `InvalidData`.
     pub fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
-        poll_read_buf(self.stream()?, cx, buffer)
+        match self {
+            Self::Tcp(socket) => poll_read_buf(Pin::new(socket), cx, buffer),
+            Self::Layered(layered) => layered.poll_read(cx, buffer),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
     }
 
-    /// Writes from the front of `buffer` until it is empty or the socket takes no more.
+    /// Writes from the front of `buffer` until it is empty or the socket takes no more. What can reach nobody any more,
+    /// since a stream above the socket has ended, is thrown away.
     ///
     /// # Errors
     /// As the socket reports them.
@@ -67,24 +143,11 @@ impl Transport {
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
-        let mut written = 0;
-        while !buffer.is_empty() {
-            match self.stream()?.poll_write(cx, buffer) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(n)) => {
-                    written += n;
-                    if n == buffer.len() {
-                        buffer.clear();
-                    } else {
-                        bytes::Buf::advance(buffer, n);
-                    }
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending if written > 0 => break,
-                Poll::Pending => return Poll::Pending,
-            }
+        match self {
+            Self::Tcp(socket) => poll_write_buffer(socket, cx, buffer),
+            Self::Layered(layered) => layered.poll_write(cx, buffer),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
-        Poll::Ready(Ok(written))
     }
 
     /// Tells the peer that nothing more comes, once all is written.
@@ -92,14 +155,142 @@ impl Transport {
     /// # Errors
     /// As the socket reports them.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.stream()?.poll_shutdown(cx))?;
-        Poll::Ready(Ok(()))
-    }
-
-    fn stream(&mut self) -> io::Result<Pin<&mut (impl AsyncRead + AsyncWrite + use<>)>> {
         match self {
-            Self::Tcp(stream) => Ok(Pin::new(stream)),
-            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Layered(layered) => layered.poll_shutdown(cx),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
+
+    /// Tells a peer that is not waited for that nothing more comes, where TCP alone does not tell it.
+    pub fn say_goodbye(&mut self, cx: &mut Context<'_>) {
+        if let Self::Layered(layered) = self {
+            // Whoever has left already does not hear it.
+            let _ = layered.poll_shutdown(cx);
+        }
+    }
+}
+
+/// A socket and what is between it and MQTT.
+#[derive(Debug)]
+pub struct Layered {
+    socket: TcpStream,
+    layers: Box<Layers>,
+}
+
+impl Layered {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        let before = buffer.len();
+        for _ in 0..READS_PER_POLL {
+            if let Some(fault) = self.layers.take_fault() {
+                return Poll::Ready(Err(fault.into()));
+            }
+            if self.layers.has_ended() {
+                return Poll::Ready(Ok(0));
+            }
+            match self.poll_flush(cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if self.layers.out.len() > OUT_MAX => return Poll::Pending,
+                _ => {}
+            }
+            let read = RAW.with_borrow_mut(|raw| {
+                raw.clear();
+                raw.extend_from_slice(&self.layers.input);
+                raw.reserve(READ_SIZE);
+                let read = ready!(poll_read_buf(Pin::new(&mut self.socket), cx, raw))?;
+                if read > 0 && !self.layers.is_broken() {
+                    self.layers.receive(raw, buffer);
+                }
+                Poll::Ready(io::Result::Ok(read))
+            });
+            if ready!(read)? == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            // Answers of the layers; what the socket does not take is written when there is room.
+            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+                return Poll::Ready(Err(error));
+            }
+            if buffer.len() > before {
+                return Poll::Ready(Ok(buffer.len() - before));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        let mut written = 0;
+        loop {
+            match self.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Pending if written > 0 => return Poll::Ready(Ok(written)),
+                other => return other.map_ok(|()| 0),
+            }
+            let promised = std::mem::take(&mut self.layers.promised).min(buffer.len());
+            buffer.advance(promised);
+            written += promised;
+            let len = buffer.len().min(WRITE_SIZE);
+            let data = buffer.get(..len).unwrap_or_default();
+            if data.is_empty() || !self.layers.send(data) {
+                buffer.clear();
+                return Poll::Ready(Ok(written));
+            }
+            self.layers.promised = len;
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.layers.close();
+        ready!(self.poll_flush(cx))?;
+        if self.layers.awaits_close() {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+
+    /// Writes what the layers have to say.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.layers.out.is_empty() {
+            ready!(poll_write_buffer(
+                &mut self.socket,
+                cx,
+                &mut self.layers.out
+            ))?;
+        }
+        self.layers.out = BytesMut::new();
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn poll_write_buffer(
+    socket: &mut TcpStream,
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let mut written = 0;
+    while !buffer.is_empty() {
+        match Pin::new(&mut *socket).poll_write(cx, buffer) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(n)) => {
+                written += n;
+                if n == buffer.len() {
+                    buffer.clear();
+                } else {
+                    buffer.advance(n);
+                }
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending if written > 0 => break,
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+    Poll::Ready(Ok(written))
 }

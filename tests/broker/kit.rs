@@ -15,7 +15,10 @@ use nanomq::{
     actors::{ConfigManager, ConfigSource, StatsCollector, SubscriptionRegistry},
     broker::Broker,
     config::{BindAddr, Config},
-    messages::{GetQueueTotals, GetStats, QueueTotals, ReloadConfig, ReloadReport, StatsSnapshot},
+    messages::{
+        ClientRow, GetQueueTotals, GetStats, ListClients, QueueTotals, ReloadConfig, ReloadReport,
+        StatsSnapshot,
+    },
     mqtt::{
         Ack, Connect, Disconnect, Packet, PacketId, Properties, ProtocolVersion, Publish, QoS,
         ReasonCode, Sender, Subscribe, SubscribeFiltersBuf, SubscribeOptions, decode_as, encode,
@@ -101,6 +104,15 @@ impl TestBroker {
 
     pub fn stats(&self) -> StatsSnapshot {
         block_on(self.stats.send(GetStats)).unwrap()
+    }
+
+    /// The clients, connected or with a kept session.
+    pub fn clients(&self) -> Vec<ClientRow> {
+        let ask = ListClients {
+            username: None,
+            after: None,
+        };
+        block_on(self.registry.send(ask)).unwrap().rows
     }
 
     /// What waits in all sessions.

@@ -5,6 +5,7 @@
 mod kit;
 
 mod accounting;
+mod doors;
 mod enhanced_auth;
 mod flow;
 mod hostile;

@@ -276,7 +276,7 @@ fn what_is_not_understood_is_refused_with_exit_code_2() {
     let cases: [&[&str]; 4] = [
         &[],
         &["begin"],
-        &["start", "--cacert", "ca.pem"],
+        &["start", "--log_file", "nanomq.log"],
         &["check", "x"],
     ];
     for words in cases {

@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
 };
 
-use nanomq::{actors::ConfigSource, broker::Broker, config::TcpListener, mqtt::QoS};
+use nanomq::{actors::ConfigSource, broker::Broker, config::Listener, mqtt::QoS};
 use serde_json::{Value, json};
 
 use crate::kit::{ADMIN, At, Mqtt, V5, V311, client, local_config, with_broker};
@@ -216,11 +216,11 @@ fn slow_clients_are_ordered_by_queue_and_then_by_drops() {
 fn listeners_are_listed() {
     with_broker(
         |config| {
-            let off = TcpListener {
+            let off = Listener {
                 enable: false,
                 max_connections: 7,
                 max_connection_rate: 5,
-                ..TcpListener::default()
+                ..Listener::default()
             };
             config.listeners.tcp.insert("off".to_owned(), off);
         },
@@ -230,7 +230,7 @@ fn listeners_are_listed() {
             assert_eq!(
                 at.ok("/listeners"),
                 format!(
-                    r#"{{"code":0,"data":[{{"name":"default","protocol":"tcp","bind":"{on}","addresses":["{on}"],"enabled":true,"connections":1,"max_connections":1000000,"max_connection_rate":0}},{{"name":"off","protocol":"tcp","bind":"0.0.0.0:1883","addresses":[],"enabled":false,"connections":0,"max_connections":7,"max_connection_rate":5}}]}}"#
+                    r#"{{"code":0,"data":[{{"name":"default","protocol":"tcp","bind":"{on}","addresses":["{on}"],"enabled":true,"connections":1,"max_connections":1000000,"max_connection_rate":0}},{{"name":"off","protocol":"tcp","bind":"0.0.0.0:1883","addresses":[],"enabled":false,"connections":0,"max_connections":7,"max_connection_rate":5}},{{"name":"default","protocol":"ssl","bind":"0.0.0.0:8883","addresses":[],"enabled":false,"connections":0,"max_connections":1000000,"max_connection_rate":0}},{{"name":"default","protocol":"ws","bind":"0.0.0.0:8083","addresses":[],"enabled":false,"connections":0,"max_connections":1000000,"max_connection_rate":0}},{{"name":"default","protocol":"wss","bind":"0.0.0.0:8084","addresses":[],"enabled":false,"connections":0,"max_connections":1000000,"max_connection_rate":0}}]}}"#
                 )
             );
         },

@@ -183,14 +183,27 @@ impl Subscriber {
         subscriber
     }
 
+    /// As [`start`](Self::start), at a port of its own, over TLS if the arguments say so.
+    pub fn start_at(broker: &Broker, port: u16, version: &str, args: &[&str]) -> Subscriber {
+        let mut subscriber = Subscriber::connect_at(broker, port, version, args);
+        subscriber
+            .program
+            .wait_for("a SUBACK", |line| line.contains("SUBACK"));
+        subscriber
+    }
+
     /// Starts `mosquitto_sub` without waiting for its subscription, for a client whose session has one already.
     pub fn connect(broker: &Broker, version: &str, args: &[&str]) -> Subscriber {
+        Subscriber::connect_at(broker, broker.mqtt_port(), version, args)
+    }
+
+    fn connect_at(broker: &Broker, port: u16, version: &str, args: &[&str]) -> Subscriber {
         // Line by line, so that debug lines are not held back by the pipe.
         let mut command = Command::new("stdbuf");
         command
             .args(["-oL", "mosquitto_sub", "-d"])
             .args(["-F", &format!("{MESSAGE}%t|%q|%r|%p")]);
-        address(&mut command, broker, version);
+        address(&mut command, broker, port, version);
         require("mosquitto_sub");
         Subscriber {
             program: Program::start(
@@ -235,7 +248,7 @@ impl Subscriber {
 pub fn publish_input(broker: &Broker, version: &str, args: &[&str], input: String) {
     require("mosquitto_pub");
     let mut command = Command::new("mosquitto_pub");
-    address(&mut command, broker, version);
+    address(&mut command, broker, broker.mqtt_port(), version);
     let mut program = Program::start(command.args(args), "install mosquitto-clients");
     program.feed(input);
     let finished = program.finish();
@@ -245,6 +258,14 @@ pub fn publish_input(broker: &Broker, version: &str, args: &[&str], input: Strin
         "mosquitto_pub {args:?} failed:\n{}",
         finished.output
     );
+}
+
+/// Runs `mosquitto_pub` at a port, over TLS if the arguments say so, to its end, whatever that is.
+pub fn publish_to(broker: &Broker, port: u16, version: &str, args: &[&str]) -> Finished {
+    require("mosquitto_pub");
+    let mut command = Command::new("mosquitto_pub");
+    address(&mut command, broker, port, version);
+    Program::start(command.args(args), "install mosquitto-clients").finish()
 }
 
 /// Runs `mosquitto_pub` to its end.
@@ -311,15 +332,8 @@ fn require(program: &str) {
     );
 }
 
-fn address(command: &mut Command, broker: &Broker, version: &str) {
-    command.args([
-        "-h",
-        broker.host(),
-        "-p",
-        &broker.mqtt_port().to_string(),
-        "-V",
-        version,
-    ]);
+fn address(command: &mut Command, broker: &Broker, port: u16, version: &str) {
+    command.args(["-h", broker.host(), "-p", &port.to_string(), "-V", version]);
 }
 
 fn forward(from: impl std::io::Read + Send + 'static, to: mpsc::Sender<String>) {

@@ -99,6 +99,16 @@ impl Broker {
         self.mqtt_port
     }
 
+    /// The port of a listener by its kind (`tcp`, `ssl`, `ws`, `wss`) and name. Only for a broker of our own.
+    pub fn port(&self, kind: &str, name: &str) -> u16 {
+        let own = self.own.as_ref().expect("only for a broker of our own");
+        let marker = format!("listening mqtt {kind} {name} ");
+        let log = own.log.lock().expect("the log can be read");
+        log.iter()
+            .find_map(|line| port_after(line, &marker))
+            .unwrap_or_else(|| panic!("nanomq does not listen on {kind} {name}"))
+    }
+
     /// The port of the HTTP API, or `None` when another broker is tested, which has none.
     pub fn http_port(&self) -> Option<u16> {
         self.own.as_ref().map(|own| own.http_port)

@@ -11,6 +11,7 @@
 //! will when the session ends first, and in version 5 exceeds the Receive Maximum of `mosquitto_sub` with QoS 2.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod authority;
 mod clients;
 mod harness;
 mod http;
@@ -19,6 +20,7 @@ mod raw;
 mod admin;
 mod api;
 mod crash;
+mod doors;
 mod https;
 mod lifecycle;
 mod logins;

@@ -102,6 +102,7 @@ impl ClientConnection {
             address: Some(self.peer.ip()),
             port: self.door.config.bind.port(),
             protocol: admission.version.name(),
+            common_name: self.transport.common_name().unwrap_or_default(),
             ..Facts::default()
         }
     }

@@ -43,18 +43,27 @@ impl ClientConnection {
             &mut self.phase,
             Phase::Closing {
                 deadline: now + FAREWELL_TIMEOUT,
-                peer_is_done: matches!(
-                    reason,
-                    CloseReason::Client(_) | CloseReason::PeerClosed | CloseReason::Socket(_)
-                ),
+                peer_is_done: match reason {
+                    // Behind its DISCONNECT a client ends TLS and WebSocket, which takes a socket that is there.
+                    CloseReason::Client(_) => self.transport.is_plain(),
+                    CloseReason::PeerClosed | CloseReason::Socket(_) => true,
+                    _ => false,
+                },
                 awaited: None,
                 finished: false,
             },
         );
         self.worker.shared.gauges.closing.increment();
         self.waiting.clear();
-        if let CloseReason::Violation(violation) = reason {
-            self.worker.counters.add_error(violation.kind_name());
+        match reason {
+            CloseReason::Violation(violation) => {
+                self.worker.counters.add_error(violation.kind_name());
+            }
+            CloseReason::Transport(kind, _) => self.worker.counters.add_error(kind),
+            CloseReason::ConnectTimeout => {
+                self.worker.counters.add(Metric::ConnectTimeouts, 1);
+            }
+            _ => {}
         }
         match before {
             Phase::Connected(connected) => self.part(*connected, reason, disposal, now),

@@ -16,7 +16,7 @@ use tokio::time::sleep_until;
 use super::{ClientConnection, Connected, Phase, hold::Hold};
 use crate::{
     actors::session_store::state_counters, messages::Patience, mqtt::peek_header,
-    session::CloseReason, stats::Metric,
+    session::CloseReason, stats::Metric, transport::Fault,
 };
 
 /// Bytes read at once.
@@ -91,7 +91,7 @@ impl ClientConnection {
                         break;
                     }
                 }
-                Poll::Ready(Err(error)) => self.close(&CloseReason::Socket(error.kind())),
+                Poll::Ready(Err(error)) => self.close(&reason_of(&error)),
             }
         }
         self.release_held(cx);
@@ -308,6 +308,9 @@ impl ClientConnection {
             return;
         };
         let late = self.watch_time(cx);
+        if peer_is_done && self.wire.is_empty() {
+            self.transport.say_goodbye(cx);
+        }
         let ended = late
             || (self.wire.is_empty()
                 && (peer_is_done
@@ -403,5 +406,16 @@ impl ClientConnection {
             Phase::Closing { .. } | Phase::Opening { .. } | Phase::Moved { .. } => {}
         }
         true
+    }
+}
+
+/// Why a connection ends whose stream has failed.
+fn reason_of(error: &io::Error) -> CloseReason {
+    let fault = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Fault>());
+    match fault {
+        Some(fault) => CloseReason::Transport(fault.kind_name(), fault.to_string()),
+        None => CloseReason::Socket(error.kind()),
     }
 }

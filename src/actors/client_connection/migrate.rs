@@ -12,6 +12,7 @@ use super::{ClientConnection, Connected, Door, Phase};
 use crate::{
     actors::Worker,
     messages::{Owner, SessionCommand},
+    transport::Detached,
 };
 
 /// Asks the connections of a worker to leave for another: the next `connections` that are busy do.
@@ -27,7 +28,7 @@ pub struct MoveRequest {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct MovedConnection {
-    socket: std::net::TcpStream,
+    stream: Detached,
     peer: SocketAddr,
     door: Arc<Door>,
     connected: Box<Connected>,
@@ -74,8 +75,8 @@ impl ClientConnection {
     }
 
     fn move_to(&mut self, to: &Recipient<MovedConnection>, ctx: &mut Context<Self>) -> bool {
-        let socket = match self.transport.take() {
-            Ok(socket) => socket,
+        let stream = match self.transport.take() {
+            Ok(stream) => stream,
             Err(error) => {
                 self.close(&crate::session::CloseReason::Socket(error.kind()));
                 return false;
@@ -92,7 +93,7 @@ impl ClientConnection {
         };
         self.timer = None;
         to.do_send(MovedConnection {
-            socket,
+            stream,
             peer: self.peer,
             door: self.door.clone(),
             connected,
@@ -110,7 +111,7 @@ impl ClientConnection {
     /// When its socket cannot be watched here; the session then ends as with any fault.
     pub fn from_moved(worker: Rc<Worker>, moved: MovedConnection) -> std::io::Result<Self> {
         let MovedConnection {
-            socket,
+            stream,
             peer,
             door,
             connected,
@@ -119,7 +120,7 @@ impl ClientConnection {
             wire,
             left,
         } = moved;
-        let mut connection = match Self::new(worker.clone(), door, socket, peer) {
+        let mut connection = match Self::new(worker.clone(), door, stream, peer) {
             Ok(connection) => connection,
             Err(error) => {
                 connected.abandon(&worker);

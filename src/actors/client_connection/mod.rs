@@ -11,6 +11,7 @@
 
 mod authenticate;
 mod close;
+mod door;
 mod drive;
 mod held;
 mod hold;
@@ -19,6 +20,7 @@ mod open;
 mod packets;
 mod permissions;
 
+pub use door::Door;
 pub use migrate::{MoveRequest, MovedConnection};
 
 use std::{
@@ -26,10 +28,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::Waker,
     time::Instant,
 };
@@ -48,26 +47,14 @@ use self::{
 use super::Worker;
 use crate::{
     auth::{permissions::Permissions, scram::Exchange},
-    config::TcpListener,
     messages::{EndSession, Inbox, InboxItem, Owner, SessionCommand},
     routing::RetainedCursor,
     session::{Channel, CloseReason, Delivery},
-    transport::Transport,
+    transport::{Detached, Transport},
 };
 
 /// Subscriptions made for a client by others whose retained messages may wait to be sent to it.
 const RETAINED_WAITING_MAX: usize = 10_000;
-
-/// What a connection knows of the listener that accepted it.
-#[derive(Debug)]
-pub struct Door {
-    /// The listener's name.
-    pub name: Arc<str>,
-    /// Its configuration.
-    pub config: TcpListener,
-    /// Connections that came in through it and last.
-    pub open: AtomicUsize,
-}
 
 /// See the module's description.
 pub struct ClientConnection {
@@ -159,11 +146,11 @@ impl ClientConnection {
     pub fn new(
         worker: Rc<Worker>,
         door: Arc<Door>,
-        socket: std::net::TcpStream,
+        stream: Detached,
         peer: SocketAddr,
     ) -> std::io::Result<Self> {
         let deadline = Instant::now() + door.config.connect_timeout;
-        let transport = Transport::tcp(socket)?;
+        let transport = Transport::attach(stream)?;
         worker.shared.gauges.sockets.increment();
         door.open.fetch_add(1, Ordering::Relaxed);
         Ok(Self {

@@ -14,6 +14,7 @@ use super::{ClientConnection, Connected, Phase};
 use crate::{
     actors::events,
     auth::{acl::Subject, permissions::Permissions, scram},
+    config::CertUsername,
     messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
     mqtt::{
         Connect, Packet, PacketType, ProtocolVersion, ReasonCode, connect_version, decode,
@@ -33,6 +34,9 @@ impl ClientConnection {
     /// Handles the first packet, which must be CONNECT `[MQTT-3.1.0-1]`.
     pub(super) fn handle_first(&mut self, data: Bytes, ctx: &mut Context<Self>) {
         let config = self.worker.shared.config.load_full();
+        if let Some(client) = self.transport.client() {
+            self.peer = client;
+        }
         // What is not CONNECT is refused at its first byte, whatever length it claims.
         if data.first().copied().map(|byte| byte >> 4) != Some(PacketType::Connect as u8) {
             return self.close(&CloseReason::Violation(Violation::ConnectExpected));
@@ -50,6 +54,12 @@ impl ClientConnection {
         match decode(ProtocolVersion::V5, header.first_byte, body) {
             Ok(Packet::Connect(connect)) => {
                 self.worker.counters.add(Metric::PacketsReceived, 1);
+                let common_name = match self.door.cert_username {
+                    CertUsername::Cn => self.transport.common_name(),
+                    CertUsername::Disabled => None,
+                };
+                let mut connect = connect;
+                connect.username = common_name.as_deref().or(connect.username);
                 match self.admit(&connect) {
                     Ok((admission, info)) => self.authenticate(&connect, admission, info, ctx),
                     Err(refusal) => {
@@ -91,7 +101,7 @@ impl ClientConnection {
             will_topic: admission.will.as_ref().map(|will| will.topic().into()),
             superuser: false,
             peer: self.peer,
-            listener: self.door.name.clone(),
+            listener: self.door.id.clone(),
             connected_at: SystemTime::now(),
         };
         Ok((admission, info))

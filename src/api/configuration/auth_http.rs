@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::{not_built::Tls, shown::MASK};
+use super::{doors::Tls, shown::MASK};
 use crate::config::{AuthRequest, Config};
 
 /// The requests, as newer versions of NanoMQ show them.

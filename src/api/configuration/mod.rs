@@ -1,6 +1,7 @@
 //! `/api/v4/configuration`, `/reload` and `/config_update`: showing and changing the configuration.
 
 mod auth_http;
+mod doors;
 mod not_built;
 mod posted;
 mod shown;

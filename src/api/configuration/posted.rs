@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::shown::{self, MASK};
 use crate::{
     api::error::RefusedKey,
-    config::{BindAddr, Config, Secret, Setting, with_settings},
+    config::{BindAddr, Config, DEFAULT_LISTENER, ListenerKind, Secret, Setting, with_settings},
 };
 
 /// A member that stands for a key.
@@ -48,6 +48,7 @@ const NUMBER: &str = "a whole number";
 const KILOBYTES: &str = "a whole number of kilobytes";
 const FLAG: &str = "true or false";
 const TEXT: &str = "a text";
+const SECURE_WEBSOCKET: &str = "listeners.wss.default.enable";
 
 /// Every member that stands for a key. The members of the section `basic` have the names of the flat object.
 const ROWS: &[Row] = &[
@@ -102,6 +103,61 @@ const ROWS: &[Row] = &[
         "a number",
         fraction,
     ),
+    row("tls.enable", "listeners.ssl.default.enable", FLAG, flag),
+    row(
+        "tls.url",
+        "listeners.ssl.default.bind",
+        "an address such as nmq-tls://0.0.0.0:8883",
+        tls_address,
+    ),
+    row(
+        "tls.keypass",
+        "listeners.ssl.default.key_password",
+        TEXT,
+        text,
+    ),
+    row(
+        "tls.key_password",
+        "listeners.ssl.default.key_password",
+        TEXT,
+        text,
+    ),
+    row(
+        "tls.verify_peer",
+        "listeners.ssl.default.verify_peer",
+        FLAG,
+        flag,
+    ),
+    row(
+        "tls.fail_if_no_peer_cert",
+        "listeners.ssl.default.fail_if_no_peer_cert",
+        FLAG,
+        flag,
+    ),
+    row(
+        "websocket.enable",
+        "listeners.ws.default.enable",
+        FLAG,
+        flag,
+    ),
+    row(
+        "websocket.url",
+        "listeners.ws.default.bind",
+        "an address such as nmq-ws://0.0.0.0:8083/mqtt",
+        ws_address,
+    ),
+    row(
+        "websocket.tls_enable",
+        "listeners.wss.default.enable",
+        FLAG,
+        flag,
+    ),
+    row(
+        "websocket.tls_url",
+        "listeners.wss.default.bind",
+        "an address such as nmq-wss://0.0.0.0:8084/mqtt",
+        wss_address,
+    ),
     row("http_server.enable", "http_server.enable", FLAG, flag),
     row("http_server.port", "http_server.port", NUMBER, number),
     row("http_server.addr", "http_server.ip_addr", TEXT, text),
@@ -137,6 +193,12 @@ pub fn read(
     for (name, value) in posted {
         reader.member(name, value, shown.get(name));
     }
+    reader.leave_off(&[
+        "listeners.ssl.default.enable",
+        "listeners.ws.default.enable",
+    ]);
+    reader.switch_secure_websocket();
+    reader.leave_off(&[SECURE_WEBSOCKET]);
     match reader.refused.is_empty() {
         true => Ok(Posted {
             settings: reader.settings,
@@ -194,7 +256,7 @@ impl Reader<'_> {
 
     fn key(&mut self, path: &str, row: &Row, value: &Value, shown: &Value) {
         let is_mask = self.running.http_server.hide_secrets && value == MASK;
-        if value == shown && (value.is_null() || is_mask) {
+        if value == shown && (value.is_null() || is_mask || self.is_of_no_listener(row.key)) {
             return;
         }
         let written = match row.exact {
@@ -220,6 +282,58 @@ impl Reader<'_> {
             }
             Some(_) => {}
             None => self.settings.push(setting),
+        }
+    }
+
+    /// True for the key of a listener that is not there: what is shown in its place must not make it.
+    fn is_of_no_listener(&self, key: &str) -> bool {
+        let kind = key
+            .strip_prefix("listeners.")
+            .and_then(|rest| rest.split('.').next());
+        let mut known = self.running.listeners.all();
+        kind.is_some_and(|kind| {
+            !known.any(|any| any.kind.as_str() == kind && any.name == DEFAULT_LISTENER)
+        })
+    }
+
+    /// The flat object has no switch for WebSocket over TLS: it goes with those of TLS and WebSocket.
+    fn switch_secure_websocket(&mut self) {
+        let Ok(changed) = with_settings(self.running, &self.settings) else {
+            return;
+        };
+        let on = |config: &Config, kind| {
+            let mut all = config.listeners.all();
+            all.any(|any| any.kind == kind && any.name == DEFAULT_LISTENER && any.common.enable)
+        };
+        let both = |config| on(config, ListenerKind::Ssl) && on(config, ListenerKind::Ws);
+        let is_given = self
+            .settings
+            .iter()
+            .any(|setting| setting.key == SECURE_WEBSOCKET);
+        let (before, after) = (both(self.running), both(&changed));
+        if before != after && !is_given && on(self.running, ListenerKind::Wss) != after {
+            self.settings.push(Setting {
+                key: SECURE_WEBSOCKET,
+                value: Secret::new(after.to_string()),
+            });
+        }
+    }
+
+    /// A listener that is made by a change of something else than its switch is off, as it was shown.
+    fn leave_off(&mut self, switches: &[&'static str]) {
+        for &key in switches {
+            let section = key.trim_end_matches("enable");
+            let mut given = self
+                .settings
+                .iter()
+                .filter(|setting| setting.key.starts_with(section));
+            let is_made = given.clone().next().is_some() && self.is_of_no_listener(key);
+            if is_made && !given.any(|setting| setting.key == key) {
+                self.settings.push(Setting {
+                    key,
+                    value: Secret::new("false"),
+                });
+            }
         }
     }
 
@@ -256,6 +370,25 @@ fn address(value: &Value) -> Option<String> {
     let address = value.as_str()?.strip_prefix("nmq-tcp://")?;
     let address: BindAddr = address.trim_end_matches('/').parse().ok()?;
     Some(address.to_string())
+}
+
+fn tls_address(value: &Value) -> Option<String> {
+    address_of(value, ListenerKind::Ssl)
+}
+
+fn ws_address(value: &Value) -> Option<String> {
+    address_of(value, ListenerKind::Ws)
+}
+
+fn wss_address(value: &Value) -> Option<String> {
+    address_of(value, ListenerKind::Wss)
+}
+
+/// An address with the scheme of a kind, without it. Whether the rest is one is seen when it is set.
+fn address_of(value: &Value, kind: ListenerKind) -> Option<String> {
+    let (scheme, address) = value.as_str()?.split_once("://")?;
+    let is_plain = address.bytes().all(|byte| byte.is_ascii_graphic());
+    (ListenerKind::of_scheme(scheme) == Some(kind) && is_plain).then(|| address.to_owned())
 }
 
 /// What may be posted as configuration.
@@ -340,18 +473,18 @@ mod tests {
     fn changes_of_what_is_not_built_are_told_and_change_nothing() {
         let config = Config::default();
         let posted = json!({
-            "tls": {"enable": true, "verify_peer": false},
+            "tls": {"cert": "x", "verify_peer": false},
             "bridge": {"forwards": ["a"]},
-            "websocket": {"enable": true},
         });
         let read = read(posted.as_object().unwrap(), &postable(&config), &config);
         let read = read.unwrap_or_else(|refused| panic!("{refused:?}"));
-        assert!(read.settings.is_empty());
+        assert!(
+            read.settings
+                .iter()
+                .all(|setting| setting.holds_in(&config))
+        );
         let mut ignored = read.ignored;
         ignored.sort_unstable();
-        assert_eq!(
-            ignored,
-            ["bridge.forwards", "tls.enable", "websocket.enable"]
-        );
+        assert_eq!(ignored, ["bridge.forwards", "tls.cert"]);
     }
 }

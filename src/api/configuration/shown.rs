@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::auth_http::AuthHttp;
-use super::not_built::{Bridge, Bridges, Sqlite, Tls, WebSocket, WebSocketSection};
+use super::doors::{Tls, WebSocket, WebSocketSection};
+use super::not_built::{Bridge, Bridges, Sqlite};
 use crate::config::{Config, DEFAULT_LISTENER, HttpServer, Secret};
 
 /// What stands in the place of a secret that is not shown.
@@ -52,8 +53,8 @@ impl<'a> Flat<'a> {
             qos_duration: QOS_DURATION,
             allow_anonymous: config.auth.allow_anonymous,
             daemon: config.system.daemon,
-            tls: Tls::default(),
-            websocket: WebSocket::default(),
+            tls: Tls::new(config),
+            websocket: WebSocket::new(config),
             http_server: Http::new(&config.http_server),
             bridge: Bridge::default(),
             pending,
@@ -92,10 +93,10 @@ impl<'a> Section<'a> {
     pub fn find(config: &'a Config, name: &str) -> Option<Self> {
         Some(match name {
             "basic" => Self::Basic(Basic::new(config)),
-            "tls" => Self::Tls(Tls::default()),
+            "tls" => Self::Tls(Tls::new(config)),
             "auth" => Self::Auth(users(config)),
             "auth_http" => Self::AuthHttp(Box::new(AuthHttp::new(config))),
-            "websocket" => Self::Websocket(WebSocketSection::default()),
+            "websocket" => Self::Websocket(WebSocketSection::new(config)),
             "http_server" => Self::HttpServer(HttpSection::new(&config.http_server)),
             "sqlite" => Self::Sqlite(Sqlite::default()),
             "bridge" => Self::Bridge(Bridges::default()),

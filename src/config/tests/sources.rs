@@ -94,7 +94,7 @@ fn without_any_source_the_defaults_are_in_force() {
 fn urls_of_the_command_line_replace_the_listeners() {
     let url = [
         "nmq-tcp://127.0.0.1:1",
-        "nmq-ws://0.0.0.0:8083/mqtt",
+        "nmq-ws://0.0.0.0:8083/x",
         "127.0.0.1:2",
     ]
     .map(str::to_owned)
@@ -118,10 +118,52 @@ fn urls_of_the_command_line_replace_the_listeners() {
             ("url_3", "127.0.0.1:2".to_owned())
         ]
     );
+    let websocket = &loaded.config.listeners.ws["default"];
     assert_eq!(
-        shown(&loaded.warnings),
-        ["--url: WebSocket listeners are not built yet and are ignored"]
+        (
+            websocket.common.bind.to_string(),
+            &*websocket.websocket.path
+        ),
+        ("0.0.0.0:8083".to_owned(), "/x")
     );
+    assert_eq!(loaded.warnings, []);
+
+    let overrides = Overrides {
+        url: [
+            "tls+nmq-tcp://127.0.0.1:1",
+            "nmq-wss://127.0.0.1:2",
+            "nmq-tls://127.0.0.1:3",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        certfile: Some("c".to_owned()),
+        keyfile: Some("k".to_owned()),
+        key_password: Some(Secret::new("p")),
+        cacertfile: Some("a".to_owned()),
+        verify_peer: true,
+        fail_if_no_peer_cert: true,
+        ..Overrides::default()
+    };
+    let loaded = Config::load(None, None, Strictness::Start, [], &overrides).unwrap();
+    let rows: Vec<_> = loaded
+        .config
+        .listeners
+        .all()
+        .map(|any| {
+            let tls = any.tls.unwrap();
+            assert!(tls.verify_peer && tls.fail_if_no_peer_cert);
+            let files = (&tls.certfile, &tls.keyfile, &tls.cacertfile);
+            assert_eq!(files, (&"c".into(), &"k".into(), &"a".into()));
+            assert_eq!(tls.key_password, Secret::new("p"));
+            (any.key("bind"), any.common.bind.port())
+        })
+        .collect();
+    let expected = [
+        ("listeners.ssl.default.bind".to_owned(), 1),
+        ("listeners.ssl.url_3.bind".to_owned(), 3),
+        ("listeners.wss.default.bind".to_owned(), 2),
+    ];
+    assert_eq!(rows, expected);
 
     let overrides = Overrides {
         url: vec!["nonsense".to_owned()],

@@ -69,6 +69,17 @@ pub(super) fn all() -> Named {
                     described(counts, "Connections closed, by kind"),
                 ),
                 (
+                    "certificates",
+                    json!({
+                        "type": "object",
+                        "description": "Of listeners over TLS and of this API, by the section of the configuration",
+                        "additionalProperties": answer(&[
+                            ("not_after", json!({ "type": "integer", "description": "Seconds since 1970" })),
+                            ("days_left", json!({ "type": "integer" })),
+                        ]),
+                    }),
+                ),
+                (
                     "queues",
                     answer(&[
                         ("sessions", count()),

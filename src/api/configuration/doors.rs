@@ -1,0 +1,119 @@
+//! What the configuration shows of the listeners over TLS and WebSocket that have no name in the file.
+
+use serde::Serialize;
+
+use super::shown::MASK;
+use crate::config::{Config, DEFAULT_LISTENER, HttpServer, ListenerTls, SslListener};
+
+/// A value that is not shown: the files of a certificate stay where they are.
+type Nothing = Option<&'static str>;
+
+/// The TLS listener.
+#[derive(Serialize)]
+pub struct Tls {
+    enable: bool,
+    url: String,
+    key_password: Option<String>,
+    keypass: Option<String>,
+    key: Nothing,
+    cert: Nothing,
+    cacert: Nothing,
+    verify_peer: bool,
+    fail_if_no_peer_cert: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        let mut listener = SslListener::default();
+        listener.common.enable = false;
+        Self::of(&listener, &HttpServer::default())
+    }
+}
+
+impl Tls {
+    /// The running configuration; switched off where there is no such listener.
+    pub fn new(config: &Config) -> Self {
+        match config.listeners.ssl.get(DEFAULT_LISTENER) {
+            Some(listener) => Self::of(listener, &config.http_server),
+            None => Self::default(),
+        }
+    }
+
+    fn of(listener: &SslListener, http: &HttpServer) -> Self {
+        let SslListener { common, tls } = listener;
+        let password = password(tls, http);
+        Self {
+            enable: common.enable,
+            url: format!("tls+nmq-tcp://{}", common.bind),
+            key_password: password.clone(),
+            keypass: password,
+            key: None,
+            cert: None,
+            cacert: None,
+            verify_peer: tls.verify_peer,
+            fail_if_no_peer_cert: tls.fail_if_no_peer_cert,
+        }
+    }
+}
+
+fn password(tls: &ListenerTls, http: &HttpServer) -> Option<String> {
+    let password = tls.key_password.expose();
+    match (password.is_empty(), http.hide_secrets) {
+        (true, _) => None,
+        (false, true) => Some(MASK.to_owned()),
+        (false, false) => Some(password.to_owned()),
+    }
+}
+
+/// The WebSocket listeners in the flat object.
+#[derive(Serialize)]
+pub struct WebSocket {
+    enable: bool,
+    url: String,
+    tls_url: String,
+}
+
+/// The section `websocket`.
+#[derive(Serialize)]
+pub struct WebSocketSection {
+    enable: bool,
+    tls_enable: bool,
+    url: String,
+    tls_url: String,
+}
+
+impl WebSocketSection {
+    /// The running configuration; switched off where there is no such listener.
+    pub fn new(config: &Config) -> Self {
+        let ws = config.listeners.ws.get(DEFAULT_LISTENER);
+        let wss = config.listeners.wss.get(DEFAULT_LISTENER);
+        let is_on = |on: Option<bool>| on.unwrap_or(false);
+        let (plain, secure) = (
+            ws.cloned().unwrap_or_default(),
+            wss.cloned().unwrap_or_default(),
+        );
+        Self {
+            enable: is_on(ws.map(|ws| ws.common.enable)),
+            tls_enable: is_on(wss.map(|wss| wss.common.enable)),
+            url: format!("nmq-ws://{}{}", plain.common.bind, plain.websocket.path),
+            tls_url: format!("nmq-wss://{}{}", secure.common.bind, secure.websocket.path),
+        }
+    }
+}
+
+impl WebSocket {
+    /// As [`WebSocketSection::new`].
+    pub fn new(config: &Config) -> Self {
+        let WebSocketSection {
+            enable,
+            url,
+            tls_url,
+            ..
+        } = WebSocketSection::new(config);
+        Self {
+            enable,
+            url,
+            tls_url,
+        }
+    }
+}
