@@ -11,10 +11,7 @@ use std::{
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
 use super::Worker;
-use crate::{
-    messages::{AddressedCommand, EndSession, Inbox, KeptSession, Owner, SessionCommand},
-    stats::Metric,
-};
+use crate::messages::{AddressedCommand, EndSession, Inbox, KeptSession, Owner, SessionCommand};
 
 /// Messages that wait in its mailbox before askers have to; nobody asks, so it bounds nothing.
 const MAILBOX: usize = 4096;
@@ -78,8 +75,7 @@ impl SessionStore {
                 continue;
             };
             if let Some((_, will)) = kept.will.take_if(|(due, _)| *due <= now) {
-                self.worker.counters.add(Metric::WillsPublished, 1);
-                self.worker.publish(&will.message(now), now);
+                self.worker.publish_will(&kept.inbox, &will, now);
             }
             if kept.expires_at.is_some_and(|at| at <= now) {
                 self.end(&client_id, now);
@@ -110,8 +106,7 @@ impl SessionStore {
         self.worker.hand_orphans_over(&kept.inbox, outbound, now);
         outbound.discard(&self.worker.counters);
         if let Some((_, will)) = kept.will {
-            self.worker.counters.add(Metric::WillsPublished, 1);
-            self.worker.publish(&will.message(now), now);
+            self.worker.publish_will(&kept.inbox, &will, now);
         }
     }
 
