@@ -2,7 +2,7 @@
 
 use nanomq::config::Secret;
 
-use crate::peer::{LIMITS, Peer, broker, hex, until_connected};
+use crate::peer::{LIMITS, Peer, broker, hex};
 
 /// [MQTT-3.1.0-1] [MQTT-3.14.0-1] What comes first must be CONNECT; the broker closes, and says nothing before CONNACK.
 #[test]
@@ -289,14 +289,13 @@ fn connect_is_acknowledged() {
 /// [MQTT-3.1.4-6] What follows a CONNECT that is refused is not processed.
 #[test]
 fn packets_behind_a_refused_connect_are_not_processed() {
-    let broker = crate::kit::TestBroker::with(|config| config.mqtt.protocol_versions = vec![4]);
+    let broker = broker();
+    let mut watcher = Peer::v5(&broker, "w");
     let mut refused = Peer::open(&broker);
-    refused.send("10 ['MQTT' 05 02 0000 [] 'a'] 31 ['t' [] \"x\"]");
-    refused.expect_refusal(0x84);
-    until_connected(&broker, 0);
-    let mut watcher = Peer::v311(&broker, "w");
-    watcher.ask("82 [0001 't' 00]", "90 [0001 00]");
-    watcher.expect_nothing();
+    refused.send("10 ['MQTT' 05 03 0000 [] 'a'] 31 ['t' [] \"x\"]");
+    refused.expect_refusal(0x81);
+    watcher.ask("82 [0001 [] 't' 00]", "90 [0001 [] 00]");
+    watcher.expect_no_retained(&broker);
 }
 
 /// [MQTT-3.1.2-22] [MQTT-3.2.2-22] The Keep Alive that the client has set holds: whoever is silent for longer is cut.

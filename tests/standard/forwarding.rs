@@ -91,7 +91,7 @@ fn the_expiry_interval_counts_down() {
     let mut retained = Peer::v5(&broker, "r");
     retained.ask("82 [0001 [] 't' 00 'u' 00]", "90 [0001 [] 00 00]");
     let kept = retained.next().unwrap();
-    retained.expect_nothing();
+    retained.expect_no_retained(&broker);
     // At least two of the 3600 seconds have passed, and not a minute.
     for (packet, at, payload) in [(&waited, 9, b"long"), (&kept, 7, b"long")] {
         let left = u32::from_be_bytes(packet[at..at + 4].try_into().unwrap());
@@ -177,7 +177,7 @@ fn each_copy_has_its_subscription_identifier() {
     peer.expect("31 ['t/1' [0B 02] \"x\"]");
     peer.ask("82 [0003 [] '+/1' 00]", "90 [0003 [] 00]");
     peer.expect("31 ['t/1' [] \"x\"]");
-    peer.expect_nothing();
+    peer.expect_no_retained(&broker);
 }
 
 /// [MQTT-3.3.2-3] The Topic Name that a subscriber gets is the one published to, which its filter matches.

@@ -17,6 +17,8 @@ pub const LIMITS: &str = "21 0400 27 00100000 22 0040 28 01 29 01 2A 01";
 pub struct Peer {
     socket: TcpStream,
     input: Vec<u8>,
+    /// What stands where version 5 has properties: a Property Length of 0, or nothing.
+    no_properties: &'static str,
 }
 
 impl Peer {
@@ -29,6 +31,7 @@ impl Peer {
         Self {
             socket,
             input: Vec::new(),
+            no_properties: "[]",
         }
     }
 
@@ -72,6 +75,7 @@ impl Peer {
     /// A version 3.1.1 client with Clean Session 1.
     pub fn v311(broker: &TestBroker, client_id: &str) -> Self {
         let mut peer = Self::open(broker);
+        peer.no_properties = "";
         peer.send(&format!("10 ['MQTT' 04 02 0000 '{client_id}']"));
         peer.expect("20 [00 00]");
         peer
@@ -148,6 +152,25 @@ impl Peer {
     /// Nothing was sent: the answer to a PINGREQ comes next.
     pub fn expect_nothing(&mut self) {
         self.ask("C0 []", "D0 []");
+    }
+
+    /// No retained message was sent. They come some time after SUBACK, but in the order of the subscriptions: that of
+    /// a further subscription comes next. No wildcard matches its topic.
+    pub fn expect_no_retained(&mut self, broker: &TestBroker) {
+        let mut marker = Self::v5(broker, "marker");
+        marker.ask("33 ['$end' 0001 [] \"end\"]", "40 [0001 10]");
+        marker.send("E0 []");
+        marker.expect_end();
+        let none = self.no_properties;
+        self.ask(
+            &format!("82 [7FFF {none} '$end' 00]"),
+            &format!("90 [7FFF {none} 00]"),
+        );
+        self.expect(&format!("31 ['$end' {none} \"end\"]"));
+        self.ask(
+            &format!("A2 [7FFF {none} '$end']"),
+            &format!("B0 [7FFF {}]", if none.is_empty() { "" } else { "[] 00" }),
+        );
     }
 
     /// The next packet with its fixed header; none when the broker has closed the connection.

@@ -27,7 +27,7 @@ fn a_retained_message_replaces_the_last() {
     let mut subscriber = Peer::v5(&broker, "s");
     subscriber.ask("82 [0001 [] 't' 00]", "90 [0001 [] 00]");
     subscriber.expect("31 ['t' [01 01 26 'k' 'v'] \"two\"]");
-    subscriber.expect_nothing();
+    subscriber.expect_no_retained(&broker);
 }
 
 /// [MQTT-3.3.1-6] [MQTT-3.3.1-7] A retained message without payload is delivered, removes what was retained, and is not
@@ -43,7 +43,7 @@ fn an_empty_payload_removes_the_retained_message() {
     watcher.expect("31 ['t' []]");
     let mut subscriber = Peer::v5(&broker, "s");
     subscriber.ask("82 [0001 [] 't' 00]", "90 [0001 [] 00]");
-    subscriber.expect_nothing();
+    subscriber.expect_no_retained(&broker);
 }
 
 /// [MQTT-3.3.1-8] Without RETAIN nothing is stored, removed or replaced.
@@ -62,7 +62,7 @@ fn without_retain_nothing_changes() {
     let mut subscriber = Peer::v5(&broker, "s");
     subscriber.ask("82 [0001 [] 't' 00 'u' 00]", "90 [0001 [] 00 00]");
     subscriber.expect("31 ['t' [] \"kept\"]");
-    subscriber.expect_nothing();
+    subscriber.expect_no_retained(&broker);
 }
 
 /// [MQTT-3.3.1-9] [MQTT-3.8.4-4] Retain Handling 0: the retained messages are sent with every SUBSCRIBE.
@@ -74,7 +74,7 @@ fn retain_handling_0_sends_always() {
     for _ in 0..2 {
         subscriber.ask("82 [0001 [] 't/+' 00]", "90 [0001 [] 00]");
         subscriber.expect_all(&["31 ['t/1' [] \"one\"]", "31 ['t/2' [] \"two\"]"]);
-        subscriber.expect_nothing();
+        subscriber.expect_no_retained(&broker);
     }
 }
 
@@ -87,7 +87,7 @@ fn retain_handling_1_sends_to_new_subscriptions() {
     subscriber.ask("82 [0001 [] 't' 10]", "90 [0001 [] 00]");
     subscriber.expect("31 ['t' [] \"one\"]");
     subscriber.ask("82 [0001 [] 't' 11]", "90 [0001 [] 01]");
-    subscriber.expect_nothing();
+    subscriber.expect_no_retained(&broker);
     subscriber.ask("A2 [0001 [] 't']", "B0 [0001 [] 00]");
     subscriber.ask("82 [0001 [] 't' 10]", "90 [0001 [] 00]");
     subscriber.expect("31 ['t' [] \"one\"]");
@@ -100,7 +100,7 @@ fn retain_handling_2_sends_nothing() {
     retain(&broker, &["31 ['t' [] \"one\"]"]);
     let mut subscriber = Peer::v5(&broker, "s");
     subscriber.ask("82 [0001 [] 't' 20]", "90 [0001 [] 00]");
-    subscriber.expect_nothing();
+    subscriber.expect_no_retained(&broker);
 }
 
 /// [MQTT-3.3.1-12] [MQTT-3.3.1-13] Retain As Published decides whether RETAIN is handed on.

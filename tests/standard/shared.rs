@@ -159,5 +159,5 @@ fn a_shared_subscription_gets_no_retained_messages() {
     let mut peer = Peer::v5(&broker, "a");
     peer.send("31 ['t' [] \"kept\"]");
     peer.ask("82 [0001 [] '$share/g/t' 00]", "90 [0001 [] 00]");
-    peer.expect_nothing();
+    peer.expect_no_retained(&broker);
 }

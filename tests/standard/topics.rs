@@ -68,7 +68,7 @@ fn a_leading_wildcard_does_not_match_dollar() {
     // A retained one neither.
     peer.send("31 ['$x/t' [] \"kept\"]");
     peer.ask("82 [0002 [] '#' 00 '+/t' 00]", "90 [0002 [] 00 00]");
-    peer.expect_nothing();
+    peer.expect_no_retained(&broker);
     peer.ask("82 [0003 [] '$x/#' 00]", "90 [0003 [] 00]");
     peer.expect("31 ['$x/t' [] \"kept\"]");
     peer.send("30 ['$x/t' [] \"new\"]");

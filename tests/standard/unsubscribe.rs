@@ -113,7 +113,7 @@ fn several_filters_are_answered_one_by_one() {
     let mut peer = Peer::v5(&broker, "a");
     peer.ask("82 [0001 [] 'a' 00 'b' 00]", "90 [0001 [] 00 00]");
     peer.ask(
-        "A2 [0002 [] 'x' 'b' 'b' 'a' 'y']",
-        "B0 [0002 [] 11 00 11 00 11]",
+        "A2 [0002 [] 'b' 'a' 'x' 'b' 'y']",
+        "B0 [0002 [] 00 00 11 11 11]",
     );
 }

@@ -172,7 +172,7 @@ fn retain_is_set_for_new_subscriptions_only() {
     let mut new = Peer::v311(&broker, "n");
     new.ask("82 [0001 't' 02]", "90 [0001 02]");
     new.expect("31 ['t' \"zero\"]");
-    new.expect_nothing();
+    new.expect_no_retained(&broker);
 }
 
 /// [MQTT-3.3.5-2 of 3.1.1] A PUBLISH that is not allowed is acknowledged like any other, since 3.1.1 has no way to say
@@ -211,7 +211,7 @@ fn subscribing_again_sends_retained_messages_again() {
     peer.expect("31 ['t' \"kept\"]");
     peer.ask("82 [0002 't' 01]", "90 [0002 01]");
     peer.expect("33 ['t' 0001 \"kept\"]");
-    peer.expect_nothing();
+    peer.expect_no_retained(&broker);
 }
 
 /// [MQTT-3.9.3-2 of 3.1.1] SUBACK has the codes 0x00, 0x01, 0x02 and 0x80 and no other.

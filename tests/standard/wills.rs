@@ -26,7 +26,7 @@ fn the_will_is_published_when_the_connection_is_lost() {
     }
     let mut later = Peer::v5(&broker, "l");
     later.ask("82 [0001 [] 'will' 00]", "90 [0001 [] 00]");
-    later.expect_nothing();
+    later.expect_no_retained(&broker);
 }
 
 /// [MQTT-3.1.2-15] A will with Will Retain is published as a retained message.
@@ -112,6 +112,14 @@ fn a_delayed_will_is_not_published_when_the_client_comes_back() {
     drop(Peer::connect(&broker, connect));
     until_connected(&broker, 1);
     drop(Peer::kept(&broker, "a", true));
+    until_connected(&broker, 1);
+    watcher.expect_nothing();
+    // The same where the connection that has the will is taken over.
+    let mut first = Peer::open(&broker);
+    first.send(&connect.replace("00000E10] 'a'", "00000E10] 'b'"));
+    assert!(first.next().is_some());
+    Peer::kept(&broker, "b", true);
+    first.expect_disconnect(0x8e);
     until_connected(&broker, 1);
     watcher.expect_nothing();
 }
