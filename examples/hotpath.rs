@@ -241,7 +241,7 @@ impl Client {
             will: None,
             properties: Properties::EMPTY,
         };
-        let admission = admit(&connect, &limits, String::new).ok();
+        let admission = admit(&connect, &limits, &[], String::new).ok();
         Self {
             channel: admission
                 .map(|admission| Channel::open(admission, Session::default(), &limits, now)),

@@ -25,12 +25,13 @@ use tokio::{
 
 use crate::{
     actors::{
-        ApiUsers, ConfigManager, ConfigSource, ConnectionHost, Door, Life, Publisher,
-        RegistryHandles, RetainedMessages, SessionStore, Shared, StatsCollector,
-        SubscriptionRegistry, Worker,
+        ApiUsers, AuthHandles, Authenticator, ConfigManager, ConfigSource, ConnectionHost, Door,
+        Life, PolicyKeeper, Publisher, RegistryHandles, RetainedMessages, SessionStore, Shared,
+        StatsCollector, SubscriptionRegistry, Worker,
     },
     api::{Access, ApiState, Hashing, HttpServer},
-    config::{BindAddr, Config},
+    auth::policy::Policy,
+    config::{BindAddr, Config, Problem},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
     messages::{CloseClients, StopAccepting, Wanted, WorkerLoad},
     routing::RouteTable,
@@ -90,23 +91,29 @@ impl Broker {
             true => Some(ApiUsers::open(config.clone(), source.path.as_deref())?),
             false => None,
         };
+        let policy = PolicyKeeper::first(config.clone(), source.path.as_deref());
+        let policy = policy.map_err(|problems| in_lines(&problems))?;
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
         let config = Arc::new(ArcSwap::new(config));
 
         let mut threads = Threads(Vec::new());
-        let control = threads.start()?.handle();
-        let control_counters = Arc::new(Counters::default());
+        let first = threads.start()?;
+        let knowing_counters = Arc::new(Counters::default());
+        let auth_counters = Arc::new(Counters::default());
+        let auth = start_auth(&threads.start()?, auth_counters.clone()).await?;
+        let access = (policy.clone(), auth);
         let (shared, registry, retained) =
-            start_control(&control, &config, &control_counters).await?;
+            start_knowing(&first, &config, access, &knowing_counters).await?;
 
         let mut handles = Vec::new();
-        let mut counters = vec![control_counters];
-        let mut first_worker = None;
-        for _ in 0..workers {
-            let arbiter = threads.start()?;
-            first_worker.get_or_insert_with(|| arbiter.handle());
+        let mut counters = vec![knowing_counters, auth_counters];
+        for number in 0..workers {
+            let arbiter = match number {
+                0 => first.clone(),
+                _ => threads.start()?,
+            };
             let own = Arc::new(Counters::default());
-            handles
-                .push(start_worker(&arbiter.handle(), shared.clone(), own.clone(), backlog).await?);
+            handles.push(start_worker(&arbiter, shared.clone(), own.clone(), backlog).await?);
             counters.push(own);
         }
 
@@ -119,7 +126,9 @@ impl Broker {
         let (owner, wanted) = unbounded_channel();
         let life = Life::new(source.clone(), owner).start();
         let users = users.map(ApiUsers::start);
-        let manager = ConfigManager::new(source, config).start();
+        let recheck = registry.clone().recipient();
+        let keeper = PolicyKeeper::new(policy, source.path.clone(), recheck);
+        let manager = ConfigManager::new(source, config, keeper).start();
 
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
         let mut mqtt = Vec::new();
@@ -128,10 +137,7 @@ impl Broker {
             log::info!("listening mqtt tcp {} {address}", door.name);
             mqtt.push((door.name.to_string(), address));
         }
-        let acceptors = match &first_worker {
-            Some(arbiter) => start_acceptors(arbiter, sockets, handles, own).await?,
-            None => Vec::new(),
-        };
+        let acceptors = start_acceptors(&first, sockets, handles, own).await?;
         let stopping = Arc::new(AtomicBool::new(false));
         let http = match users {
             None => None,
@@ -160,6 +166,8 @@ impl Broker {
                     change: manager.clone().recipient(),
                     replace: manager.clone().recipient(),
                     pending: manager.clone().recipient(),
+                    policy: manager.clone().recipient(),
+                    change_client_users: manager.clone().recipient(),
                     life: life.recipient(),
                     access: access_by(&users),
                 };
@@ -245,6 +253,12 @@ impl Broker {
     }
 }
 
+/// Problems as one error.
+fn in_lines(problems: &[Problem]) -> io::Error {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    io::Error::new(io::ErrorKind::InvalidData, lines.join("; "))
+}
+
 /// Says what an error of a listener is about.
 fn cannot_listen(bind: &BindAddr, error: &io::Error) -> io::Error {
     // The error begins with the address, which is another than `bind` only if that is a name.
@@ -307,11 +321,11 @@ fn http_tls(config: &Config) -> io::Result<Option<ServerConfig>> {
 struct Threads(Vec<Arbiter>);
 
 impl Threads {
-    fn start(&mut self) -> io::Result<&Arbiter> {
-        self.0.push(Arbiter::try_new()?);
-        self.0
-            .last()
-            .ok_or_else(|| io::Error::other("a thread of the broker could not be started"))
+    fn start(&mut self) -> io::Result<ArbiterHandle> {
+        let arbiter = Arbiter::try_new()?;
+        let handle = arbiter.handle();
+        self.0.push(arbiter);
+        Ok(handle)
     }
 }
 
@@ -323,10 +337,31 @@ impl Drop for Threads {
     }
 }
 
-/// Starts the actors of the control thread.
-async fn start_control(
+/// Starts the actor that knows who may come in, on a thread of its own.
+async fn start_auth(arbiter: &ArbiterHandle, counters: Arc<Counters>) -> io::Result<AuthHandles> {
+    on(arbiter, move || {
+        let authenticator = Authenticator::new(counters)
+            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        let authenticator = authenticator.start();
+        Ok(AuthHandles {
+            log_in: authenticator.clone().recipient(),
+            ask: authenticator.clone().recipient(),
+            start_scram: authenticator.clone().recipient(),
+            count_failure: authenticator.recipient(),
+        })
+    })
+    .await?
+}
+
+/// Starts the actors that know all clients and what is kept for them.
+///
+/// They run on the thread of the first worker, which serves most clients: a CONNECT or SUBSCRIBE wakes no other thread
+/// then, which would cost several times what it is asked for. In return each of their messages is short: lists are
+/// given in pages.
+async fn start_knowing(
     arbiter: &ArbiterHandle,
     config: &Arc<ArcSwap<Config>>,
+    (policy, auth): (Arc<ArcSwap<Policy>>, AuthHandles),
     counters: &Arc<Counters>,
 ) -> io::Result<(Shared, Addr<SubscriptionRegistry>, Addr<RetainedMessages>)> {
     let backlog = config.load().system.max_worker_backlog;
@@ -340,6 +375,8 @@ async fn start_control(
             config,
             routes: Arc::new(RouteTable::default()),
             gauges: Arc::new(Gauges::default()),
+            policy,
+            auth,
             registry: RegistryHandles {
                 open: registry.address().recipient(),
                 keep: registry.address().recipient(),

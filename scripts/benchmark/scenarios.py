@@ -153,6 +153,7 @@ def subscriptions(name, kind, count, **keys):
             # 20 bytes of topic and 200 beyond.
             Metric("broker_bytes_per_subscription", "memory per subscription", "B", most=220 if count > 10_000 else None),
         ],
+        keys={"mqtt.max_subscriptions": 0},
         **keys,
     )
 

@@ -24,6 +24,9 @@ impl ConfigManager {
         let hot = |setting: &&Setting| setting.is_hot();
         let new = settings.iter().filter(hot).cloned().collect::<Vec<_>>();
         let new = with_settings(&running, &new).map_err(ChangeRefused::Keys)?;
+        let new = Arc::new(new);
+        let policy = self.keeper.prepare(&new);
+        let policy = policy.map_err(|problems| ChangeRefused::Keys(refusals(&problems)))?;
         match (lasting, &self.source.path) {
             (Lasting::InFile, Some(path)) => {
                 let source = &self.source;
@@ -55,7 +58,8 @@ impl ConfigManager {
             applied: names(changes(&running, &new)),
             needs_restart: names(changes(&new, &wanted)),
         };
-        self.running.store(Arc::new(new));
+        self.running.store(new);
+        self.keeper.publish(policy);
         Ok(report)
     }
 

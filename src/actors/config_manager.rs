@@ -5,12 +5,14 @@ use std::{path::PathBuf, sync::Arc};
 use actix::{Actor, Context, Handler};
 use arc_swap::ArcSwap;
 
+use super::PolicyKeeper;
 use crate::{
+    auth::{client_users::ClientUserError, policy::Policy},
     config::{
         self, Config, FileForm, HttpServer, Loaded, Log, Overrides, Problem, Severity, Strictness,
         changes,
     },
-    messages::{GetConfig, ReloadConfig, ReloadReport},
+    messages::{ChangeClientUsers, GetConfig, GetPolicy, ReloadConfig, ReloadReport},
 };
 
 /// Where the configuration comes from.
@@ -44,12 +46,17 @@ impl ConfigSource {
 pub struct ConfigManager {
     pub(super) source: ConfigSource,
     pub(super) running: Arc<ArcSwap<Config>>,
+    pub(super) keeper: PolicyKeeper,
 }
 
 impl ConfigManager {
     /// Manages `running`, which was read from `source`.
-    pub fn new(source: ConfigSource, running: Arc<ArcSwap<Config>>) -> Self {
-        Self { source, running }
+    pub fn new(source: ConfigSource, running: Arc<ArcSwap<Config>>, keeper: PolicyKeeper) -> Self {
+        Self {
+            source,
+            running,
+            keeper,
+        }
     }
 
     fn reload(&self) -> ReloadReport {
@@ -64,6 +71,16 @@ impl ConfigManager {
             }
         };
         let old = self.running.load_full();
+        let new = Arc::new(hot_parts(&old, loaded.config.clone()));
+        let policy = match self.keeper.prepare(&new) {
+            Ok(policy) => policy,
+            Err(problems) => {
+                return ReloadReport {
+                    problems,
+                    ..ReloadReport::default()
+                };
+            }
+        };
         let mut report = ReloadReport {
             problems: loaded.warnings,
             ..ReloadReport::default()
@@ -77,7 +94,12 @@ impl ConfigManager {
         if loaded.config.log.level != old.log.level {
             log::set_max_level(loaded.config.log.level.into());
         }
-        self.running.store(Arc::new(hot_parts(&old, loaded.config)));
+        self.running.store(new);
+        let users_changed = self.keeper.publish(policy);
+        let file = "auth.password_file".to_owned();
+        if users_changed && !report.applied.contains(&file) {
+            report.applied.push(file);
+        }
         report
     }
 }
@@ -116,6 +138,23 @@ impl ReloadReport {
 
 impl Actor for ConfigManager {
     type Context = Context<Self>;
+}
+
+impl Handler<GetPolicy> for ConfigManager {
+    type Result = Arc<Policy>;
+
+    fn handle(&mut self, _: GetPolicy, _: &mut Self::Context) -> Self::Result {
+        self.keeper.policy()
+    }
+}
+
+impl Handler<ChangeClientUsers> for ConfigManager {
+    type Result = Result<(), ClientUserError>;
+
+    fn handle(&mut self, change: ChangeClientUsers, _: &mut Self::Context) -> Self::Result {
+        self.keeper
+            .change_users(&self.running.load_full(), &change.0)
+    }
 }
 
 impl Handler<GetConfig> for ConfigManager {

@@ -1,9 +1,11 @@
 //! The life of the broker: tells its owner that it is to stop or to start again.
 
+use std::sync::Arc;
+
 use actix::{Actor, Context, Handler};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::ConfigSource;
+use super::{ConfigSource, PolicyKeeper};
 use crate::{
     config::Problem,
     messages::{EndLife, Fate, Wanted},
@@ -25,7 +27,12 @@ impl Life {
         let wanted = match fate {
             Fate::Stop => Wanted::Stop,
             // The owner gets what was loaded here, so that the file cannot become a bad one in between.
-            Fate::Restart => Wanted::Restart(Box::new(self.source.load()?.config)),
+            Fate::Restart => {
+                let config = self.source.load()?.config;
+                // Nor the files that belong to it.
+                PolicyKeeper::first(Arc::new(config.clone()), self.source.path.as_deref())?;
+                Wanted::Restart(Box::new(config))
+            }
         };
         // It fails only when the owner ends the broker anyway.
         let _ = self.owner.send(wanted);

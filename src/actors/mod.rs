@@ -5,22 +5,26 @@
 //! |---|---|---|---|---|
 //! | [`ClientConnection`] | one a socket | a worker | `SessionCommand` | publishers pause while its worker has too much waiting, see [`WorkerLoad`](crate::messages::WorkerLoad) |
 //! | [`ConnectionHost`] | one a worker | a worker | `Accepted` | the acceptors' rate |
-//! | [`SubscriptionRegistry`] | 1 | control arbiter | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
-//! | [`RetainedMessages`] | 1 | control arbiter | `StoreRetained`, `RetainedPageRequest`, `RemoveRetained` | askers wait; publishers pause while too much is on its way |
-//! | [`SessionStore`] | 1 | control arbiter | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
+//! | [`SubscriptionRegistry`] | 1 | the first worker | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
+//! | [`RetainedMessages`] | 1 | the first worker | `StoreRetained`, `RetainedPageRequest`, `RemoveRetained` | askers wait; publishers pause while too much is on its way |
+//! | [`SessionStore`] | 1 | the first worker | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats`, `GetProcessStats`, `ListListeners` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig`, `ChangeConfig`, `ReplaceConfig`, `GetPending` | askers wait |
+//! | [`Authenticator`] | 1 | an arbiter of its own | `LogIn`, `AskPermissions`, `StartScram`, `CountClientFailure` | more waiting passwords or requests than configured are refused |
 //! | [`Life`] | 1 | main arbiter | `EndLife` | askers wait |
 //! | [`ApiUsers`] | 1, if the API is served | main arbiter | `BeginLogin`, `ChangeApiUsers`, ... | askers wait |
 
 mod api_users;
+mod authenticator;
 mod client_connection;
 mod config_changes;
 mod config_manager;
 mod connection_host;
 mod events;
 mod life;
+mod permitted;
+mod policy_keeper;
 mod private_file;
 mod process_figures;
 mod publisher;
@@ -32,14 +36,16 @@ mod subscription_registry;
 mod worker;
 
 pub use api_users::ApiUsers;
+pub use authenticator::Authenticator;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};
 pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};
 pub use life::Life;
+pub use policy_keeper::{PolicyKeeper, change_password_file};
 pub use publisher::Publisher;
 pub use retained_messages::RetainedMessages;
 pub use router::Router;
 pub use session_store::SessionStore;
 pub use stats_collector::{ListenerInfo, StatsCollector};
 pub use subscription_registry::SubscriptionRegistry;
-pub use worker::{RegistryHandles, Shared, Worker};
+pub use worker::{AuthHandles, RegistryHandles, Shared, Worker};

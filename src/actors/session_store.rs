@@ -11,7 +11,12 @@ use std::{
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
 use super::Worker;
-use crate::messages::{AddressedCommand, EndSession, Inbox, KeptSession, Owner, SessionCommand};
+use crate::{
+    auth::acl::Action,
+    messages::{AddressedCommand, EndSession, Inbox, KeptSession, Owner, SessionCommand},
+    session::Will,
+    stats::Metric,
+};
 
 /// Messages that wait in its mailbox before askers have to; nobody asks, so it bounds nothing.
 const MAILBOX: usize = 4096;
@@ -75,7 +80,7 @@ impl SessionStore {
                 continue;
             };
             if let Some((_, will)) = kept.will.take_if(|(due, _)| *due <= now) {
-                self.worker.publish_will(&kept.inbox, &will, now);
+                publish_will(&self.worker, kept, &will, now);
             }
             if kept.expires_at.is_some_and(|at| at <= now) {
                 self.end(&client_id, now);
@@ -105,8 +110,22 @@ impl SessionStore {
         let outbound = kept.session.outbound_mut();
         self.worker.hand_orphans_over(&kept.inbox, outbound, now);
         outbound.discard(&self.worker.counters);
-        if let Some((_, will)) = kept.will {
-            self.worker.publish_will(&kept.inbox, &will, now);
+        if let Some((_, will)) = kept.will.take() {
+            publish_will(&self.worker, &kept, &will, now);
+        }
+    }
+
+    /// Drops what waits for a client and it may not receive.
+    fn recheck(&mut self, client_id: &str) {
+        let policy = self.worker.shared.policy.load();
+        let Some(kept) = self.sessions.get_mut(client_id) else {
+            return;
+        };
+        if policy.restricts() {
+            let may = |topic: &str| policy.may_keep(&kept.subject, topic);
+            let outbound = kept.session.outbound_mut();
+            outbound.purge(may, &self.worker.counters);
+            state_counters(&kept.inbox, kept.session.outbound());
         }
     }
 
@@ -127,6 +146,16 @@ impl SessionStore {
             (at, timer)
         });
     }
+}
+
+/// Publishes a will, if its client may still do so.
+fn publish_will(worker: &Worker, of: &KeptSession, will: &Will, now: Instant) {
+    let may = worker.shared.policy.load();
+    if may.decide(&of.subject, Action::Publish, will.topic()) == Some(false) {
+        worker.counters.add(Metric::DroppedNotPermitted, 1);
+        return;
+    }
+    worker.publish_will(&of.inbox, will, now);
 }
 
 fn deadlines(kept: &KeptSession) -> impl Iterator<Item = Instant> + use<> {
@@ -165,6 +194,8 @@ impl Handler<KeptSession> for SessionStore {
         }
         self.sessions.insert(client_id.clone(), kept);
         self.drain(&client_id);
+        // The rules may have changed while it was on its way.
+        self.recheck(&client_id);
         self.arm(ctx);
     }
 }
@@ -187,6 +218,10 @@ impl Handler<AddressedCommand> for SessionStore {
                     self.settle(kept, Instant::now());
                 }
                 self.arm(ctx);
+            }
+            SessionCommand::Recheck => {
+                self.drain(&told.client_id);
+                self.recheck(&told.client_id);
             }
             SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {}
         }

@@ -4,24 +4,27 @@ mod lists;
 
 use std::{cell::Cell, sync::Arc};
 
-use actix::{Actor, Context, Handler, MessageResult};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult};
 use tokio::sync::oneshot;
 
 use super::Shared;
 use crate::{
+    auth::acl::Subject,
     messages::{
         AdminSubscribe, AdminUnsubscribe, CloseClients, EndSession, HandOver, Inbox, KeepSession,
-        KickClient, Kicked, OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand,
-        Subscribe, Unsubscribe,
+        KickClient, Kicked, OpenRefused, OpenSession, OpenedSession, Owner, RecheckClients,
+        SessionCommand, Subscribe, Unsubscribe,
     },
     mqtt::ReasonCode,
-    routing::{ClientDirectory, Previous, StoredSubscription, SubscribeError},
-    session::{CloseReason, Granted, SubscribeRequest},
+    routing::{ClientDirectory, ClientInfo, Previous, StoredSubscription, SubscribeError},
+    session::{CloseReason, Granted, SubscribeRequest, Violation},
     stats::{Counters, Metric},
 };
 
 /// Answers of the registry that wait in its mailbox before askers have to.
 const MAILBOX: usize = 4096;
+/// Clients whose subscriptions are checked again before others get their turn.
+const RECHECKED_AT_ONCE: usize = 64;
 
 /// See the module's description. It awaits nobody, so asking it cannot deadlock.
 pub struct SubscriptionRegistry {
@@ -69,6 +72,7 @@ impl Handler<OpenSession> for SubscriptionRegistry {
     fn handle(&mut self, ask: OpenSession, _: &mut Self::Context) -> Self::Result {
         let max_sessions = self.shared.config.load().mqtt.max_sessions;
         let owner = Cell::new(Owner::Connection(ask.owner, ask.load));
+        let info = ask.info.clone();
         let opened = self.directory.open(
             ask.client_id.clone(),
             ask.info,
@@ -80,6 +84,7 @@ impl Handler<OpenSession> for SubscriptionRegistry {
             },
         )?;
         let mut resumed = None;
+        let subject = subject(&ask.client_id, &info);
         match opened.previous {
             Previous::None => self.update_gauges(),
             Previous::Resumed { connected } => {
@@ -92,7 +97,11 @@ impl Handler<OpenSession> for SubscriptionRegistry {
                 );
                 resumed = Some(state);
                 self.counters.add(Metric::Takeovers, connected.into());
-                self.update_gauges();
+                // It may be another user who goes on with the session.
+                match self.recheck(&ask.client_id, &subject) {
+                    0 => self.update_gauges(),
+                    _ => self.publish_routes(),
+                }
             }
             Previous::Ended { target, connected } => {
                 let farewell = SessionCommand::Discard(CloseReason::TakenOver);
@@ -137,11 +146,19 @@ impl SubscriptionRegistry {
         client_id: &str,
         generation: u64,
         requests: &[SubscribeRequest],
+        may: impl Fn(&SubscribeRequest) -> bool,
     ) -> Vec<Granted> {
         let max = self.shared.config.load().mqtt.max_subscriptions;
         let answers: Vec<Granted> = requests
             .iter()
             .map(|request| {
+                if !may(request) {
+                    self.counters.add(Metric::SubscribesDenied, 1);
+                    return Granted {
+                        code: ReasonCode::NotAuthorized,
+                        is_new: false,
+                    };
+                }
                 let subscription = StoredSubscription {
                     options: request.options,
                     subscription_id: request.subscription_id,
@@ -186,7 +203,17 @@ impl Handler<Subscribe> for SubscriptionRegistry {
     type Result = MessageResult<Subscribe>;
 
     fn handle(&mut self, ask: Subscribe, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.enter(&ask.client_id, ask.generation, &ask.requests))
+        let policy = self.shared.policy.load_full();
+        let entry = self.directory.get(&ask.client_id);
+        // Checked already, but by another policy.
+        let subject = entry
+            .filter(|_| policy.version != ask.policy)
+            .map(|entry| subject(&ask.client_id, &entry.info));
+        let may = |request: &SubscribeRequest| {
+            let denied = |subject| !policy.may_keep(subject, &request.filter);
+            !subject.as_ref().is_some_and(denied)
+        };
+        MessageResult(self.enter(&ask.client_id, ask.generation, &ask.requests, may))
     }
 }
 
@@ -204,7 +231,10 @@ impl Handler<AdminSubscribe> for SubscriptionRegistry {
     fn handle(&mut self, ask: AdminSubscribe, _: &mut Self::Context) -> Self::Result {
         let entry = self.directory.get(&ask.client_id)?;
         let (connected, target) = (entry.connected, entry.target.clone());
-        let answers = self.enter(&ask.client_id, entry.generation, &ask.requests);
+        let policy = self.shared.policy.load_full();
+        let subject = subject(entry.target.client_id(), &entry.info);
+        let may = |request: &SubscribeRequest| policy.may_keep(&subject, &request.filter);
+        let answers = self.enter(&ask.client_id, entry.generation, &ask.requests, may);
         if connected {
             let granted = ask.requests.into_iter().zip(&answers);
             let wanting: Vec<_> = granted
@@ -225,6 +255,85 @@ impl Handler<AdminUnsubscribe> for SubscriptionRegistry {
     fn handle(&mut self, ask: AdminUnsubscribe, _: &mut Self::Context) -> Self::Result {
         let generation = self.directory.get(&ask.client_id)?.generation;
         Some(self.remove(&ask.client_id, generation, &ask.filters))
+    }
+}
+
+/// A client as the rules see it.
+fn subject(client_id: &Arc<str>, info: &ClientInfo) -> Subject {
+    Subject {
+        client_id: client_id.clone(),
+        username: info.username.clone(),
+        address: info.peer.ip(),
+        superuser: info.superuser,
+    }
+}
+
+impl SubscriptionRegistry {
+    /// Removes the subscriptions that a client may not have; says how many. The routes are not published.
+    fn recheck(&mut self, client_id: &Arc<str>, subject: &Subject) -> usize {
+        let policy = self.shared.policy.load();
+        let Some(entry) = self.directory.get(client_id).filter(|_| policy.restricts()) else {
+            return 0;
+        };
+        let generation = entry.generation;
+        let lost: Vec<Arc<str>> = entry
+            .subscriptions
+            .keys()
+            .filter(|filter| !policy.may_keep(subject, filter))
+            .cloned()
+            .collect();
+        for filter in &lost {
+            log::info!("{client_id:?} may no longer subscribe to {filter:?}");
+            self.directory.unsubscribe(client_id, generation, filter);
+        }
+        self.counters
+            .add(Metric::SubscribesDenied, lost.len() as u64);
+        lost.len()
+    }
+}
+
+impl Handler<RecheckClients> for SubscriptionRegistry {
+    type Result = ();
+
+    fn handle(&mut self, told: RecheckClients, ctx: &mut Self::Context) {
+        let policy = self.shared.policy.load_full();
+        let clients = self.directory.iter_after(told.after.as_deref());
+        let clients: Vec<(Arc<str>, Subject, bool)> = clients
+            .take(RECHECKED_AT_ONCE)
+            .map(|(id, entry)| (id.clone(), subject(id, &entry.info), entry.connected))
+            .collect();
+        let rules_changed = policy.restricts() && !policy.permits_the_same(&told.before);
+        let mut lost = Vec::new();
+        for (id, subject, _) in &clients {
+            lost.push(match rules_changed {
+                true => self.recheck(id, subject),
+                false => 0,
+            });
+        }
+        if lost.iter().any(|lost| *lost > 0) {
+            self.publish_routes();
+        }
+        // Only now, so that nothing is routed to the removed subscriptions behind the command.
+        for ((id, subject, connected), lost) in clients.iter().zip(lost) {
+            let Some(entry) = self.directory.get(id) else {
+                continue;
+            };
+            let revoked = policy.revokes(&told.before, subject.username.as_deref());
+            if rules_changed {
+                entry.target.command(SessionCommand::Recheck);
+            }
+            if *connected && revoked {
+                let close = SessionCommand::Close(CloseReason::Revoked);
+                entry.target.command(close);
+            } else if *connected && lost > 0 && policy.disconnects() {
+                let reason = CloseReason::Violation(Violation::NotPermitted);
+                entry.target.command(SessionCommand::Close(reason));
+            }
+        }
+        if clients.len() == RECHECKED_AT_ONCE {
+            let after = clients.last().map(|(id, ..)| id.clone());
+            ctx.notify(RecheckClients { after, ..told });
+        }
     }
 }
 

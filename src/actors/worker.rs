@@ -13,10 +13,12 @@ use bytes::BytesMut;
 
 use super::{MoveRequest, Router};
 use crate::{
+    auth::policy::Policy,
     config::Config,
     messages::{
-        EndSession, Inbox, KeepSession, KeptSession, OpenSession, RetainedPageRequest,
-        StoreRetained, Subscribe, Unsubscribe, WorkerLoad,
+        AskPermissions, CountClientFailure, EndSession, Inbox, KeepSession, KeptSession, LogIn,
+        OpenSession, RetainedPageRequest, StartScram, StoreRetained, Subscribe, Unsubscribe,
+        WorkerLoad,
     },
     routing::RouteTable,
     session::{Outbound, Will},
@@ -32,6 +34,10 @@ pub struct Shared {
     pub routes: Arc<RouteTable<Inbox>>,
     /// Sizes.
     pub gauges: Arc<Gauges>,
+    /// Who may come in and who may do what, which the config manager publishes.
+    pub policy: Arc<ArcSwap<Policy>>,
+    /// To the actor that knows who may come in.
+    pub auth: AuthHandles,
     /// To the registry.
     pub registry: RegistryHandles,
     /// To the retained messages.
@@ -40,6 +46,19 @@ pub struct Shared {
     pub retained_load: Arc<WorkerLoad>,
     /// To the retained messages.
     pub retained_pages: Recipient<RetainedPageRequest>,
+}
+
+/// How connections reach the actor that knows who may come in.
+#[derive(Clone)]
+pub struct AuthHandles {
+    /// Lets clients in.
+    pub log_in: Recipient<LogIn>,
+    /// Asks the HTTP server.
+    pub ask: Recipient<AskPermissions>,
+    /// Begins an exchange of SCRAM.
+    pub start_scram: Recipient<StartScram>,
+    /// Counts failed logins.
+    pub count_failure: Recipient<CountClientFailure>,
 }
 
 /// How connections reach the registry and the session store.

@@ -1,12 +1,14 @@
 //! What waits in the session of a client, whose sessions lag behind, and `DELETE /api/v4/clients/{clientid}`.
 
+use std::cmp::Reverse;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Path},
 };
 use serde::Serialize;
 
-use super::{ApiError, ApiState, answer, query::Parameters, state::ask};
+use super::{ApiError, ApiState, answer, listing::Listing, query::Parameters, state::ask};
 use crate::messages::{ClientRow, GetClient, KickClient, ListSlowClients};
 
 /// Slow clients shown unless `limit` says otherwise, and the most it may say.
@@ -97,7 +99,14 @@ pub async fn slow(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
     let limit = parameters.number_in("limit", 1..=MAX_SLOW)?;
     parameters.finish()?;
     let limit = limit.unwrap_or(DEFAULT_SLOW);
-    let clients = ask(&state.slow_clients, ListSlowClients { limit }).await?;
+    let clients = Listing::open(&state.slow_clients, |after| ListSlowClients { after });
+    let slowest = clients.await?.fold(Vec::new(), |mut slowest, rows| {
+        slowest.extend(rows);
+        slowest.sort_by_key(|client: &ClientRow| Reverse((client.queued, client.dropped)));
+        slowest.truncate(limit);
+        slowest
+    });
+    let clients = slowest.await?;
     let rows: Vec<Slow<'_>> = clients
         .iter()
         .map(|client| Slow {

@@ -59,6 +59,10 @@ pub enum ApiError {
     BuiltInUser,
     /// The API has a user of this name already: 400, 113.
     UserExists(String),
+    /// No client can log in as this user, because there is none: 404, 105.
+    UnknownClientUser(String),
+    /// There is this user for clients already: 400, 113.
+    ClientUserExists(String),
     /// The old password is wrong: 400, 114.
     WrongOldPassword,
     /// The file of users could not be written: 500, 102.
@@ -130,9 +134,9 @@ impl ApiError {
             | Self::NotAllowed
             | Self::ForeignPage => 103,
             Self::NoToken => 104,
-            Self::UnknownApiUser(_) => 105,
+            Self::UnknownApiUser(_) | Self::UnknownClientUser(_) => 105,
             Self::BuiltInUser => 106,
-            Self::UserExists(_) => 113,
+            Self::UserExists(_) | Self::ClientUserExists(_) => 113,
             Self::WrongOldPassword => 114,
             Self::ExpiredToken => 116,
             Self::UsersNotSaved => 102,
@@ -170,6 +174,8 @@ impl fmt::Display for ApiError {
             Self::UnknownApiUser(name) => write!(f, "{name}: the API has no such user"),
             Self::BuiltInUser => f.write_str("the built-in administrator cannot be deleted"),
             Self::UserExists(name) => write!(f, "{name}: the API has this user already"),
+            Self::UnknownClientUser(name) => write!(f, "{name}: there is no such user"),
+            Self::ClientUserExists(name) => write!(f, "{name}: there is this user already"),
             Self::WrongOldPassword => f.write_str("old_pwd: wrong password"),
             Self::UsersNotSaved => f.write_str("the users could not be saved; the log says why"),
             Self::SlowBody => f.write_str("the body did not come in time"),
@@ -215,10 +221,11 @@ impl ResponseError for ApiError {
             Self::WrongToken(_) | Self::NoToken | Self::ExpiredToken => StatusCode::UNAUTHORIZED,
             Self::TooManyFailedLogins { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotAllowed | Self::ForeignPage => StatusCode::FORBIDDEN,
-            Self::UnknownApiUser(_) => StatusCode::NOT_FOUND,
-            Self::BuiltInUser | Self::UserExists(_) | Self::WrongOldPassword => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::UnknownApiUser(_) | Self::UnknownClientUser(_) => StatusCode::NOT_FOUND,
+            Self::BuiltInUser
+            | Self::UserExists(_)
+            | Self::ClientUserExists(_)
+            | Self::WrongOldPassword => StatusCode::BAD_REQUEST,
             Self::UsersNotSaved => StatusCode::INTERNAL_SERVER_ERROR,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::MissingMember(_)

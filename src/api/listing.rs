@@ -71,13 +71,30 @@ impl<T: Send + 'static> Listing<T> {
     /// # Errors
     /// As [`ask`].
     pub async fn collect(self) -> Result<Vec<T>, ApiError> {
-        let Page { mut rows, mut next } = self.first;
+        self.fold(Vec::new(), |mut all, rows| {
+            all.extend(rows);
+            all
+        })
+        .await
+    }
+
+    /// What `take` makes of the rows, page by page.
+    ///
+    /// # Errors
+    /// As [`ask`].
+    pub async fn fold<R>(
+        self,
+        start: R,
+        mut take: impl FnMut(R, Vec<T>) -> R,
+    ) -> Result<R, ApiError> {
+        let Page { rows, mut next } = self.first;
+        let mut result = take(start, rows);
         while let Some(after) = next {
             let page = (self.next)(after).await?;
-            rows.extend(page.rows);
+            result = take(result, page.rows);
             next = page.next;
         }
-        Ok(rows)
+        Ok(result)
     }
 
     /// Answers with the rows that `write` puts down, or the page of them that is asked for. An error after the first

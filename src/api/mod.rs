@@ -6,7 +6,9 @@
 //! Answers are JSON: `{"code":0,"data":..}`, or of an [`ApiError`] `{"code":N,"message":".."}`.
 
 mod access;
+mod acl;
 mod answer;
+mod auth_username;
 mod authentication;
 mod body;
 mod brokers;
@@ -270,6 +272,48 @@ const ENDPOINTS: &[Endpoint] = &[
         "change_password",
         "Change the password of a user of the API",
         || web::to(users::change_password),
+    ),
+    get(
+        "/auth_username/",
+        "list_auth_username",
+        "A list of the users that clients log in as",
+        || web::to(auth_username::list),
+    ),
+    get(
+        "/auth_username/:username",
+        "lookup_auth_username",
+        "Lookup a user that clients log in as",
+        || web::to(auth_username::one),
+    ),
+    post(
+        "/auth_username/",
+        "add_auth_username",
+        "Add a user that clients log in as",
+        || web::to(auth_username::add),
+    ),
+    put(
+        "/auth_username/:username",
+        "update_auth_username",
+        "Change the password of a user that clients log in as",
+        || web::to(auth_username::set_password),
+    ),
+    delete(
+        "/auth_username/:username",
+        "delete_auth_username",
+        "Delete a user that clients log in as",
+        || web::to(auth_username::remove),
+    ),
+    get("/acl/", "get_acl", "What clients may do", || {
+        web::to(acl::show)
+    }),
+    put("/acl/", "set_acl", "Replace the rules of the ACL", || {
+        web::to(acl::replace)
+    }),
+    post(
+        "/acl/test",
+        "test_acl",
+        "Which rule decides whether a client may do something",
+        || web::to(acl::test),
     ),
     get(
         "/openapi.json",

@@ -12,10 +12,11 @@ use super::{ApiError, access::Access, listing::Listing};
 use crate::{
     config::HttpAuth,
     messages::{
-        AdminSubscribe, AdminUnsubscribe, ChangeConfig, ClientRow, EndLife, GetClient, GetConfig,
-        GetPending, GetProcessStats, GetQueueTotals, GetStats, GetSubscriptions, GetTopicTree,
-        KickClient, ListClients, ListListeners, ListSlowClients, ListSubscriptions,
-        PublishMessages, ReloadConfig, RemoveRetained, ReplaceConfig, RetainedPageRequest,
+        AdminSubscribe, AdminUnsubscribe, ChangeClientUsers, ChangeConfig, ClientRow, EndLife,
+        GetClient, GetConfig, GetPending, GetPolicy, GetProcessStats, GetQueueTotals, GetStats,
+        GetSubscriptions, GetTopicTree, KickClient, ListClients, ListListeners, ListSlowClients,
+        ListSubscriptions, PublishMessages, ReloadConfig, RemoveRetained, ReplaceConfig,
+        RetainedPageRequest,
     },
 };
 
@@ -73,6 +74,10 @@ pub struct ApiState {
     pub replace: Recipient<ReplaceConfig>,
     /// Knows what a restart would change.
     pub pending: Recipient<GetPending>,
+    /// Knows who may come in and who may do what.
+    pub policy: Recipient<GetPolicy>,
+    /// Changes the users that clients log in as.
+    pub change_client_users: Recipient<ChangeClientUsers>,
     /// Stops the broker or starts it again.
     pub life: Recipient<EndLife>,
 }

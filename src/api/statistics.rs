@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
 
-use super::{ApiError, ApiState, answer, query::Parameters, state::ask};
+use super::{ApiError, ApiState, answer, listing::Listing, query::Parameters, state::ask};
 use crate::{
     messages::{
         GetProcessStats, GetQueueTotals, GetStats, ProcessStats, QueueTotals, StatsSnapshot,
@@ -193,7 +193,9 @@ impl Process {
 pub async fn stats(request: HttpRequest, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
     Parameters::parse(request.query_string())?.finish()?;
     let stats = ask(&state.stats, GetStats).await?;
-    let queues = ask(&state.queues, GetQueueTotals).await?;
+    let queues = Listing::open(&state.queues, |after| GetQueueTotals { after });
+    let sum = |sum: QueueTotals, rows: Vec<QueueTotals>| rows.iter().fold(sum, QueueTotals::and);
+    let queues = queues.await?.fold(QueueTotals::default(), sum).await?;
     let process = ask(&state.process, GetProcessStats).await?;
     Ok(answer::data(Stats::new(&stats, &queues, &process)))
 }

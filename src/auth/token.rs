@@ -1,8 +1,9 @@
-//! JSON web tokens (RFC 7519) of the HTTP API: a signature that the configured public key confirms, the issuer that the
-//! key file's name gives, and an end.
+//! JSON web tokens (RFC 7519): a signature that the configured public key confirms, and an end. Those of the HTTP API have
+//! the issuer that the key file's name gives; those of clients may name their user and client id.
 
 use std::{
     fmt, fs, io,
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -11,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{api_access::Login, api_users::Role};
-use crate::config::{Jwt, JwtAlgorithm};
+use crate::config::{ClientJwt, Jwt, JwtAlgorithm};
 
 /// The largest key file that is read, in bytes.
 const MAX_KEY_FILE: u64 = 64 << 10;
@@ -41,15 +42,26 @@ struct Claims {
     nbf: Option<Value>,
     sub: Option<Value>,
     role: Option<Value>,
+    username: Option<Value>,
+    clientid: Option<Value>,
+    superuser: Option<Value>,
 }
 
 impl TokenKey {
-    /// Reads the key file.
+    /// Reads the key file of the HTTP API.
     ///
     /// # Errors
     /// It cannot be read, holds no public key, or none that fits the algorithms.
     pub fn read(jwt: &Jwt) -> io::Result<Self> {
-        let path = &jwt.public.keyfile;
+        let algorithms = (&jwt.algorithms[..], "http_server.jwt.algorithms");
+        Self::read_file(&jwt.public.keyfile, algorithms, jwt.leeway)
+    }
+
+    fn read_file(
+        path: &Path,
+        (algorithms, name): (&[JwtAlgorithm], &str),
+        leeway: Duration,
+    ) -> io::Result<Self> {
         let wrong = |what: &str| {
             let message = format!("{}: {what}", path.display());
             io::Error::new(io::ErrorKind::InvalidData, message)
@@ -66,10 +78,10 @@ impl TokenKey {
         let key = DecodingKey::from_rsa_pem(&pem)
             .or_else(|_| DecodingKey::from_ec_pem(&pem))
             .map_err(|_| wrong("holds no public RSA or EC key in PEM form"))?;
-        let mut algorithms: Vec<Algorithm> = jwt.algorithms.iter().map(algorithm).collect();
+        let mut algorithms: Vec<Algorithm> = algorithms.iter().map(algorithm).collect();
         algorithms.retain(|algorithm| algorithm.family() == key.family());
         if algorithms.is_empty() {
-            return Err(wrong("the key fits none of http_server.jwt.algorithms"));
+            return Err(wrong(&format!("the key fits none of {name}")));
         }
         let issuer = path
             .file_name()
@@ -79,15 +91,38 @@ impl TokenKey {
             key,
             issuer: issuer.to_owned(),
             algorithms,
-            leeway: jwt.leeway,
+            leeway,
         })
     }
 
-    /// Checks a token.
+    /// Checks a token of the HTTP API.
     ///
     /// # Errors
     /// Why it is not accepted.
     pub fn check(&self, token: &str, now: SystemTime) -> Result<Login, TokenError> {
+        let claims = self.signed(token)?;
+        if claims.iss.as_ref().and_then(Value::as_str) != Some(&self.issuer) {
+            return Err(TokenError::Wrong(
+                "its issuer is not the name of the key file",
+            ));
+        }
+        self.check_time(&claims, now)?;
+        let role = match &claims.role {
+            None => Role::Administrator,
+            Some(role) => role
+                .as_str()
+                .and_then(|role| role.parse().ok())
+                .ok_or(TokenError::Wrong("its role is unknown"))?,
+        };
+        let username = claims.sub.as_ref().and_then(Value::as_str);
+        Ok(Login {
+            username: username.unwrap_or_default().to_owned(),
+            role,
+        })
+    }
+
+    /// The claims of a token whose signature is right.
+    fn signed(&self, token: &str) -> Result<Claims, TokenError> {
         const NO_TOKEN: TokenError = TokenError::Wrong("it is not a JSON web token");
         let header = decode_header(token).map_err(|_| NO_TOKEN)?;
         if !self.algorithms.contains(&header.alg) {
@@ -95,19 +130,18 @@ impl TokenKey {
                 "it is signed in a way that is not allowed",
             ));
         }
-        // The signature only; the claims are looked at below, with the time as an argument and numbers also as texts.
+        // The signature only; the claims are looked at elsewhere, with the time as an argument and numbers also as texts.
         let mut validation = Validation::new(header.alg);
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let claims: Claims = decode(token, &self.key, &validation)
-            .map_err(|_| TokenError::Wrong("its signature or its claims are wrong"))?
-            .claims;
-        if claims.iss.as_ref().and_then(Value::as_str) != Some(&self.issuer) {
-            return Err(TokenError::Wrong(
-                "its issuer is not the name of the key file",
-            ));
-        }
+        decode(token, &self.key, &validation)
+            .map(|token| token.claims)
+            .map_err(|_| TokenError::Wrong("its signature or its claims are wrong"))
+    }
+
+    /// Checks that a token has an end and holds now.
+    fn check_time(&self, claims: &Claims, now: SystemTime) -> Result<(), TokenError> {
         let now = now
             .duration_since(UNIX_EPOCH)
             .map_err(|_| TokenError::Expired)?
@@ -124,18 +158,55 @@ impl TokenKey {
             Some(Some(start)) if now + leeway >= start => {}
             Some(_) => return Err(TokenError::Wrong("it is not valid yet")),
         }
-        let role = match &claims.role {
-            None => Role::Administrator,
-            Some(role) => role
-                .as_str()
-                .and_then(|role| role.parse().ok())
-                .ok_or(TokenError::Wrong("its role is unknown"))?,
+        Ok(())
+    }
+}
+
+/// What the tokens are checked with that clients send as passwords.
+pub struct ClientTokens(TokenKey);
+
+impl ClientTokens {
+    /// Reads the key file.
+    ///
+    /// # Errors
+    /// As [`TokenKey::read`].
+    pub fn read(jwt: &ClientJwt) -> io::Result<Self> {
+        let algorithms = (&jwt.algorithms[..], "auth.jwt.algorithms");
+        TokenKey::read_file(&jwt.public.keyfile, algorithms, jwt.leeway).map(Self)
+    }
+
+    /// The token that a password is, if it has the form of one.
+    pub fn token(password: &[u8]) -> Option<&str> {
+        let text = std::str::from_utf8(password).ok()?;
+        decode_header(text).ok().map(|_| text)
+    }
+
+    /// Checks a token; returns whether the client may do anything. Where the token says `username` or `clientid`, they
+    /// are those of the client.
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    pub fn check(
+        &self,
+        token: &str,
+        username: Option<&str>,
+        client_id: &str,
+        now: SystemTime,
+    ) -> Result<bool, TokenError> {
+        let claims = self.0.signed(token)?;
+        self.0.check_time(&claims, now)?;
+        let is = |claim: &Option<Value>, own: Option<&str>| {
+            claim
+                .as_ref()
+                .is_none_or(|claim| claim.as_str().is_some() && claim.as_str() == own)
         };
-        let username = claims.sub.as_ref().and_then(Value::as_str);
-        Ok(Login {
-            username: username.unwrap_or_default().to_owned(),
-            role,
-        })
+        if !is(&claims.username, username) {
+            return Err(TokenError::Wrong("it is for another user name"));
+        }
+        if !is(&claims.clientid, Some(client_id)) {
+            return Err(TokenError::Wrong("it is for another client id"));
+        }
+        Ok(claims.superuser == Some(Value::Bool(true)))
     }
 }
 

@@ -99,6 +99,16 @@ pub(super) enum Command {
             Examples:\n  nanomq check --conf /etc/nanomq.conf\n  nanomq check --conf nanomq.conf > effective.conf"
     )]
     Check(FileArgs),
+    /// Write a user's password into a file of users
+    #[command(
+        long_about = "Write a user's password into a file of users, which auth.password_file names. The password is read from the\n\
+            standard input stream, one line, and only its hash is written: argon2id or, with --scram, a SCRAM-SHA-256 verifier,\n\
+            with which the user can log in by password and by MQTT 5's enhanced authentication.\n\n\
+            The file is made if there is none; other lines stay as they are. A running broker takes it over on a reload.",
+        after_long_help = "Exit codes:\n  0  done\n  1  not done, for the reason on the standard error stream\n  2  the command line is not understood\n\n\
+            Examples:\n  nanomq passwd /etc/nanomq_passwd ann\n  nanomq passwd --delete /etc/nanomq_passwd ann"
+    )]
+    Passwd(PasswdArgs),
     /// The same commands as NanoMQ 0.8 spells them: nanomq broker start
     #[command(subcommand)]
     Broker(BrokerCommand),
@@ -205,6 +215,20 @@ pub(super) struct ControlArgs {
     /// The pid file of the broker, instead of the one of the configuration
     #[arg(long = "pid_file", value_name = "FILE", conflicts_with = "FileArgs")]
     pub(super) pid_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PasswdArgs {
+    /// Write a SCRAM-SHA-256 verifier
+    #[arg(long, conflicts_with = "delete")]
+    pub(super) scram: bool,
+    /// Remove the user
+    #[arg(short = 'D', long)]
+    pub(super) delete: bool,
+    /// The file of users
+    pub(super) file: PathBuf,
+    /// The user's name
+    pub(super) user: String,
 }
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
 //! `nanomq check`.
 
+use std::sync::Arc;
+
 use super::{Failure, args::FileArgs, complain, failure::line, say, start::config_path};
-use crate::config::{self, render_effective};
+use crate::{
+    actors::PolicyKeeper,
+    config::{self, render_effective},
+};
 
 /// Checks a file, which is the one that `start` would read if none is given.
 ///
@@ -13,6 +18,8 @@ pub(super) fn check(file: &FileArgs) -> Result<(), Failure> {
     let Some(effective) = report.effective else {
         return Err(Failure::Config(report.problems));
     };
+    // What the broker reads beside it.
+    PolicyKeeper::first(Arc::new(effective.clone()), Some(&path)).map_err(Failure::Config)?;
     for problem in &report.problems {
         complain(&line(problem));
     }

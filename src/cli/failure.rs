@@ -33,6 +33,8 @@ pub(super) enum Failure {
     Detach(String),
     /// The broker in the background could not start: what it said.
     Daemon(String),
+    /// A file of users was not changed: why.
+    Passwd(String),
     /// The broker could not start.
     Start(io::Error),
     /// A second signal ended the broker before it had stopped.
@@ -85,6 +87,7 @@ impl fmt::Display for Failure {
                 waited.as_secs()
             ),
             Self::Detach(error) => write!(f, "cannot run in the background: {error}"),
+            Self::Passwd(why) => f.write_str(why),
             Self::Daemon(said) => f.write_str(said),
             Self::Start(error) => f.write_str(&reason(error)),
             Self::CutShort => f.write_str("ended by a second signal before the broker had stopped"),

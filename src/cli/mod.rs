@@ -4,6 +4,7 @@
 //! args --> start --load--> Start --PidFile::lock--> [daemon::detach] --> run: logging, signals, one Broker
 //!      --> control: the pid file names the broker that is told to stop or to reload
 //!      --> check: a file alone
+//!      --> passwd: a file of users alone
 //! ```
 
 mod args;
@@ -13,6 +14,7 @@ mod daemon;
 mod failure;
 mod logging;
 mod open_files;
+mod passwd;
 mod pid_file;
 mod run;
 mod start;
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
             control::reload(&args)
         }
         Command::Check(args) => check::check(&args),
+        Command::Passwd(args) => passwd::passwd(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

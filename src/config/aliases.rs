@@ -61,7 +61,6 @@ const NO_REQUESTS: &str =
     "requests are not numbered; the limits of mqtt and listeners bound the work";
 const NO_RESEND: &str = "messages are sent again when the client reconnects, as the standard asks";
 const ONE_SIZE: &str = "max_packet_size bounds both directions";
-const NO_CACHE: &str = "nothing is asked that would need a cache";
 
 /// The keys of the flat form.
 pub(crate) static FLAT: &[Alias] = &[
@@ -86,17 +85,24 @@ pub(crate) static FLAT: &[Alias] = &[
         "enable_ipc_internal",
         "there are no separate processes to talk to",
     ),
-    not_built("acl_enable", "ACL rules"),
+    key("acl_enable", "auth.acl.enable"),
     key("acl_nomatch", "auth.no_match"),
     key("acl_deny_action", "auth.deny_action"),
-    not_built("acl.**", "ACL rules"),
-    ignored("enable_acl_cache", NO_CACHE),
-    ignored("acl_cache_max_size", NO_CACHE),
-    ignored("acl_cache_ttl", NO_CACHE),
+    // Read as a whole in `flat.rs`.
+    Alias {
+        name: "acl.rule.*",
+        target: Target::Elsewhere,
+    },
+    key("enable_acl_cache", "auth.cache.enable"),
+    key("acl_cache_max_size", "auth.cache.max_size"),
+    key("acl_cache_ttl", "auth.cache.ttl"),
     key("http_server.parallel", "http_server.limit_conn"),
     not_built("tls.**", "TLS listeners"),
     not_built("websocket.**", "WebSocket listeners"),
-    not_built("auth.http.**", "HTTP authentication requests"),
+    Alias {
+        name: "auth.http.**",
+        target: Target::Elsewhere,
+    },
     Alias {
         name: "auth.*.login",
         target: Target::Elsewhere,

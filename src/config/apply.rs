@@ -129,11 +129,6 @@ impl<'a> Applier<'a> {
         match key.role {
             Role::Ignored(why) => self.ignored(entry, why),
             Role::NotBuilt(what) => self.not_built(entry, key.path, what, is_off),
-            Role::NotBuiltUnless(built, other, what) => match value.text() {
-                Ok(text) if text == built => {}
-                Ok(text) if text == other => self.not_built(entry, key.path, what, is_off),
-                _ => self.unexpected(entry, &format!("{built} or {other}"), value),
-            },
             Role::Setting {
                 expects,
                 secret,
@@ -145,6 +140,10 @@ impl<'a> Applier<'a> {
                     Ok(()) => {}
                     Err(Trouble::Note(note)) => self.warn(entry, note),
                     Err(Trouble::NotBuilt(what)) => self.not_built(entry, key.path, what, false),
+                    Err(Trouble::Wrong(message)) => {
+                        self.problems
+                            .push(entry.place.error(Some(&entry.label), message));
+                    }
                     Err(Trouble::Unexpected) if secret => {
                         self.problems.push(
                             entry

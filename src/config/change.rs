@@ -60,7 +60,7 @@ impl Setting {
             Ok(()) => Ok(()),
             Err(Trouble::Unexpected) if secret => Err(format!("expected {expects}")),
             Err(Trouble::Unexpected) => Err(format!("expected {expects}, got {}", value.shown())),
-            Err(Trouble::Note(note)) => Err(note),
+            Err(Trouble::Note(note) | Trouble::Wrong(note)) => Err(note),
             Err(Trouble::NotBuilt(what)) => Err(format!("{what} are not built yet")),
         }
     }

@@ -39,9 +39,17 @@ fn hocon(text: &str, settings: &[Setting], way: Way) -> String {
     let mut added = Vec::new();
     for setting in settings {
         let path = setting.path();
-        let written = hocon_value(setting.value.expose());
+        let is_list = setting.key == "auth.acl.rules";
+        let written = match is_list {
+            // JSON is HOCON.
+            true => setting.value.expose().to_owned(),
+            false => hocon_value(setting.value.expose()),
+        };
         let places = items.iter().filter_map(|item| match item {
-            Item::Value(span) if span.shape == Shape::Scalar && !span.appends => {
+            Item::Value(span)
+                if (span.shape == Shape::Scalar || (is_list && span.shape == Shape::Array))
+                    && !span.appends =>
+            {
                 (normalised(&span.path) == path).then(|| span.value.clone())
             }
             _ => None,

@@ -57,8 +57,8 @@ pub(crate) enum Value {
     Text(String),
     /// A list of them.
     List(Vec<String>),
-    /// A list with objects in it.
-    Tree,
+    /// A list with objects in it; all single values in it are texts.
+    Tree(serde_json::Value),
     /// An object without keys.
     Empty,
 }
@@ -68,6 +68,8 @@ pub(crate) enum Value {
 pub(crate) enum Trouble {
     /// It is not what the key expects.
     Unexpected,
+    /// It is not what the key expects, for this reason.
+    Wrong(String),
     /// It was taken, but changed or with a remark.
     Note(String),
     /// It asks for something that is not built yet: the plural name of it.
@@ -84,7 +86,7 @@ impl Value {
             Value::Text(text) if text.chars().count() <= 60 => format!("{text:?}"),
             Value::Text(text) => format!("{:?}..", text.chars().take(60).collect::<String>()),
             Value::List(items) => format!("a list of {}", items.len()),
-            Value::Tree => "a list of objects".to_owned(),
+            Value::Tree(_) => "a list of objects".to_owned(),
             Value::Empty => "an empty object".to_owned(),
         }
     }
@@ -105,7 +107,7 @@ impl Value {
                 .filter(|item| !item.is_empty())
                 .collect()),
             Value::List(items) => Ok(items.iter().map(|item| item.trim()).collect()),
-            Value::Tree | Value::Empty => Err(Trouble::Unexpected),
+            Value::Tree(_) | Value::Empty => Err(Trouble::Unexpected),
         }
     }
 

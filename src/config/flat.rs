@@ -11,6 +11,7 @@ use super::aliases;
 use super::entry::{Entry, Names, Value};
 use super::keys;
 use super::load::FileForm;
+use super::model_auth::AclRule;
 use super::problem::{Place, Problem};
 
 /// Reads the flat form.
@@ -48,7 +49,8 @@ pub(crate) fn read(file: &Arc<Path>, text: &str, problems: &mut Vec<Problem>) ->
             names: Names::Flat,
         });
     }
-    with_users(entries, problems)
+    let entries = with_users(entries, problems);
+    with_requests(with_rules(entries, problems))
 }
 
 /// Guesses the form of a file from its first line that tells.
@@ -143,6 +145,96 @@ fn with_users(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let mut entries = entries;
     entries.extend(users);
     entries
+}
+
+/// Joins `acl.rule.N = {..}` to one list, in the order of the numbers.
+fn with_rules(mut entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
+    let mut numbered = Vec::new();
+    for entry in &entries {
+        let ([acl, rule, number], Value::Text(text)) = (&entry.path[..], &entry.value) else {
+            continue;
+        };
+        if acl != "acl" || rule != "rule" {
+            continue;
+        }
+        let Ok(number) = number.parse::<u32>() else {
+            let message = "expected a number in the place of the last name";
+            problems.push(entry.place.error(Some(&entry.label), message));
+            continue;
+        };
+        let read = serde_json::from_str(text).map_err(|error| error.to_string());
+        let read = read.and_then(|rule: serde_json::Value| {
+            let list = serde_json::Value::Array(vec![rule.clone()]);
+            AclRule::read_all(&list).map_err(|error| error.replacen("rule 1: ", "", 1))?;
+            Ok(rule)
+        });
+        match read {
+            Ok(rule) => numbered.push((number, rule, entry.clone())),
+            Err(message) => problems.push(entry.place.error(Some(&entry.label), message)),
+        }
+    }
+    // A number that is given twice was told; the last one counts.
+    numbered.sort_by_key(|(number, _, _)| *number);
+    let mut rules: Vec<(u32, serde_json::Value)> = Vec::new();
+    let first = numbered.first().map(|(_, _, entry)| entry.clone());
+    for (number, rule, _) in numbered {
+        match rules.last_mut() {
+            Some((last, value)) if *last == number => *value = rule,
+            _ => rules.push((number, rule)),
+        }
+    }
+    if let Some(first) = first {
+        let list = rules.into_iter().map(|(_, rule)| rule).collect();
+        let rules = Entry {
+            path: ["auth", "acl", "rules"].map(str::to_owned).to_vec(),
+            value: Value::Tree(list),
+            names: Names::Hocon,
+            ..first
+        };
+        // A whole list in the file, which the HTTP API writes, comes after the numbered rules.
+        entries.insert(0, rules);
+    }
+    entries
+}
+
+/// Gives `auth.http.*` its newer name, and takes `params = a=%u,b=%P` apart.
+fn with_requests(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut out = Vec::new();
+    for entry in entries {
+        let renamed = match &entry.path[..] {
+            [auth, http, rest @ ..] if auth == "auth" && http == "http" => {
+                let prefix = ["auth", "http_auth"].map(str::to_owned);
+                [prefix.as_slice(), rest].concat()
+            }
+            _ => {
+                out.push(entry);
+                continue;
+            }
+        };
+        let is_params = renamed.last().is_some_and(|name| name == "params");
+        let renamed = Entry {
+            path: renamed,
+            names: Names::Hocon,
+            ..entry
+        };
+        match &renamed.value {
+            Value::Text(text) if is_params => {
+                let params = text.split(',').filter(|param| !param.trim().is_empty());
+                for param in params {
+                    let (name, value) = param.split_once('=').unwrap_or((param, ""));
+                    let mut path = renamed.path.clone();
+                    path.push(name.trim().to_owned());
+                    out.push(Entry {
+                        path,
+                        value: Value::Text(value.trim().to_owned()),
+                        ..renamed.clone()
+                    });
+                }
+            }
+            _ => out.push(renamed),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ fn walk(path: Vec<String>, value: &HoconValue, index: &Index, entries: &mut Vec<
             });
             texts
                 .collect::<Option<Vec<String>>>()
-                .map_or(Value::Tree, Value::List)
+                .map_or_else(|| Value::Tree(tree(value)), Value::List)
         }
         _ => Value::Empty,
     };
@@ -221,6 +221,22 @@ fn walk(path: Vec<String>, value: &HoconValue, index: &Index, entries: &mut Vec<
         around,
         names: Names::Hocon,
     });
+}
+
+/// A value with all that is in it.
+fn tree(value: &HoconValue) -> serde_json::Value {
+    match value {
+        HoconValue::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), tree(value)))
+            .collect(),
+        HoconValue::Array(items) => items.iter().map(tree).collect(),
+        HoconValue::Scalar(scalar) if scalar.value_type == ScalarType::Null => {
+            serde_json::Value::Null
+        }
+        HoconValue::Scalar(scalar) => scalar.raw.as_str().into(),
+        _ => serde_json::Value::Null,
+    }
 }
 
 /// The single values of a text that stand before a line, as far as they can be read without the parser.

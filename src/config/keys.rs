@@ -6,9 +6,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::auth_values as auth;
 use super::entry::{Stored, Trouble, Value};
 use super::model::{Config, TcpListener};
-use super::values::{LogTarget, Secret};
+use super::values::{JwtAlgorithm, LogTarget, Secret};
 
 /// Stores a value in the model; the text is what stood for the last `*` of the path.
 pub(crate) type Set = fn(&mut Config, &Value, &str) -> Stored;
@@ -40,8 +41,6 @@ pub(crate) enum Role {
     Ignored(&'static str),
     /// NanoMQ has it and this version does not: the plural name of what it belongs to.
     NotBuilt(&'static str),
-    /// As `NotBuilt`, except that the first text is what the broker does anyway; the second is the other text NanoMQ takes.
-    NotBuiltUnless(&'static str, &'static str, &'static str),
 }
 
 const fn hot(path: &'static str, expects: &'static str, set: Set) -> Key {
@@ -100,6 +99,7 @@ const COUNT_OR_0: &str = "a whole number (0 = unlimited)";
 const SIZE: &str = "a size such as 10KB, at least 1KB";
 const U16: &str = "a number from 1 to 65535";
 const U16_OR_0: &str = "a number from 0 to 65535";
+const ALGORITHMS: &str = "a list of RS256, RS384, RS512, PS256, PS384, PS512, ES256 and ES384";
 const EXPIRY: &str = "a duration such as 7d, or infinite";
 const THREADS: &str = "a number from 0 to 255 (0 = chosen automatically)";
 const ANY_COUNT: RangeInclusive<u64> = 1..=u32::MAX as u64;
@@ -185,7 +185,7 @@ pub(crate) static KEYS: &[Key] = &[
     hot("http_server.failed_login_window", "a duration such as 1m, from 1s to 1d", |c, v, _| set_bounded(&mut c.http_server.failed_login_window, v, 1..=86_400)),
     hot("http_server.jwt.public.keyfile", "a file name", |c, v, _| v.path(&mut c.http_server.jwt.public.keyfile)),
     hot("http_server.jwt.leeway", "a duration such as 5s, at most 1h", |c, v, _| set_bounded(&mut c.http_server.jwt.leeway, v, 0..=3600)),
-    hot("http_server.jwt.algorithms", "a list of RS256, RS384, RS512, PS256, PS384, PS512, ES256 and ES384", |c, v, _| set_algorithms(c, v)),
+    hot("http_server.jwt.algorithms", ALGORITHMS, |c, v, _| set_algorithms(&mut c.http_server.jwt.algorithms, v)),
     ignored("http_server.jwt.private.keyfile", "tokens are checked, not made"),
 
     hot("log.level", "off, error, warn, info, debug or trace", |c, v, _| v.level(&mut c.log.level)),
@@ -196,13 +196,46 @@ pub(crate) static KEYS: &[Key] = &[
     not_built("log.uds_addr", "log sockets"),
 
     hot("auth.allow_anonymous", FLAG, |c, v, _| v.flag(&mut c.auth.allow_anonymous)),
+    hot("auth.no_match", "allow or deny", |c, v, _| v.word(&mut c.auth.no_match)),
+    hot("auth.deny_action", "ignore or disconnect", |c, v, _| v.word(&mut c.auth.deny_action)),
+    hot("auth.cache.enable", FLAG, |c, v, _| v.flag(&mut c.auth.cache.enable)),
+    hot("auth.cache.max_size", "a number from 1 to 10000", |c, v, _| v.int(&mut c.auth.cache.max_size, 1..=10_000)),
+    hot("auth.cache.ttl", "a duration such as 1m, from 1s to 1d", |c, v, _| set_bounded(&mut c.auth.cache.ttl, v, 1..=86_400)),
     secret("auth.password.*", set_user),
-    Key { path: "auth.no_match", role: Role::NotBuiltUnless("allow", "deny", "ACL rules") },
-    Key { path: "auth.deny_action", role: Role::NotBuiltUnless("ignore", "disconnect", "ACL rules") },
+    hot("auth.password_file", "a file name", |c, v, _| v.path(&mut c.auth.password_file)),
+    hot("auth.max_failed_logins", COUNT_OR_0, |c, v, _| v.int(&mut c.auth.max_failed_logins, 0..=100_000)),
+    hot("auth.failed_login_window", "a duration such as 1m, from 1s to 1d", |c, v, _| set_bounded(&mut c.auth.failed_login_window, v, 1..=86_400)),
+    hot("auth.max_waiting_logins", COUNT, |c, v, _| v.int(&mut c.auth.max_waiting_logins, ANY_COUNT)),
+    hot("auth.acl.enable", FLAG, |c, v, _| v.flag(&mut c.auth.acl.enable)),
+    hot("auth.acl.rules", "a list of rules such as {\"permit\": \"allow\"}", |c, v, _| auth::set_rules(c, v)),
+    hot("auth.jwt.public.keyfile", "a file name", |c, v, _| v.path(&mut c.auth.jwt.public.keyfile)),
+    hot("auth.jwt.leeway", "a duration such as 5s, at most 1h", |c, v, _| set_bounded(&mut c.auth.jwt.leeway, v, 0..=3600)),
+    hot("auth.jwt.algorithms", ALGORITHMS, |c, v, _| set_algorithms(&mut c.auth.jwt.algorithms, v)),
+    hot("auth.http_auth.enable", FLAG, |c, v, _| v.flag(&mut c.auth.http_auth.enable)),
+    hot("auth.http_auth.auth_req.url", auth::URL, |c, v, _| auth::set_url(&mut c.auth.http_auth.auth_req, v)),
+    hot("auth.http_auth.auth_req.method", "post or get", |c, v, _| v.word(&mut c.auth.http_auth.auth_req.method)),
+    secret("auth.http_auth.auth_req.headers.*", |c, v, name| auth::set_header(&mut c.auth.http_auth.auth_req, v, name)),
+    hot("auth.http_auth.auth_req.params.*", auth::PARAM, |c, v, name| auth::set_param(&mut c.auth.http_auth.auth_req, v, name)),
+    not_built("auth.http_auth.auth_req.tls.**", "certificates of their own for HTTP authentication requests"),
+    not_built("auth.http_auth.auth_req.ssl.**", "certificates of their own for HTTP authentication requests"),
+    hot("auth.http_auth.super_req.url", auth::URL, |c, v, _| auth::set_url(&mut c.auth.http_auth.super_req, v)),
+    hot("auth.http_auth.super_req.method", "post or get", |c, v, _| v.word(&mut c.auth.http_auth.super_req.method)),
+    secret("auth.http_auth.super_req.headers.*", |c, v, name| auth::set_header(&mut c.auth.http_auth.super_req, v, name)),
+    hot("auth.http_auth.super_req.params.*", auth::PARAM, |c, v, name| auth::set_param(&mut c.auth.http_auth.super_req, v, name)),
+    not_built("auth.http_auth.super_req.tls.**", "certificates of their own for HTTP authentication requests"),
+    not_built("auth.http_auth.super_req.ssl.**", "certificates of their own for HTTP authentication requests"),
+    hot("auth.http_auth.acl_req.url", auth::URL, |c, v, _| auth::set_url(&mut c.auth.http_auth.acl_req, v)),
+    hot("auth.http_auth.acl_req.method", "post or get", |c, v, _| v.word(&mut c.auth.http_auth.acl_req.method)),
+    secret("auth.http_auth.acl_req.headers.*", |c, v, name| auth::set_header(&mut c.auth.http_auth.acl_req, v, name)),
+    hot("auth.http_auth.acl_req.params.*", auth::PARAM, |c, v, name| auth::set_param(&mut c.auth.http_auth.acl_req, v, name)),
+    not_built("auth.http_auth.acl_req.tls.**", "certificates of their own for HTTP authentication requests"),
+    not_built("auth.http_auth.acl_req.ssl.**", "certificates of their own for HTTP authentication requests"),
+    hot("auth.http_auth.timeout", "a duration such as 5s, from 10ms to 1h", |c, v, _| auth::set_time(&mut c.auth.http_auth.timeout, v)),
+    hot("auth.http_auth.connect_timeout", "a duration such as 5s, from 10ms to 1h", |c, v, _| auth::set_time(&mut c.auth.http_auth.connect_timeout, v)),
+    hot("auth.http_auth.pool_size", "a number from 1 to 10000", |c, v, _| v.int(&mut c.auth.http_auth.pool_size, 1..=10_000)),
+    hot("auth.http_auth.max_waiting", "a whole number", |c, v, _| v.int(&mut c.auth.http_auth.max_waiting, 0..=u64::from(u32::MAX))),
+    hot("auth.http_auth.cache_ttl", "a duration such as 30s, at most 1d (0s = off)", |c, v, _| set_bounded(&mut c.auth.http_auth.cache_ttl, v, 0..=86_400)),
     ignored("auth.enable", "use auth.allow_anonymous"),
-    ignored("auth.cache.**", "nothing is asked that would need a cache"),
-    not_built("auth.acl.**", "ACL rules"),
-    not_built("auth.http_auth.**", "HTTP authentication requests"),
 
     not_built("bridges.**", "bridges"),
     not_built("webhook.**", "webhooks"),
@@ -317,7 +350,7 @@ fn set_bounded(field: &mut Duration, value: &Value, seconds: RangeInclusive<u64>
     Ok(())
 }
 
-fn set_algorithms(config: &mut Config, value: &Value) -> Stored {
+fn set_algorithms(field: &mut Vec<JwtAlgorithm>, value: &Value) -> Stored {
     let mut algorithms = Vec::new();
     for item in value.items()? {
         let algorithm = item.to_ascii_uppercase().parse();
@@ -329,7 +362,7 @@ fn set_algorithms(config: &mut Config, value: &Value) -> Stored {
     if algorithms.is_empty() {
         return Err(Trouble::Unexpected);
     }
-    config.http_server.jwt.algorithms = algorithms;
+    *field = algorithms;
     Ok(())
 }
 

@@ -13,6 +13,7 @@
 
 mod aliases;
 mod apply;
+mod auth_values;
 mod change;
 mod check;
 mod edit;
@@ -22,9 +23,11 @@ mod hocon_file;
 mod keys;
 mod load;
 mod model;
+mod model_auth;
 mod model_http;
 mod model_mqtt;
 mod nearest;
+mod network;
 mod problem;
 mod render;
 mod replace;
@@ -44,7 +47,11 @@ pub use model::{
     JwtPublic, Listeners, Log, LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret, System,
     TcpListener,
 };
+pub use model_auth::{
+    Acl, AclRule, AclWho, AuthRequest, AuthRequests, ClientJwt, DecisionCache, MAX_ACL_RULES,
+};
 pub use model_mqtt::MAX_PACKET_SIZE;
+pub use network::Network;
 pub use problem::{Problem, Severity};
 pub use render::{Change, changes, render_effective};
 pub use replace::replace_file;
@@ -52,6 +59,7 @@ pub use units::{
     NEVER_EXPIRES, format_duration, format_size, parse_duration, parse_expiry, parse_seconds,
     parse_size,
 };
+pub use values::{AclAction, DenyAction, HttpMethod, Permit};
 
 /// The environment, for [`Config::load`], without variables that are not UTF-8.
 pub fn environment() -> impl Iterator<Item = (String, String)> {

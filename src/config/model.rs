@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::model_auth::Auth;
 pub use super::model_http::{HttpTls, Jwt, JwtPublic};
 pub use super::model_mqtt::Mqtt;
 pub use super::values::{
@@ -31,7 +32,7 @@ pub struct Config {
     pub http_server: HttpServer,
     /// What is logged.
     pub log: Log,
-    /// Who may connect.
+    /// Who may connect, and what clients may do.
     pub auth: Auth,
 }
 
@@ -214,63 +215,5 @@ impl Default for Log {
             level: LogLevel::Info,
             to: vec![LogTarget::Console],
         }
-    }
-}
-
-/// Who may connect (`auth`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// Whether a client without a user name may connect. Default true.
-    pub allow_anonymous: bool,
-    /// User names and passwords, a map in the file, in its order. Default empty.
-    #[serde(with = "user_map")]
-    pub password: Vec<(String, Secret)>,
-}
-
-impl Default for Auth {
-    fn default() -> Self {
-        Self {
-            allow_anonymous: true,
-            password: Vec::new(),
-        }
-    }
-}
-
-/// serde of the list of users as the map it is in the file.
-mod user_map {
-    use std::fmt;
-
-    use serde::{Deserializer, Serializer, de};
-
-    use super::Secret;
-
-    pub(super) fn serialize<S: Serializer>(
-        users: &[(String, Secret)],
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.collect_map(users.iter().map(|(user, password)| (user, password)))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Vec<(String, Secret)>, D::Error> {
-        struct Users;
-        impl<'de> de::Visitor<'de> for Users {
-            type Value = Vec<(String, Secret)>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of user names to passwords")
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut users = Vec::new();
-                while let Some(user) = map.next_entry()? {
-                    users.push(user);
-                }
-                Ok(users)
-            }
-        }
-        from.deserialize_map(Users)
     }
 }

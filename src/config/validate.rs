@@ -53,9 +53,15 @@ pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: 
             "no listener is enabled, so no client can connect".to_owned(),
         );
     }
-    if !config.auth.allow_anonymous && config.auth.password.is_empty() {
-        let message = "auth.password is empty, so no client at all may connect".to_owned();
-        warn("auth.allow_anonymous", message);
+    let auth = &config.auth;
+    let knows_nobody = auth.password.is_empty()
+        && auth.password_file.as_os_str().is_empty()
+        && auth.jwt.public.keyfile.as_os_str().is_empty()
+        && auth.http_auth.auth_req.url.is_empty();
+    if !auth.allow_anonymous && knows_nobody {
+        let message = "nobody is in auth.password and nothing else says who may connect, so that only users of the file \
+                       nanomq_passwd may, if it is there";
+        warn("auth.allow_anonymous", message.to_owned());
     }
     for (user, _) in config
         .auth

@@ -228,6 +228,52 @@ words! {
 }
 
 words! {
+    /// Whether something may be done.
+    Permit {
+        /// It may.
+        Allow = "allow",
+        /// It may not.
+        Deny = "deny",
+    }
+}
+
+words! {
+    /// What becomes of a client that does what it may not.
+    DenyAction {
+        /// It is told by a code where the protocol has one, and goes on.
+        Ignore = "ignore",
+        /// Its connection is closed.
+        Disconnect = "disconnect",
+    }
+}
+
+words! {
+    /// What a rule is about.
+    #[derive(Default)]
+    AclAction {
+        /// PUBLISH.
+        Publish = "publish",
+        /// SUBSCRIBE.
+        Subscribe = "subscribe",
+        /// Both.
+        #[default]
+        PubSub = "pubsub",
+    }
+}
+
+words! {
+    /// How a request carries its parameters.
+    #[derive(Default)]
+    HttpMethod {
+        /// In its body.
+        #[default]
+        Post = "post",
+        /// In its query string.
+        Get = "get",
+    }
+}
+
+words! {
     /// The least severe messages that are logged.
     LogLevel {
         /// Nothing is logged.

@@ -2,12 +2,14 @@
 
 use std::{
     io,
+    net::{SocketAddr, TcpStream},
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::{net::TcpListener, time::sleep};
 
 use super::Balance;
@@ -19,6 +21,8 @@ use crate::{
 
 /// How long accepting pauses when the process has no more open files.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Connections accepted before the other actors of the thread get their turn.
+const ACCEPTS_PER_TURN: usize = 64;
 /// How often a limit that is reached is logged.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
@@ -74,12 +78,23 @@ impl Acceptor {
         );
     }
 
-    fn accepted(
-        &mut self,
-        accepted: io::Result<(std::net::TcpStream, std::net::SocketAddr)>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn accepted(&mut self, first: io::Result<(TcpStream, SocketAddr)>, ctx: &mut Context<Self>) {
         let now = Instant::now();
+        let mut wait = self.take(first, now);
+        for _ in 1..ACCEPTS_PER_TURN {
+            if !wait.is_zero() {
+                break;
+            }
+            match accept_waiting(&self.listener) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                accepted => wait = self.take(accepted, now),
+            }
+        }
+        self.next(wait, ctx);
+    }
+
+    /// Hands a connection to a worker, if the limits allow; returns how long to wait before the next.
+    fn take(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>, now: Instant) -> Duration {
         let mut wait = self.bucket.take(now);
         match accepted {
             Ok((socket, peer)) => {
@@ -105,7 +120,7 @@ impl Acceptor {
                 wait = wait.max(PAUSE);
             }
         }
-        self.next(wait, ctx);
+        wait
     }
 
     fn log(&mut self, now: Instant, what: &str) {
@@ -117,6 +132,15 @@ impl Acceptor {
             log::warn!("listener {}: {what}", self.door.name);
         }
     }
+}
+
+/// Accepts a connection that waits already. Unlike one that was waited for, the event loop of this thread never gets to
+/// know it, which saves telling it twice.
+fn accept_waiting(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, peer) = acceptfrom_with(listener, flags)?;
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((socket.into(), peer.try_into()?))
 }
 
 /// True for an error that concerns the accepted socket only, which its peer has left.

@@ -2,6 +2,7 @@
 //! addresses.
 
 mod api_users;
+mod client_auth;
 mod config;
 mod config_change;
 mod inbox;
@@ -16,6 +17,10 @@ mod worker_load;
 pub use api_users::{
     BeginLogin, ChangeApiUsers, CountFailedLogin, FinishLogin, GetTokenKey, ListApiUsers, NextStep,
 };
+pub use client_auth::{
+    AskPermissions, ChangeClientUsers, CountClientFailure, GetPolicy, HttpAnswer, LogIn,
+    LoginAnswer, ScramRefused, ScramStarted, StartScram,
+};
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use config_change::{
     ChangeConfig, ChangeRefused, ChangeReport, GetPending, Lasting, ReplaceConfig,
@@ -27,7 +32,7 @@ pub use registry::{
     AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient,
     GetQueueTotals, GetSubscriptions, GetTopicTree, KeepSession, KickClient, Kicked, ListClients,
     ListSlowClients, ListSubscriptions, OpenRefused, OpenSession, OpenedSession, Page, QueueTotals,
-    Subscribe, SubscriptionRow, Unsubscribe,
+    RecheckClients, Subscribe, SubscriptionRow, Unsubscribe,
 };
 pub use retained::{
     RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved, StoreRetained,

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{Inbox, SessionCommand, WorkerLoad};
 use crate::{
+    auth::policy::Policy,
     mqtt::QoS,
     routing::{ClientInfo, DirectoryFull},
     session::{CloseReason, Granted, Session, SubscribeRequest},
@@ -82,6 +83,19 @@ pub struct Subscribe {
     pub generation: u64,
     /// The subscriptions.
     pub requests: Vec<SubscribeRequest>,
+    /// The policy that they were checked against; by another one they are checked again.
+    pub policy: u64,
+}
+
+/// There is another policy: subscriptions that it does not permit are removed, sessions are told, and clients whose
+/// users are gone are closed. Done in steps, so that the registry has time for others.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct RecheckClients {
+    /// The policy before.
+    pub before: Arc<Policy>,
+    /// Goes on behind this client.
+    pub after: Option<Arc<str>>,
 }
 
 /// Removes subscriptions; the answer says of each whether it was there.
@@ -152,22 +166,24 @@ pub struct GetClient {
     pub client_id: String,
 }
 
-/// The clients that keep the most messages waiting: by the length of their queues, then by what was dropped for
-/// them. Clients without either are not among them.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Vec<ClientRow>")]
+/// The clients that keep messages waiting, or for whom some were dropped, in pages as those of [`ListClients`].
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Page<ClientRow>")]
 pub struct ListSlowClients {
-    /// How many at most.
-    pub limit: usize,
+    /// Goes on behind this client.
+    pub after: Option<Arc<str>>,
 }
 
-/// Sums over the queues of all sessions.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "QueueTotals")]
-pub struct GetQueueTotals;
+/// Sums over the queues of the sessions of each page: at most one row, pages as those of [`ListClients`].
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Page<QueueTotals>")]
+pub struct GetQueueTotals {
+    /// Goes on behind this client.
+    pub after: Option<Arc<str>>,
+}
 
-/// What waits in all sessions together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, MessageResponse)]
+/// What waits in several sessions together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueTotals {
     /// Sessions with messages in their queues.
     pub sessions: u64,
@@ -177,6 +193,19 @@ pub struct QueueTotals {
     pub bytes: u64,
     /// Messages sent and not acknowledged.
     pub inflight: u64,
+}
+
+impl QueueTotals {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            sessions: self.sessions + other.sessions,
+            messages: self.messages + other.messages,
+            bytes: self.bytes + other.bytes,
+            inflight: self.inflight + other.inflight,
+        }
+    }
 }
 
 /// Closes a client's connection, if it has one, with reason code 0x98. The session of a client without one ends.

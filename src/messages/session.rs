@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::Inbox;
 use crate::{
+    auth::acl::Subject,
     session::{CloseReason, Session, SubscribeRequest, Will},
     stats::Counters,
 };
@@ -24,6 +25,8 @@ pub enum SessionCommand {
     Discard(CloseReason),
     /// Close the connection; nothing to a session without one.
     Close(CloseReason),
+    /// What the client may do has changed: what waits for it is looked at again.
+    Recheck,
     /// Subscriptions were entered for the client; their retained messages are to be sent to it. Nothing to a
     /// session without a connection.
     Subscribed(Vec<SubscribeRequest>),
@@ -65,6 +68,8 @@ pub struct KeptSession {
     pub generation: u64,
     /// Its state.
     pub session: Session,
+    /// Whose it is.
+    pub subject: Subject,
     /// When it ends; none: never.
     pub expires_at: Option<Instant>,
     /// A will to be published at this time, or when the session ends `[MQTT-3.1.3-9]`.

@@ -29,6 +29,8 @@ pub struct ClientInfo {
     pub expiry_interval: u32,
     /// Topic of the will.
     pub will_topic: Option<Arc<str>>,
+    /// It may do anything.
+    pub superuser: bool,
     /// The client's address.
     pub peer: SocketAddr,
     /// Name of the listener that accepted it.

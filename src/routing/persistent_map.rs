@@ -12,8 +12,9 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-/// Entries of a leaf before it is split.
-const LEAF_MAX: usize = 16;
+/// Entries of a leaf before it is split. Copying one touches the reference counts of them all, most of them not in any
+/// cache where there are many.
+const LEAF_MAX: usize = 8;
 /// Hash bits used per level.
 const BITS: u32 = 4;
 const FANOUT: usize = 1 << BITS;
@@ -26,16 +27,25 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 /// See the module's description.
 #[derive(Clone, Debug)]
 pub struct PersistentMap<K, V> {
-    root: Option<Arc<Node<K, V>>>,
+    root: Option<Node<K, V>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Node<K, V> {
-    Leaf(Vec<Entry<K, V>>),
-    Branch(Box<[Child<K, V>; FANOUT]>),
+    Leaf(Arc<Vec<Entry<K, V>>>),
+    Branch(Arc<Children<K, V>>),
 }
 
-type Child<K, V> = Option<Arc<Node<K, V>>>;
+type Children<K, V> = [Option<Node<K, V>>; FANOUT];
+
+impl<K, V> Clone for Node<K, V> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Leaf(entries) => Self::Leaf(entries.clone()),
+            Self::Branch(children) => Self::Branch(children.clone()),
+        }
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Entry<K, V> {
@@ -53,17 +63,17 @@ impl<K, V> Default for PersistentMap<K, V> {
 impl<K, V> PersistentMap<K, V> {
     /// Empties the map: gives `take` the values that no clone shares, and leaves the others to the clones.
     pub fn drain_own(&mut self, take: &mut impl FnMut(V)) {
-        fn walk<K, V>(node: Arc<Node<K, V>>, take: &mut impl FnMut(V)) {
-            match Arc::into_inner(node) {
-                None => {}
-                Some(Node::Leaf(entries)) => {
-                    entries.into_iter().for_each(|entry| take(entry.value));
+        fn walk<K, V>(node: Node<K, V>, take: &mut impl FnMut(V)) {
+            match node {
+                Node::Leaf(entries) => {
+                    let own = Arc::into_inner(entries).into_iter().flatten();
+                    own.for_each(|entry| take(entry.value));
                 }
                 // At most HASH_BITS / BITS levels deep.
-                Some(Node::Branch(children)) => (*children)
-                    .into_iter()
-                    .flatten()
-                    .for_each(|child| walk(child, take)),
+                Node::Branch(children) => {
+                    let own = Arc::into_inner(children).into_iter().flatten();
+                    own.flatten().for_each(|child| walk(child, take));
+                }
             }
         }
         if let Some(root) = self.root.take() {
@@ -88,7 +98,7 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
         let hash = hash_of(key);
         let mut shift = 0;
         loop {
-            match node.as_ref() {
+            match node {
                 Node::Leaf(entries) => {
                     return entries
                         .iter()
@@ -106,9 +116,7 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
     /// The value of `key`, to change it; `default` is entered where there is none.
     pub fn get_or_insert_with(&mut self, key: K, default: impl FnOnce() -> V) -> &mut V {
         let hash = hash_of(&key);
-        let root = self
-            .root
-            .get_or_insert_with(|| Arc::new(Node::Leaf(Vec::new())));
+        let root = self.root.get_or_insert_with(Node::empty);
         entry_in(root, hash, 0, key, default)
     }
 
@@ -124,15 +132,15 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
         let mut node = self.root.as_mut()?;
         let mut shift = 0;
         loop {
-            match Arc::make_mut(node) {
+            match node {
                 Node::Leaf(entries) => {
-                    return entries
+                    return Arc::make_mut(entries)
                         .iter_mut()
                         .find(|entry| entry.hash == hash && entry.key.borrow() == key)
                         .map(|entry| &mut entry.value);
                 }
                 Node::Branch(children) => {
-                    node = children[slot(hash, shift)].as_mut()?;
+                    node = Arc::make_mut(children)[slot(hash, shift)].as_mut()?;
                     shift += BITS;
                 }
             }
@@ -204,72 +212,84 @@ fn slot(hash: u32, shift: u32) -> usize {
     (hash >> shift) as usize % FANOUT
 }
 
+impl<K, V> Node<K, V> {
+    fn empty() -> Self {
+        Self::Leaf(Arc::default())
+    }
+}
+
 fn entry_in<K: Hash + Eq + Clone, V: Clone>(
-    node: &mut Arc<Node<K, V>>,
+    node: &mut Node<K, V>,
     hash: u32,
     shift: u32,
     key: K,
     default: impl FnOnce() -> V,
 ) -> &mut V {
-    if let Node::Leaf(entries) = node.as_ref()
+    let position = |entries: &[Entry<K, V>]| {
+        let same = |entry: &Entry<K, V>| entry.hash == hash && entry.key == key;
+        entries.iter().position(same)
+    };
+    if let Node::Leaf(entries) = node
         && entries.len() >= LEAF_MAX
         && shift < HASH_BITS
-        && !entries
-            .iter()
-            .any(|entry| entry.hash == hash && entry.key == key)
+        && position(entries).is_none()
     {
-        *node = Arc::new(split(entries, shift));
+        *node = Node::Branch(Arc::new(split(entries, shift)));
     }
-    match Arc::make_mut(node) {
+    match node {
         Node::Leaf(entries) => {
-            let found = entries
-                .iter()
-                .position(|entry| entry.hash == hash && entry.key == key);
-            let index = found.unwrap_or_else(|| {
-                // Leaves are many and seldom grow: room for exactly one more.
-                entries.reserve_exact(1);
-                entries.push(Entry {
+            let index = position(entries).unwrap_or_else(|| {
+                let entry = Entry {
                     hash,
                     key,
                     value: default(),
-                });
+                };
+                // Leaves are many and seldom grow: room for exactly one more.
+                match Arc::get_mut(entries) {
+                    Some(own) => {
+                        own.reserve_exact(1);
+                        own.push(entry);
+                    }
+                    None => {
+                        let mut copy = Vec::with_capacity(entries.len() + 1);
+                        copy.extend(entries.iter().cloned());
+                        copy.push(entry);
+                        *entries = Arc::new(copy);
+                    }
+                }
                 entries.len() - 1
             });
-            &mut entries[index].value
+            &mut Arc::make_mut(entries)[index].value
         }
         Node::Branch(children) => {
-            let child =
-                children[slot(hash, shift)].get_or_insert_with(|| Arc::new(Node::Leaf(Vec::new())));
+            let child = &mut Arc::make_mut(children)[slot(hash, shift)];
+            let child = child.get_or_insert_with(Node::empty);
             entry_in(child, hash, shift + BITS, key, default)
         }
     }
 }
 
-fn split<K: Clone, V: Clone>(entries: &[Entry<K, V>], shift: u32) -> Node<K, V> {
+fn split<K: Clone, V: Clone>(entries: &[Entry<K, V>], shift: u32) -> Children<K, V> {
     let mut leaves: [Vec<Entry<K, V>>; FANOUT] = Default::default();
     for entry in entries {
         leaves[slot(entry.hash, shift)].push(entry.clone());
     }
-    Node::Branch(Box::new(leaves.map(|mut leaf| {
+    leaves.map(|mut leaf| {
         leaf.shrink_to_fit();
-        (!leaf.is_empty()).then(|| Arc::new(Node::Leaf(leaf)))
-    })))
+        (!leaf.is_empty()).then(|| Node::Leaf(Arc::new(leaf)))
+    })
 }
 
 /// Removes `key`; the flag tells that the node has become empty.
-fn remove_from<K, V, Q>(
-    node: &mut Arc<Node<K, V>>,
-    hash: u32,
-    shift: u32,
-    key: &Q,
-) -> (Option<V>, bool)
+fn remove_from<K, V, Q>(node: &mut Node<K, V>, hash: u32, shift: u32, key: &Q) -> (Option<V>, bool)
 where
     K: Hash + Eq + Clone + Borrow<Q>,
     V: Clone,
     Q: Hash + Eq + ?Sized,
 {
-    match Arc::make_mut(node) {
+    match node {
         Node::Leaf(entries) => {
+            let entries = Arc::make_mut(entries);
             let found = entries
                 .iter()
                 .position(|entry| entry.hash == hash && entry.key.borrow() == key);
@@ -277,6 +297,7 @@ where
             (value, entries.is_empty())
         }
         Node::Branch(children) => {
+            let children = Arc::make_mut(children);
             let child = &mut children[slot(hash, shift)];
             let Some(inner) = child.as_mut() else {
                 return (None, false);

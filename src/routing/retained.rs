@@ -164,26 +164,40 @@ impl RetainedStore {
     ) -> (Vec<Arc<Message>>, bool) {
         let mut found = Vec::new();
         let parts: Vec<&str> = cursor.filter.split('/').collect();
-        for _ in 0..limit.saturating_mul(8) {
+        let mut looks = limit.saturating_mul(8);
+        // One pass is a stretch of topics that follow one another and match.
+        loop {
             let range = (as_slice(&cursor.from), Bound::Unbounded);
-            let Some((key, message)) = self.messages.range::<[u8], _>(range).next() else {
-                return (found, false);
-            };
-            match step(&parts, key) {
-                Step::Match => {
-                    cursor.from = Bound::Excluded(key.to_vec());
-                    if !message.is_expired(now) {
-                        found.push(message.clone());
-                    }
-                    if found.len() >= limit {
-                        return (found, true);
-                    }
+            let mut matched: Option<&Arc<[u8]>> = None;
+            let mut seek = None;
+            for (key, message) in self.messages.range::<[u8], _>(range) {
+                if looks == 0 || found.len() >= limit {
+                    break;
                 }
-                Step::Seek(next) => cursor.from = Bound::Included(next),
-                Step::End => return (found, false),
+                looks -= 1;
+                match step(&parts, key) {
+                    Step::Match => {
+                        matched = Some(key);
+                        if !message.is_expired(now) {
+                            found.push(message.clone());
+                        }
+                    }
+                    Step::Seek(next) => {
+                        seek = Some(next);
+                        break;
+                    }
+                    Step::End => return (found, false),
+                }
+            }
+            match (seek, matched) {
+                (Some(next), _) => cursor.from = Bound::Included(next),
+                (None, Some(last)) => cursor.from = Bound::Excluded(last.to_vec()),
+                (None, None) => return (found, looks == 0),
+            }
+            if looks == 0 || found.len() >= limit {
+                return (found, true);
             }
         }
-        (found, true)
     }
 }
 

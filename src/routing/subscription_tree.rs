@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use compact_str::CompactString;
+
 use super::{
     persistent_map::PersistentMap,
     route_set::{RouteSet, replace_or_push, take_out},
@@ -64,7 +66,7 @@ struct Level<T> {
     multi: Subscribers<T>,
     /// The `+` branch.
     single: Option<Arc<Level<T>>>,
-    children: PersistentMap<Box<str>, Arc<Level<T>>>,
+    children: PersistentMap<CompactString, Arc<Level<T>>>,
 }
 
 impl<T> Default for Level<T> {

@@ -21,8 +21,9 @@ use super::{
 use crate::{
     config::Mqtt,
     mqtt::{
-        Ack, Batch, Disconnect, Message, MessageRef, Packet, PacketId, Properties, PropertiesBuf,
-        Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, encode, packet_len,
+        Ack, Auth, Batch, Disconnect, Message, MessageRef, Packet, PacketId, Properties,
+        PropertiesBuf, Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, encode,
+        packet_len,
     },
     stats::{Counters, Metric},
 };
@@ -35,6 +36,36 @@ pub trait Publishing {
     fn publish_detached(&mut self, message: &MessageRef<'_>) -> bool;
 }
 
+/// Says whether a client may publish to a topic.
+pub trait Gate {
+    /// About a topic that is not the same as the last one that it let through always.
+    fn may_publish(&mut self, topic: &str) -> GateAnswer;
+}
+
+/// What a [`Gate`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateAnswer {
+    /// Yes, and to this topic until [`Channel::forget_topic`].
+    Always,
+    /// Yes, this time.
+    Now,
+    /// No: the message is dropped.
+    Drop,
+    /// No, and the client is to be closed.
+    Close,
+    /// It has to ask somebody. The packet is to be handled again when it knows.
+    Ask,
+}
+
+/// What became of a PUBLISH.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It is done.
+    Done,
+    /// Nothing yet: whether the client may publish to this topic has to be asked first.
+    Ask(Box<str>),
+}
+
 /// What is to be done after a packet.
 #[derive(Debug)]
 pub enum Step {
@@ -42,8 +73,17 @@ pub enum Step {
     Done,
     /// Enter subscriptions; [`Channel::subscribed`] takes the answer. Packets behind this one wait for it.
     Subscribe(SubscribeJob),
+    /// Find out whether the client may publish to this topic, and handle the packet again.
+    AskPublish(Box<str>),
     /// Remove subscriptions; [`Channel::unsubscribed`] takes the answer.
     Unsubscribe(UnsubscribeJob),
+    /// The client authenticates anew: its first message, or the next one.
+    Authenticate {
+        /// The first.
+        anew: bool,
+        /// The message.
+        data: Vec<u8>,
+    },
     /// The client has said goodbye.
     Close(CloseReason),
 }
@@ -63,6 +103,8 @@ pub struct Channel {
     incoming_aliases: Option<Box<IncomingAliases>>,
     outgoing_aliases: Option<Box<OutgoingAliases>>,
     problem_information: bool,
+    /// Of enhanced authentication, if the client came in by it.
+    authentication_method: Option<Box<str>>,
 }
 
 impl Channel {
@@ -82,6 +124,7 @@ impl Channel {
             outgoing_aliases: (admission.topic_aliases > 0)
                 .then(|| Box::new(OutgoingAliases::new(admission.topic_aliases))),
             problem_information: admission.problem_information,
+            authentication_method: admission.authentication.map(|(method, _)| method),
         }
     }
 
@@ -93,6 +136,11 @@ impl Channel {
     /// Protocol version.
     pub fn version(&self) -> ProtocolVersion {
         self.version
+    }
+
+    /// Largest packet that the client takes, in bytes.
+    pub fn max_packet_size(&self) -> u32 {
+        self.max_packet_size
     }
 
     /// The session's state.
@@ -118,16 +166,17 @@ impl Channel {
         clippy::too_many_arguments,
         reason = "all of it is context of one step"
     )]
-    pub fn on_publish<P: Publishing>(
+    pub fn on_publish<P: Publishing, G: Gate>(
         &mut self,
         publish: &Publish<'_>,
         packet: &[u8],
         limits: &Mqtt,
         now: Instant,
         wire: &mut BytesMut,
+        gate: &mut G,
         publishing: &mut P,
         counters: &Counters,
-    ) -> Result<(), Violation> {
+    ) -> Result<Published, Violation> {
         if publish.qos as u8 > limits.max_qos {
             return Err(Violation::QoSNotSupported);
         }
@@ -150,23 +199,34 @@ impl Channel {
                         .ok_or(Violation::TopicAliasUnknown)?;
                 }
                 self.answer(Packet::PubRec, id, ReasonCode::Success, wire);
-                return Ok(());
+                return Ok(Published::Done);
             }
             if self.session.awaiting_release.len() >= usize::from(limits.receive_maximum) {
                 return Err(Violation::ReceiveMaximumExceeded);
             }
         }
         let reason = match alias {
-            None => match topic_code(&mut self.valid_topic, publish.topic, limits, counters)? {
-                ReasonCode::Success => matched(publishing.publish(publish, packet, self.version)),
-                refused => refused,
-            },
+            None => {
+                let valid = &mut self.valid_topic;
+                match topic_code(valid, publish.topic, limits, gate, counters)? {
+                    TopicCode::Reason(ReasonCode::Success) => {
+                        matched(publishing.publish(publish, packet, self.version))
+                    }
+                    TopicCode::Reason(refused) => refused,
+                    TopicCode::Ask => return Ok(Published::Ask(publish.topic.into())),
+                }
+            }
             Some(alias) => {
-                self.publish_aliased(alias, publish, limits, now, publishing, counters)?
+                match self
+                    .publish_aliased(alias, publish, limits, now, gate, publishing, counters)?
+                {
+                    Ok(reason) => reason,
+                    Err(topic) => return Ok(Published::Ask(topic)),
+                }
             }
         };
         let Some(id) = publish.packet_id else {
-            return Ok(());
+            return Ok(Published::Done);
         };
         match publish.qos {
             QoS::AtMostOnce => {}
@@ -178,7 +238,17 @@ impl Channel {
                 self.answer(Packet::PubRec, id, reason, wire);
             }
         }
-        Ok(())
+        Ok(Published::Done)
+    }
+
+    /// Has the gate asked anew about the next topic, because its answers may be others now.
+    pub fn forget_topic(&mut self) {
+        self.valid_topic.clear();
+    }
+
+    /// Drops what waits for the client and is of a topic that `may_receive` says no to.
+    pub fn purge(&mut self, may_receive: impl FnMut(&str) -> bool, counters: &Counters) {
+        self.session.outbound.purge(may_receive, counters);
     }
 
     fn alias(&self, publish: &Publish<'_>, limits: &Mqtt) -> Result<Option<NonZeroU16>, Violation> {
@@ -201,38 +271,45 @@ impl Channel {
         }
     }
 
-    /// A message whose topic may be in the alias table instead of the packet.
-    fn publish_aliased<P: Publishing>(
+    /// A message whose topic may be in the alias table instead of the packet. A topic in the place of the code has to be
+    /// asked about.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is context of one step"
+    )]
+    fn publish_aliased<P: Publishing, G: Gate>(
         &mut self,
         alias: NonZeroU16,
         publish: &Publish<'_>,
         limits: &Mqtt,
         now: Instant,
+        gate: &mut G,
         publishing: &mut P,
         counters: &Counters,
-    ) -> Result<ReasonCode, Violation> {
+    ) -> Result<Result<ReasonCode, Box<str>>, Violation> {
         // The alias is set even where the message is then refused [MQTT-3.3.2-12].
         let topic = self
             .incoming_aliases
             .get_or_insert_default()
             .resolve(alias, publish.topic)
             .ok_or(Violation::TopicAliasUnknown)?;
-        let checked = topic_code(&mut self.valid_topic, topic, limits, counters)?;
-        if checked.is_error() {
-            return Ok(checked);
+        match topic_code(&mut self.valid_topic, topic, limits, gate, counters)? {
+            TopicCode::Reason(ReasonCode::Success) => {}
+            TopicCode::Reason(refused) => return Ok(Ok(refused)),
+            TopicCode::Ask => return Ok(Err(topic.into())),
         }
         let expires_at = publish
             .properties
             .message_expiry_interval()
             .and_then(|seconds| now.checked_add(Duration::from_secs(u64::from(seconds))));
-        Ok(matched(publishing.publish_detached(&MessageRef {
+        Ok(Ok(matched(publishing.publish_detached(&MessageRef {
             topic,
             properties: publish.properties,
             payload: publish.payload,
             qos: publish.qos,
             retain: publish.retain,
             expires_at,
-        })))
+        }))))
     }
 
     /// Any packet but PUBLISH.
@@ -286,7 +363,7 @@ impl Channel {
             }
             Packet::Disconnect(disconnect) => return self.on_disconnect(disconnect, limits),
             Packet::Connect(_) => return Err(Violation::SecondConnect),
-            Packet::Auth(_) => return Err(Violation::AuthWithoutMethod),
+            Packet::Auth(auth) => return self.on_auth(auth),
             Packet::Publish(_)
             | Packet::ConnAck(_)
             | Packet::SubAck(_)
@@ -295,6 +372,24 @@ impl Channel {
         }
         self.pump(wire, limits, now, counters);
         Ok(Step::Done)
+    }
+
+    fn on_auth(&self, auth: &Auth<'_>) -> Result<Step, Violation> {
+        let method = self.authentication_method.as_deref();
+        let method = method.ok_or(Violation::AuthWithoutMethod)?;
+        if auth.properties.authentication_method() != Some(method) {
+            return Err(Violation::OtherAuthMethod);
+        }
+        let anew = match auth.reason {
+            ReasonCode::ReAuthenticate => true,
+            ReasonCode::ContinueAuthentication => false,
+            _ => return Err(Violation::AuthUnexpected),
+        };
+        let data = auth.properties.authentication_data().unwrap_or_default();
+        Ok(Step::Authenticate {
+            anew,
+            data: data.to_vec(),
+        })
     }
 
     fn on_pubrec(&mut self, ack: &Ack<'_>, wire: &mut BytesMut, counters: &Counters) {
@@ -480,31 +575,53 @@ impl Channel {
     }
 }
 
-/// Success, or why a message to this topic is not taken. `valid` is the last topic that was found valid.
-fn topic_code(
+/// Whether a message is taken.
+enum TopicCode {
+    /// Success, or why not.
+    Reason(ReasonCode),
+    /// It has to be asked.
+    Ask,
+}
+
+/// Success, or why a message to this topic is not taken. `valid` is the last topic that was found valid and is always
+/// let through.
+fn topic_code<G: Gate>(
     valid: &mut String,
     topic: &str,
     limits: &Mqtt,
+    gate: &mut G,
     counters: &Counters,
-) -> Result<ReasonCode, Violation> {
+) -> Result<TopicCode, Violation> {
     if valid == topic {
-        return Ok(ReasonCode::Success);
+        return Ok(TopicCode::Reason(ReasonCode::Success));
     }
     match check_topic(topic, limits) {
         Ok(()) => {}
         Err(TopicRefusal::Invalid(_)) => return Err(Violation::TopicNameInvalid),
         Err(TopicRefusal::System) => {
             counters.add(Metric::DroppedNotPermitted, 1);
-            return Ok(ReasonCode::NotAuthorized);
+            return Ok(TopicCode::Reason(ReasonCode::NotAuthorized));
         }
         Err(TopicRefusal::OverLimit) => {
             counters.add(Metric::DroppedTopicLimit, 1);
-            return Ok(ReasonCode::TopicNameInvalid);
+            return Ok(TopicCode::Reason(ReasonCode::TopicNameInvalid));
+        }
+    }
+    match gate.may_publish(topic) {
+        GateAnswer::Always => {}
+        GateAnswer::Now => return Ok(TopicCode::Reason(ReasonCode::Success)),
+        GateAnswer::Ask => return Ok(TopicCode::Ask),
+        refused => {
+            counters.add(Metric::DroppedNotPermitted, 1);
+            return match refused {
+                GateAnswer::Close => Err(Violation::NotPermitted),
+                _ => Ok(TopicCode::Reason(ReasonCode::NotAuthorized)),
+            };
         }
     }
     valid.clear();
     valid.push_str(topic);
-    Ok(ReasonCode::Success)
+    Ok(TopicCode::Reason(ReasonCode::Success))
 }
 
 fn bytes_of(codes: &[ReasonCode]) -> Vec<u8> {

@@ -17,6 +17,12 @@ pub enum Violation {
     ServerPacket,
     /// AUTH without an agreed method.
     AuthWithoutMethod,
+    /// AUTH with another method than CONNECT `[MQTT-4.12.1-1]`.
+    OtherAuthMethod,
+    /// AUTH with a message that nobody waits for.
+    AuthUnexpected,
+    /// The client did not show again who it is `[MQTT-4.12.1-2]`.
+    AuthFailed,
     /// A topic name with a wildcard character `[MQTT-3.3.2-2]`.
     TopicNameInvalid,
     /// An empty topic name without a topic alias in its place `[MQTT-4.7.3-1]`.
@@ -37,6 +43,8 @@ pub enum Violation {
     TooManyProperties,
     /// A request whose answer is larger than the client's maximum packet size `[MQTT-3.1.2-24]`.
     AnswerTooLarge,
+    /// Something that the rules do not permit, where `auth.deny_action` is `disconnect`.
+    NotPermitted,
     /// DISCONNECT with a session expiry after a CONNECT without one `[MQTT-3.14.2-2]`.
     SessionExpiryRaised,
 }
@@ -50,6 +58,8 @@ impl Violation {
             | Self::SecondConnect
             | Self::ServerPacket
             | Self::AuthWithoutMethod
+            | Self::OtherAuthMethod
+            | Self::AuthUnexpected
             | Self::TopicNameMissing
             | Self::TopicAliasUnknown
             | Self::SessionExpiryRaised => ReasonCode::ProtocolError,
@@ -60,6 +70,7 @@ impl Violation {
             Self::RetainNotSupported => ReasonCode::RetainNotSupported,
             Self::PayloadTooLarge | Self::AnswerTooLarge => ReasonCode::PacketTooLarge,
             Self::TooManyProperties => ReasonCode::QuotaExceeded,
+            Self::NotPermitted | Self::AuthFailed => ReasonCode::NotAuthorized,
         }
     }
 
@@ -71,6 +82,9 @@ impl Violation {
             Self::SecondConnect => "second_connect",
             Self::ServerPacket => "server_packet",
             Self::AuthWithoutMethod => "auth_without_method",
+            Self::OtherAuthMethod => "other_auth_method",
+            Self::AuthUnexpected => "auth_unexpected",
+            Self::AuthFailed => "auth_failed",
             Self::TopicNameInvalid => "topic_name_invalid",
             Self::TopicNameMissing => "topic_name_missing",
             Self::TopicAliasInvalid => "topic_alias_invalid",
@@ -81,6 +95,7 @@ impl Violation {
             Self::PayloadTooLarge => "payload_too_large",
             Self::TooManyProperties => "too_many_properties",
             Self::AnswerTooLarge => "answer_too_large",
+            Self::NotPermitted => "not_permitted",
             Self::SessionExpiryRaised => "session_expiry_raised",
         }
     }
@@ -100,6 +115,9 @@ impl fmt::Display for Violation {
             Self::SecondConnect => "a second CONNECT [MQTT-3.1.0-2]",
             Self::ServerPacket => "a packet that only a server sends",
             Self::AuthWithoutMethod => "AUTH without an authentication method in CONNECT",
+            Self::OtherAuthMethod => "AUTH with another method than CONNECT [MQTT-4.12.1-1]",
+            Self::AuthUnexpected => "AUTH that is no step of an authentication",
+            Self::AuthFailed => "authentication anew has failed [MQTT-4.12.1-2]",
             Self::TopicNameInvalid => "PUBLISH: topic name with a wildcard [MQTT-3.3.2-2]",
             Self::TopicNameMissing => "PUBLISH: neither topic name nor topic alias [MQTT-4.7.3-1]",
             Self::TopicAliasInvalid => "PUBLISH: topic alias above the maximum [MQTT-3.3.2-9]",
@@ -114,6 +132,7 @@ impl fmt::Display for Violation {
             Self::AnswerTooLarge => {
                 "the answer would be larger than the client's maximum packet size [MQTT-3.1.2-24]"
             }
+            Self::NotPermitted => "not permitted, and auth.deny_action is disconnect",
             Self::SessionExpiryRaised => {
                 "DISCONNECT: session expiry interval although CONNECT had none [MQTT-3.14.2-2]"
             }
@@ -143,6 +162,8 @@ pub enum CloseReason {
     TakenOver,
     /// Somebody with authority over the broker closed it.
     Kicked,
+    /// The client's user is gone or has another password.
+    Revoked,
     /// The broker stops.
     ShuttingDown,
     /// The client did not read its last packets in time.
@@ -159,6 +180,7 @@ impl CloseReason {
             Self::KeepAliveTimeout => Some(ReasonCode::KeepAliveTimeout),
             Self::TakenOver => Some(ReasonCode::SessionTakenOver),
             Self::Kicked => Some(ReasonCode::AdministrativeAction),
+            Self::Revoked => Some(ReasonCode::NotAuthorized),
             Self::ShuttingDown => Some(ReasonCode::ServerShuttingDown),
             Self::Internal(_) => Some(ReasonCode::UnspecifiedError),
             Self::Client(_)
@@ -198,6 +220,7 @@ impl fmt::Display for CloseReason {
                 f.write_str("taken over by a new connection with the same client id")
             }
             Self::Kicked => f.write_str("closed by an administrator"),
+            Self::Revoked => f.write_str("its user is gone or has another password"),
             Self::ShuttingDown => f.write_str("the broker is stopping"),
             Self::Stuck => f.write_str("the client did not read its last packets in time"),
             Self::Internal(why) => write!(f, "internal error: {why}"),

@@ -45,6 +45,8 @@ pub struct Admission {
     pub topic_aliases: u16,
     /// The client wants reason strings `[MQTT-3.1.2-29]`.
     pub problem_information: bool,
+    /// Method of enhanced authentication and the last message to the client, if it came in by it `[MQTT-4.12.0-5]`.
+    pub authentication: Option<(Box<str>, Vec<u8>)>,
     /// What of the above differs from what the client asked for.
     keep_alive_changed: bool,
     expiry_changed: bool,
@@ -69,13 +71,14 @@ impl Refusal {
     }
 }
 
-/// Holds a CONNECT against the limits. `assign_id` makes an id for a client without one.
+/// Holds a CONNECT against the limits. `methods` are those of enhanced authentication; `assign_id` makes an id for a client without one.
 ///
 /// # Errors
 /// A [`Refusal`] with the code that CONNACK is to carry.
 pub fn admit(
     connect: &Connect<'_>,
     limits: &Mqtt,
+    methods: &[&str],
     assign_id: impl FnOnce() -> String,
 ) -> Result<Admission, Refusal> {
     let version = connect.version;
@@ -88,10 +91,12 @@ pub fn admit(
             ),
         ));
     }
-    if connect.properties.authentication_method().is_some() {
+    if let Some(method) = connect.properties.authentication_method()
+        && !methods.contains(&method)
+    {
         return Err(Refusal::new(
             ReasonCode::BadAuthenticationMethod,
-            "no method of enhanced authentication is configured",
+            "this method of authentication is not known",
         ));
     }
     let count = connect.properties.iter().count()
@@ -141,6 +146,7 @@ pub fn admit(
         max_packet_size: connect.properties.maximum_packet_size().unwrap_or(u32::MAX),
         topic_aliases: asked_aliases.min(limits.max_topic_alias_out),
         problem_information: connect.properties.request_problem_information() != Some(0),
+        authentication: None,
         keep_alive_changed: keep_alive != connect.keep_alive,
         expiry_changed: expiry_interval != asked_expiry,
     };
@@ -268,6 +274,10 @@ impl Admission {
         ));
         if self.keep_alive_changed {
             properties.push(Property::ServerKeepAlive(self.keep_alive));
+        }
+        if let Some((method, data)) = &self.authentication {
+            properties.push(Property::AuthenticationMethod(method));
+            properties.push(Property::AuthenticationData(data));
         }
     }
 

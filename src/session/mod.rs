@@ -23,7 +23,7 @@ mod tests;
 mod will;
 mod writer;
 
-pub use channel::{Channel, Publishing, Step};
+pub use channel::{Channel, Gate, GateAnswer, Published, Publishing, Step};
 pub use close::{CloseReason, Violation};
 pub use connect::{Admission, Refusal, admit, refuse};
 pub use kept::Session;

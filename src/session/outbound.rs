@@ -562,6 +562,36 @@ impl Outbound {
         orphans
     }
 
+    /// Drops what has not been sent on this connection and is of a topic that `may_receive` says no to.
+    pub fn purge(&mut self, mut may_receive: impl FnMut(&str) -> bool, counters: &Counters) {
+        let mut gone = Vec::new();
+        for (index, slot) in self.window.iter().enumerate().skip(self.sent) {
+            if let Slot::Publish(queued) = slot
+                && !may_receive(queued.message.topic())
+            {
+                gone.push(index);
+            }
+        }
+        for index in gone {
+            self.finish(index);
+            self.drop_one(DropReason::NotPermitted, counters);
+        }
+        self.pop_done();
+        let (mut number, mut bytes) = (0, 0);
+        self.queue.retain(|queued| {
+            let stays = may_receive(queued.message.topic());
+            if !stays {
+                number += 1;
+                bytes += queued.message.size();
+            }
+            stays
+        });
+        self.queue_bytes -= bytes;
+        for _ in 0..number {
+            self.drop_one(DropReason::NotPermitted, counters);
+        }
+    }
+
     /// The session ends: counts what is lost with it.
     pub fn discard(&mut self, counters: &Counters) {
         let (mut waiting, mut received) = (self.queue.len(), 0);

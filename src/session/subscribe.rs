@@ -96,6 +96,23 @@ impl SubscribeJob {
         self.granted.iter().map(|(_, request)| request)
     }
 
+    /// Takes out what may not be subscribed to; says how many filters that were.
+    pub fn refuse(&mut self, mut may: impl FnMut(&SubscribeRequest) -> bool) -> usize {
+        let mut refused = 0;
+        let codes = &mut self.codes;
+        self.granted.retain(|(index, request)| {
+            let granted = may(request);
+            if !granted {
+                refused += 1;
+                if let Some(code) = codes.get_mut(*index) {
+                    *code = ReasonCode::NotAuthorized;
+                }
+            }
+            granted
+        });
+        refused
+    }
+
     /// Enters the registry's answer, one code a request. Returns the filters whose retained messages are to be
     /// sent.
     pub fn granted(&mut self, answers: &[Granted]) -> Vec<SubscribeRequest> {

@@ -48,7 +48,7 @@ metrics! {
     DroppedExpired, "messages.dropped.expired", "messages that expired before they were delivered";
     DroppedTooLarge, "messages.dropped.too_large", "messages larger than the client's maximum packet size";
     DroppedRetainedFull, "messages.dropped.retained_full", "messages not retained because a limit of the store was reached";
-    DroppedNotPermitted, "messages.dropped.not_permitted", "messages to topics that clients may not publish to";
+    DroppedNotPermitted, "messages.dropped.not_permitted", "messages of topics that the client may not publish to, or no longer receive";
     DroppedTopicLimit, "messages.dropped.topic_limit", "messages whose topic exceeds the length or depth limit";
     DroppedSessionEnded, "messages.dropped.session_ended", "messages that waited in a session when it ended";
     ConnectionsAccepted, "connections.accepted", "sockets accepted";
@@ -60,6 +60,12 @@ metrics! {
     KeepAliveTimeouts, "disconnects.keep_alive", "connections closed because the client was silent";
     ProtocolErrors, "protocol_errors", "connections closed because of a malformed packet or a protocol error";
     Subscribes, "subscribes", "topic filters subscribed to";
+    SubscribesDenied, "subscribes.denied", "topic filters that a client may not subscribe to";
+    LoginsFailed, "logins.failed", "CONNECT packets with a wrong user name, password, token or proof";
+    LoginsRefused, "logins.refused", "CONNECT packets refused because of too many failed or waiting logins";
+    AuthRequestsSent, "auth_requests.sent", "HTTP authentication requests sent";
+    AuthRequestsFailed, "auth_requests.failed", "HTTP authentication requests without a usable answer";
+    AuthRequestsNotSent, "auth_requests.not_sent", "HTTP authentication requests not sent because too many were waiting";
     Unsubscribes, "unsubscribes", "topic filters unsubscribed from";
     WillsPublished, "wills.published", "will messages published";
 }
@@ -79,6 +85,8 @@ pub enum DropReason {
     TooLarge,
     /// The session it waited in has ended.
     SessionEnded,
+    /// The client may no longer receive it.
+    NotPermitted,
 }
 
 impl DropReason {
@@ -91,6 +99,7 @@ impl DropReason {
             Self::Expired => Metric::DroppedExpired,
             Self::TooLarge => Metric::DroppedTooLarge,
             Self::SessionEnded => Metric::DroppedSessionEnded,
+            Self::NotPermitted => Metric::DroppedNotPermitted,
         }
     }
 }

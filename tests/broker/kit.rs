@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -11,10 +12,10 @@ use actix::Addr;
 use bytes::BytesMut;
 use futures::executor::block_on;
 use nanomq::{
-    actors::{ConfigSource, StatsCollector, SubscriptionRegistry},
+    actors::{ConfigManager, ConfigSource, StatsCollector, SubscriptionRegistry},
     broker::Broker,
     config::{BindAddr, Config},
-    messages::{GetQueueTotals, GetStats, QueueTotals, StatsSnapshot},
+    messages::{GetQueueTotals, GetStats, QueueTotals, ReloadConfig, ReloadReport, StatsSnapshot},
     mqtt::{
         Ack, Connect, Disconnect, Packet, PacketId, Properties, ProtocolVersion, Publish, QoS,
         ReasonCode, Sender, Subscribe, SubscribeFiltersBuf, SubscribeOptions, decode_as, encode,
@@ -31,6 +32,7 @@ pub struct TestBroker {
     pub address: SocketAddr,
     stats: Addr<StatsCollector>,
     registry: Addr<SubscriptionRegistry>,
+    config: Addr<ConfigManager>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -49,25 +51,49 @@ impl TestBroker {
             listener.bind = BindAddr::new("127.0.0.1", 0).unwrap();
         }
         change(&mut config);
+        Self::run(config, ConfigSource::default())
+    }
+
+    /// With a configuration file, to which what a test needs is added: a free port, and no HTTP.
+    pub fn with_file(path: &Path, text: &str) -> Self {
+        write_config(path, text);
+        let source = ConfigSource {
+            path: Some(path.to_owned()),
+            ..ConfigSource::default()
+        };
+        let loaded = source.load().unwrap();
+        Self::run(loaded.config, source)
+    }
+
+    /// Has the file read anew.
+    pub fn reload(&self, path: &Path, text: &str) -> ReloadReport {
+        write_config(path, text);
+        block_on(self.config.send(ReloadConfig)).unwrap()
+    }
+
+    fn run(config: Config, source: ConfigSource) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             actix::System::new().block_on(async move {
-                let broker = Broker::start(config, ConfigSource::default())
-                    .await
-                    .unwrap();
+                let broker = Broker::start(config, source).await.unwrap();
                 let address = broker.mqtt()[0].1;
-                let actors = (broker.stats().clone(), broker.registry().clone());
+                let actors = (
+                    broker.stats().clone(),
+                    broker.registry().clone(),
+                    broker.config().clone(),
+                );
                 ready.send((address, actors)).unwrap();
                 stopped.await.ok();
                 broker.stop().await;
             });
         });
-        let (address, (stats, registry)) = started.recv_timeout(DEADLINE).unwrap();
+        let (address, (stats, registry, config)) = started.recv_timeout(DEADLINE).unwrap();
         Self {
             address,
             stats,
             registry,
+            config,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -79,7 +105,8 @@ impl TestBroker {
 
     /// What waits in all sessions.
     pub fn queues(&self) -> QueueTotals {
-        block_on(self.registry.send(GetQueueTotals)).unwrap()
+        let page = block_on(self.registry.send(GetQueueTotals { after: None })).unwrap();
+        page.rows.first().copied().unwrap_or_default()
     }
 
     /// Waits until the statistics are as wanted.
@@ -113,6 +140,11 @@ impl Drop for TestBroker {
     }
 }
 
+fn write_config(path: &Path, text: &str) {
+    let rest = "system.num_taskq_thread = 2\nlisteners.tcp.bind = \"127.0.0.1:0\"\nhttp_server.enable = false\n";
+    std::fs::write(path, format!("{rest}{text}")).unwrap();
+}
+
 /// A packet from the broker, with what the tests look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Got {
@@ -126,6 +158,8 @@ pub enum Got {
     UnsubAck(u16, Vec<u8>),
     PingResp,
     Disconnect(ReasonCode),
+    /// AUTH with its data.
+    Auth(ReasonCode, Vec<u8>),
     /// The broker has closed the connection.
     End,
 }
@@ -155,6 +189,8 @@ pub struct Hello<'a> {
     pub clean_start: bool,
     pub keep_alive: u16,
     pub properties: Properties<'a>,
+    pub username: Option<&'a str>,
+    pub password: Option<&'a [u8]>,
     pub will: Option<nanomq::mqtt::Will<'a>>,
 }
 
@@ -166,7 +202,18 @@ impl<'a> Hello<'a> {
             clean_start: true,
             keep_alive: 0,
             properties: Properties::EMPTY,
+            username: None,
+            password: None,
             will: None,
+        }
+    }
+
+    /// With a user name and a password.
+    pub fn login(self, username: &'a str, password: &'a str) -> Self {
+        Self {
+            username: Some(username),
+            password: Some(password.as_bytes()),
+            ..self
         }
     }
 
@@ -216,8 +263,8 @@ impl Client {
             clean_start: hello.clean_start,
             keep_alive: hello.keep_alive,
             client_id: hello.client_id,
-            username: None,
-            password: None,
+            username: hello.username,
+            password: hello.password,
             will: hello.will,
             properties: hello.properties,
         }));
@@ -263,21 +310,29 @@ impl Client {
 
     /// The next packet, or the end.
     pub fn next(&mut self) -> Got {
+        let packet = self.next_bytes();
+        match frame_header(&packet, 1 << 28).unwrap() {
+            None => Got::End,
+            Some(header) => got(
+                self.version,
+                header.first_byte,
+                &packet[header.header_len..],
+            ),
+        }
+    }
+
+    /// The bytes of the next packet; none at the end.
+    pub fn next_bytes(&mut self) -> BytesMut {
         loop {
             if let Some(header) = frame_header(&self.input, 1 << 28).unwrap() {
-                let packet = self.input.split_to(header.packet_len());
-                return got(
-                    self.version,
-                    header.first_byte,
-                    &packet[header.header_len..],
-                );
+                return self.input.split_to(header.packet_len());
             }
             let mut chunk = [0; 65_536];
             match self.socket.read(&mut chunk) {
-                Ok(0) => return Got::End,
+                Ok(0) => return BytesMut::new(),
                 Ok(n) => self.input.extend_from_slice(&chunk[..n]),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
-                    return Got::End;
+                    return BytesMut::new();
                 }
                 Err(error) => panic!("nothing comes: {error}"),
             }
@@ -354,6 +409,13 @@ fn got(version: ProtocolVersion, first_byte: u8, body: &[u8]) -> Got {
         Packet::UnsubAck(ack) => Got::UnsubAck(ack.packet_id.get(), ack.reasons.to_vec()),
         Packet::PingResp => Got::PingResp,
         Packet::Disconnect(disconnect) => Got::Disconnect(disconnect.reason),
+        Packet::Auth(auth) => Got::Auth(
+            auth.reason,
+            auth.properties
+                .authentication_data()
+                .unwrap_or_default()
+                .to_vec(),
+        ),
         other => panic!("a server does not send {other:?}"),
     }
 }

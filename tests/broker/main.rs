@@ -5,7 +5,11 @@
 mod kit;
 
 mod accounting;
+mod enhanced_auth;
 mod flow;
 mod hostile;
+mod http_auth;
+mod logins;
+mod permissions;
 mod sessions;
 mod shared;

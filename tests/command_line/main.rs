@@ -3,6 +3,7 @@
 
 mod control;
 mod open_files;
+mod passwd;
 mod setup;
 
 use std::{

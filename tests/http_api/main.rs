@@ -1,6 +1,7 @@
 //! The HTTP API v4 of a broker that runs in this process, seen from a socket.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
 mod answers;
 mod bodies;
 mod configuration;

@@ -20,6 +20,7 @@ mod admin;
 mod api;
 mod https;
 mod lifecycle;
+mod logins;
 mod many;
 mod mosquitto;
 mod mosquitto_sessions;

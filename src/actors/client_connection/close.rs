@@ -8,6 +8,7 @@ use std::{
 use super::{ClientConnection, Connected, Phase};
 use crate::{
     actors::{events, session_store::state_counters},
+    auth::{acl::Subject, permissions::Permissions},
     messages::{EndSession, HandOver, Inbox, KeepSession, KeptSession, Owner, SessionCommand},
     session::{CloseReason, Session, Will},
     stats::Metric,
@@ -58,6 +59,7 @@ impl ClientConnection {
         match before {
             Phase::Connected(connected) => self.part(*connected, reason, disposal, now),
             Phase::AwaitingConnect { .. }
+            | Phase::Authenticating { .. }
             | Phase::Opening { .. }
             | Phase::Closing { .. }
             | Phase::Moved { .. } => {
@@ -75,9 +77,10 @@ impl ClientConnection {
     ) {
         let client_id = connected.channel.client_id().clone();
         let level = match reason {
-            CloseReason::Violation(_) | CloseReason::TakenOver | CloseReason::Kicked => {
-                log::Level::Info
-            }
+            CloseReason::Violation(_)
+            | CloseReason::TakenOver
+            | CloseReason::Kicked
+            | CloseReason::Revoked => log::Level::Info,
             _ => log::Level::Debug,
         };
         log::log!(
@@ -88,6 +91,9 @@ impl ClientConnection {
         connected.channel.write_disconnect(reason, &mut self.wire);
         self.worker.counters.add(Metric::Disconnects, 1);
         let (mut session, will) = connected.channel.close(reason);
+        let mut permissions = connected.permissions;
+        permissions.renew(&self.worker.shared.policy.load());
+        let will = will.filter(|will| self.may_publish_will(&permissions, will));
         connected.inbox.set_congested(false, now);
         // What another connection goes on with stays in the inbox, in order; anything else is settled here.
         let mut items = connected.items;
@@ -112,6 +118,7 @@ impl ClientConnection {
             will,
             generation: connected.generation,
             inbox: connected.inbox.clone(),
+            subject: permissions.subject().clone(),
         };
         match disposal {
             Disposal::ByExpiry => self.by_expiry(parting, now),
@@ -121,7 +128,7 @@ impl ClientConnection {
         events::disconnected(
             &self.worker,
             &client_id,
-            connected.username.as_deref(),
+            permissions.subject().username.as_deref(),
             self.peer,
             reason.code(),
             now,
@@ -175,6 +182,7 @@ impl ClientConnection {
             inbox: parting.inbox,
             generation,
             session: parting.session,
+            subject: parting.subject,
             expires_at: (expiry_interval != u32::MAX)
                 .then(|| after(expiry_interval))
                 .flatten(),
@@ -205,6 +213,7 @@ impl ClientConnection {
                 will: at_once.or(kept.will.map(|(_, will)| will)),
                 generation,
                 inbox,
+                subject: kept.subject,
             }),
         }
     }
@@ -215,7 +224,10 @@ impl ClientConnection {
         match command {
             SessionCommand::HandOver(hand_over) => self.hand_over(parting, hand_over, now),
             SessionCommand::Discard(_) => self.discard(parting, now),
-            SessionCommand::Drain | SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {
+            SessionCommand::Drain
+            | SessionCommand::Close(_)
+            | SessionCommand::Recheck
+            | SessionCommand::Subscribed(_) => {
                 if let Phase::Closing { awaited, .. } = &mut self.phase {
                     *awaited = Some(Box::new(parting));
                 }
@@ -253,6 +265,15 @@ impl ClientConnection {
             self.worker.publish_will(&parting.inbox, &will, now);
         }
     }
+
+    /// The rules may have changed since CONNECT.
+    fn may_publish_will(&self, permissions: &Permissions, will: &Will) -> bool {
+        let may = permissions.may_publish_will(will.topic());
+        if !may {
+            self.worker.counters.add(Metric::DroppedNotPermitted, 1);
+        }
+        may
+    }
 }
 
 /// What is left of a client whose connection has ended.
@@ -261,4 +282,5 @@ pub(super) struct Parting {
     will: Option<Box<Will>>,
     generation: u64,
     inbox: Arc<Inbox>,
+    subject: Subject,
 }

@@ -184,7 +184,7 @@ impl ClientConnection {
     /// True when packets may be handled: no answer of another actor is awaited.
     fn may_handle(&self) -> bool {
         match &self.phase {
-            Phase::AwaitingConnect { .. } => true,
+            Phase::AwaitingConnect { .. } | Phase::Authenticating { .. } => true,
             Phase::Connected(connected) => !connected.asking,
             Phase::Opening { .. } | Phase::Closing { .. } | Phase::Moved { .. } => false,
         }
@@ -326,9 +326,9 @@ impl ClientConnection {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::AwaitingConnect { deadline } | Phase::Closing { deadline, .. } => {
-                Some(*deadline)
-            }
+            Phase::AwaitingConnect { deadline }
+            | Phase::Authenticating { deadline, .. }
+            | Phase::Closing { deadline, .. } => Some(*deadline),
             Phase::Opening { .. } | Phase::Moved { .. } => None,
             Phase::Connected(connected) => {
                 let pause = self.hold.as_ref().and_then(Hold::until);
@@ -371,7 +371,9 @@ impl ClientConnection {
     /// False when the deadline was moved.
     fn on_deadline(&mut self, now: Instant) -> bool {
         match &mut self.phase {
-            Phase::AwaitingConnect { .. } => self.close(&CloseReason::ConnectTimeout),
+            Phase::AwaitingConnect { .. } | Phase::Authenticating { .. } => {
+                self.close(&CloseReason::ConnectTimeout);
+            }
             Phase::Connected(connected) if connected.asking || self.hold.is_some() => {
                 // The client may have spoken: it is the broker that does not listen.
                 connected.channel.seen(now);

@@ -1,7 +1,7 @@
 //! The actor of one connection: a socket, and from CONNECT on the session of its client.
 //!
 //! ```text
-//!  AwaitingConnect --CONNECT--> Opening --session--> Connected --any end--> Closing --all written--> stopped
+//!  AwaitingConnect --CONNECT--> [Authenticating] --> Opening --session--> Connected --any end--> Closing --all written--> stopped
 //!        |  refused, malformed, too late                                        ^
 //!        +----------------------------------------------------------------------+
 //! ```
@@ -9,12 +9,14 @@
 //! One future drives the socket ([`drive`]); it runs after the mailbox in each turn of the actor, so everything
 //! that a turn writes leaves in one go. An idle connection owns no buffer.
 
+mod authenticate;
 mod close;
 mod drive;
 mod hold;
 mod migrate;
 mod open;
 mod packets;
+mod permissions;
 
 pub use migrate::{MoveRequest, MovedConnection};
 
@@ -36,12 +38,14 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Sleep;
 
 use self::{
+    authenticate::Authenticating,
     close::{Disposal, Parting},
     drive::Drive,
     hold::Hold,
 };
 use super::Worker;
 use crate::{
+    auth::{permissions::Permissions, scram::Exchange},
     config::TcpListener,
     messages::{EndSession, Inbox, InboxItem, Owner, SessionCommand},
     routing::RetainedCursor,
@@ -92,7 +96,12 @@ enum Phase {
     AwaitingConnect {
         deadline: Instant,
     },
-    /// CONNECT is accepted, the session is being opened. Commands for it wait.
+    /// The client's next message of an exchange of SCRAM is awaited.
+    Authenticating {
+        deadline: Instant,
+        exchange: Box<Authenticating>,
+    },
+    /// CONNECT is looked at, or accepted and the session is being opened. Commands for it wait.
     Opening {
         deferred: Vec<SessionCommand>,
     },
@@ -118,7 +127,10 @@ struct Connected {
     channel: Channel,
     inbox: Arc<Inbox>,
     generation: u64,
-    username: Option<Arc<str>>,
+    /// What the client may do.
+    permissions: Permissions,
+    /// An authentication anew that is under way.
+    exchange: Option<Box<Exchange>>,
     /// The answer of another actor is awaited: no packet is handled before it comes.
     asking: bool,
     /// Messages wait in the inbox.
@@ -207,7 +219,7 @@ impl Handler<SessionCommand> for ClientConnection {
 
     fn handle(&mut self, command: SessionCommand, _: &mut Self::Context) {
         match &mut self.phase {
-            Phase::AwaitingConnect { .. } => {}
+            Phase::AwaitingConnect { .. } | Phase::Authenticating { .. } => {}
             Phase::Opening { deferred } => deferred.push(command),
             Phase::Connected(connected) => match command {
                 SessionCommand::Drain => connected.drain = true,
@@ -216,6 +228,7 @@ impl Handler<SessionCommand> for ClientConnection {
                 }
                 SessionCommand::Discard(reason) => self.leave(&reason, Disposal::Discard),
                 SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
+                SessionCommand::Recheck => self.recheck(),
                 SessionCommand::Subscribed(requests) => {
                     if connected.retained.len() < RETAINED_WAITING_MAX {
                         connected.want_retained(requests);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{ClientConnection, Connected, Phase};
 use crate::{
     actors::events,
-    auth::check_credentials,
+    auth::{acl::Subject, permissions::Permissions, scram},
     messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
     mqtt::{
         Connect, Packet, PacketType, ProtocolVersion, ReasonCode, connect_version, decode,
@@ -49,7 +49,7 @@ impl ClientConnection {
             Ok(Packet::Connect(connect)) => {
                 self.worker.counters.add(Metric::PacketsReceived, 1);
                 match self.admit(&connect) {
-                    Ok((admission, info)) => self.open(admission, info, ctx),
+                    Ok((admission, info)) => self.authenticate(&connect, admission, info, ctx),
                     Err(refusal) => {
                         let most = connect.properties.maximum_packet_size();
                         self.refuse(refusal, connect.version, most.unwrap_or(u32::MAX));
@@ -77,9 +77,7 @@ impl ClientConnection {
 
     fn admit(&self, connect: &Connect<'_>) -> Result<(Admission, ClientInfo), Refusal> {
         let config = self.worker.shared.config.load();
-        check_credentials(&config.auth, connect.username, connect.password)
-            .map_err(|(reason, why)| Refusal::new(reason, why))?;
-        let admission = admit(connect, &config.mqtt, assigned_id)?;
+        let admission = admit(connect, &config.mqtt, &[scram::METHOD], assigned_id)?;
         let info = ClientInfo {
             username: admission.username.clone(),
             keep_alive: admission.keep_alive,
@@ -87,6 +85,7 @@ impl ClientConnection {
             clean_start: admission.clean_start,
             expiry_interval: admission.expiry_interval,
             will_topic: admission.will.as_ref().map(|will| will.topic().into()),
+            superuser: false,
             peer: self.peer,
             listener: self.door.name.clone(),
             connected_at: SystemTime::now(),
@@ -94,13 +93,19 @@ impl ClientConnection {
         Ok((admission, info))
     }
 
-    fn refuse(&mut self, refusal: Refusal, version: ProtocolVersion, max_packet_size: u32) {
+    pub(super) fn refuse(
+        &mut self,
+        refusal: Refusal,
+        version: ProtocolVersion,
+        max_packet_size: u32,
+    ) {
         refuse(&refusal, Some(version), max_packet_size, &mut self.wire);
         self.worker.counters.add(Metric::ConnectsRefused, 1);
         self.close(&CloseReason::Refused(refusal.reason, refusal.why));
     }
 
-    fn open(&mut self, admission: Admission, info: ClientInfo, ctx: &mut Context<Self>) {
+    /// Opens the session of a client that may come in.
+    pub(super) fn open(&mut self, admission: Admission, info: ClientInfo, ctx: &mut Context<Self>) {
         self.phase = Phase::Opening {
             deferred: Vec::new(),
         };
@@ -152,7 +157,22 @@ impl ClientConnection {
             }
         );
         let client_id = admission.client_id.clone();
+        let subject = Subject {
+            client_id: client_id.clone(),
+            username: info.username.clone(),
+            address: self.peer.ip(),
+            superuser: info.superuser,
+        };
+        let permissions = Permissions::new(self.worker.shared.policy.load_full(), subject);
+        let resumed = session.is_some();
         let mut channel = Channel::open(admission, session.unwrap_or_default(), &config.mqtt, now);
+        if resumed && permissions.policy().restricts() {
+            // It may be another user who goes on with the session.
+            channel.purge(
+                |topic| permissions.may_receive(topic),
+                &self.worker.counters,
+            );
+        }
         channel.pump(&mut self.wire, &config.mqtt, now, &self.worker.counters);
         let before = std::mem::replace(
             &mut self.phase,
@@ -160,7 +180,8 @@ impl ClientConnection {
                 channel,
                 inbox: opened.inbox,
                 generation: opened.generation,
-                username: info.username.clone(),
+                permissions,
+                exchange: None,
                 asking: false,
                 drain: true,
                 items: Default::default(),

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Instant};
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::Bytes;
 
-use super::{ClientConnection, Connected, Phase, hold::Hold};
+use super::{ClientConnection, Connected, Phase, hold::Hold, permissions::ClientGate};
 use crate::{
     messages::{RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
     mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
     routing::RetainedCursor,
     session::{
-        CloseReason, Delivery, Granted, Step, SubscribeJob, SubscribeRequest, UnsubscribeJob,
-        Violation,
+        CloseReason, Delivery, Granted, Published, Step, SubscribeJob, SubscribeRequest,
+        UnsubscribeJob, Violation,
     },
     stats::Metric,
 };
@@ -58,6 +58,7 @@ impl ClientConnection {
     pub(super) fn handle_bytes(&mut self, data: Bytes, now: Instant, ctx: &mut Context<Self>) {
         match &self.phase {
             Phase::AwaitingConnect { .. } => self.handle_first(data, ctx),
+            Phase::Authenticating { .. } => self.handle_auth(data, ctx),
             Phase::Connected(_) => self.handle_packets(data, now, ctx),
             Phase::Opening { .. } | Phase::Closing { .. } | Phase::Moved { .. } => {}
         }
@@ -70,10 +71,15 @@ impl ClientConnection {
         let Connected {
             channel,
             inbox,
+            permissions,
             received_messages,
             ..
         } = &mut **connected;
         let worker = &*self.worker;
+        if permissions.renew(&worker.shared.policy.load()) {
+            channel.forget_topic();
+        }
+        let mut gate = ClientGate { permissions, now };
         let counters = &worker.counters;
         let config = worker.shared.config.load();
         let limits = &config.mqtt;
@@ -110,11 +116,15 @@ impl ClientConnection {
                             limits,
                             now,
                             &mut self.wire,
+                            &mut gate,
                             &mut pass,
                             counters,
                         )
                     })
-                    .map(|()| Step::Done)
+                    .map(|published| match published {
+                        Published::Done => Step::Done,
+                        Published::Ask(topic) => Step::AskPublish(topic),
+                    })
             } else {
                 decode(version, header.first_byte, body)
                     .map_err(Violation::from)
@@ -122,10 +132,21 @@ impl ClientConnection {
                         channel.on_packet(&packet, limits, now, &mut self.wire, counters)
                     })
             };
-            rest = behind;
             match step {
-                Ok(Step::Done) => {}
-                Ok(step) => break End::Step(step),
+                Ok(Step::Done) => rest = behind,
+                Ok(step @ Step::AskPublish(_)) => {
+                    // The packet is handled, and counted, when the answer is there.
+                    packets -= 1;
+                    let qos = header.first_byte >> 1 & 3;
+                    if let Some(count) = published.get_mut(usize::from(qos)) {
+                        *count = count.saturating_sub(1);
+                    }
+                    break End::Step(step);
+                }
+                Ok(step) => {
+                    rest = behind;
+                    break End::Step(step);
+                }
                 Err(violation) => break End::Violation(violation),
             }
         };
@@ -153,15 +174,18 @@ impl ClientConnection {
                 self.waiting = rest;
                 match step {
                     Step::Done => {}
-                    Step::Subscribe(job) => self.subscribe(job, ctx),
+                    Step::AskPublish(topic) => self.ask_publish(topic, ctx),
+                    Step::Subscribe(job) => self.check_subscribe(job, ctx),
                     Step::Unsubscribe(job) => self.unsubscribe(job, ctx),
+                    Step::Authenticate { anew, data } => self.authenticate_anew(anew, data, ctx),
                     Step::Close(reason) => self.close(&reason),
                 }
             }
         }
     }
 
-    fn subscribe(&mut self, job: SubscribeJob, ctx: &mut Context<Self>) {
+    /// Enters subscriptions that the client may have.
+    pub(super) fn subscribe(&mut self, job: SubscribeJob, ctx: &mut Context<Self>) {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
@@ -175,6 +199,7 @@ impl ClientConnection {
             client_id: connected.channel.client_id().clone(),
             generation: connected.generation,
             requests,
+            policy: connected.permissions.policy().version,
         });
         ctx.spawn(ask.into_actor(self).map(|answers, connection, _| {
             match answers {
@@ -254,7 +279,13 @@ impl ClientConnection {
         connected.fetching = false;
         let config = self.worker.shared.config.load();
         let now = Instant::now();
-        for message in &page.messages {
+        let permissions = &connected.permissions;
+        let restricts = permissions.policy().restricts();
+        let received = page
+            .messages
+            .iter()
+            .filter(|message| !restricts || permissions.may_receive(message.topic()));
+        for message in received {
             connected.channel.deliver_retained(
                 message,
                 &delivery,

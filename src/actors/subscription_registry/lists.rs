@@ -1,9 +1,6 @@
 //! What the registry shows of its clients: lists, made from what it keeps and from the figures in the inboxes.
 
-use std::{
-    cmp::Reverse,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use actix::Handler;
 
@@ -138,41 +135,36 @@ impl Handler<GetTopicTree> for SubscriptionRegistry {
 }
 
 impl Handler<ListSlowClients> for SubscriptionRegistry {
-    type Result = Vec<ClientRow>;
+    type Result = Page<ClientRow>;
 
     fn handle(&mut self, ask: ListSlowClients, _: &mut Self::Context) -> Self::Result {
-        let mut slow: Vec<_> = self
-            .directory
-            .iter_after(None)
-            .filter_map(|(id, entry)| {
-                let counters = &entry.target.counters;
-                let queued = counters.queued.load(Relaxed);
-                let dropped = counters.dropped.load(Relaxed);
-                (queued > 0 || dropped > 0).then_some((Reverse((queued, dropped)), id))
-            })
-            .collect();
-        slow.sort_unstable();
-        slow.truncate(ask.limit);
-        slow.into_iter()
-            .filter_map(|(_, id)| Some(row(id, self.directory.get(id)?)))
-            .collect()
+        let clients = self.directory.iter_after(ask.after.as_deref());
+        page(clients, |(id, entry), rows| {
+            let counters = &entry.target.counters;
+            if counters.queued.load(Relaxed) > 0 || counters.dropped.load(Relaxed) > 0 {
+                rows.push(row(id, entry));
+            }
+        })
     }
 }
 
 impl Handler<GetQueueTotals> for SubscriptionRegistry {
-    type Result = QueueTotals;
+    type Result = Page<QueueTotals>;
 
-    fn handle(&mut self, _: GetQueueTotals, _: &mut Self::Context) -> Self::Result {
-        let mut totals = QueueTotals::default();
-        for (_, entry) in self.directory.iter_after(None) {
+    fn handle(&mut self, ask: GetQueueTotals, _: &mut Self::Context) -> Self::Result {
+        let clients = self.directory.iter_after(ask.after.as_deref());
+        page(clients, |(_, entry), rows| {
             let counters = &entry.target.counters;
             let queued = counters.queued.load(Relaxed);
-            totals.sessions += u64::from(queued > 0);
-            totals.messages += u64::from(queued);
-            totals.bytes += counters.queued_bytes.load(Relaxed);
-            totals.inflight += u64::from(counters.inflight.load(Relaxed));
-        }
-        totals
+            let own = QueueTotals {
+                sessions: u64::from(queued > 0),
+                messages: u64::from(queued),
+                bytes: counters.queued_bytes.load(Relaxed),
+                inflight: u64::from(counters.inflight.load(Relaxed)),
+            };
+            let before: QueueTotals = rows.pop().unwrap_or_default();
+            rows.push(before.and(&own));
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! `/api/v4/configuration`, `/reload` and `/config_update`: showing and changing the configuration.
 
+mod auth_http;
 mod not_built;
 mod posted;
 mod shown;
@@ -134,7 +135,8 @@ fn shown_to(login: &Login, config: Arc<Config>) -> Arc<Config> {
     }
 }
 
-fn changed(
+/// The answer to a change; `ignored` are the posted keys of what is not built yet.
+pub fn changed(
     changed: Result<ChangeReport, ChangeRefused>,
     ignored: Vec<String>,
 ) -> Result<HttpResponse, ApiError> {

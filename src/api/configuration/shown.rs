@@ -5,7 +5,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::not_built::{AuthHttp, Bridge, Bridges, Sqlite, Tls, WebSocket, WebSocketSection};
+use super::auth_http::AuthHttp;
+use super::not_built::{Bridge, Bridges, Sqlite, Tls, WebSocket, WebSocketSection};
 use crate::config::{Config, DEFAULT_LISTENER, HttpServer, Secret};
 
 /// What stands in the place of a secret that is not shown.
@@ -79,7 +80,7 @@ pub enum Section<'a> {
     Basic(Basic),
     Tls(Tls),
     Auth(Vec<User<'a>>),
-    AuthHttp(Box<AuthHttp>),
+    AuthHttp(Box<AuthHttp<'a>>),
     Websocket(WebSocketSection),
     HttpServer(HttpSection<'a>),
     Sqlite(Sqlite),
@@ -93,7 +94,7 @@ impl<'a> Section<'a> {
             "basic" => Self::Basic(Basic::new(config)),
             "tls" => Self::Tls(Tls::default()),
             "auth" => Self::Auth(users(config)),
-            "auth_http" => Self::AuthHttp(Box::default()),
+            "auth_http" => Self::AuthHttp(Box::new(AuthHttp::new(config))),
             "websocket" => Self::Websocket(WebSocketSection::default()),
             "http_server" => Self::HttpServer(HttpSection::new(&config.http_server)),
             "sqlite" => Self::Sqlite(Sqlite::default()),

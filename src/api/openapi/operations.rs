@@ -340,6 +340,21 @@ pub static ALL: &[Operation] = &[
     operation("update_user", Answer::Json(done)).with_body(|| reference("UserChange")),
     operation("delete_user", Answer::Json(done)).refusing(LOOK_UP),
     operation("change_password", Answer::Json(done)).with_body(|| reference("PasswordChange")),
+    operation("list_auth_username", Answer::Json(|| page("ClientUser")))
+        .taking(&[PAGE, LIMIT])
+        .refusing(BAD),
+    operation(
+        "lookup_auth_username",
+        Answer::Json(|| data(reference("ClientUser"))),
+    )
+    .refusing(LOOK_UP),
+    operation("add_auth_username", Answer::Json(done)).with_body(|| reference("NewClientUser")),
+    operation("update_auth_username", Answer::Json(done)).with_body(|| reference("ClientPassword")),
+    operation("delete_auth_username", Answer::Json(done)).refusing(LOOK_UP),
+    operation("get_acl", Answer::Json(|| data(reference("Acl")))),
+    operation("set_acl", Answer::Json(|| reference("Changed"))).with_body(|| reference("NewAcl")),
+    operation("test_acl", Answer::Json(|| data(reference("AclDecision"))))
+        .with_body(|| reference("AclTest")),
     operation("get_openapi", Answer::Json(|| json!({ "type": "object" }))),
     operation("get_docs", Answer::Text("text/html")),
 ];

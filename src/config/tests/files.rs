@@ -42,6 +42,11 @@ fn the_shipped_file_is_complete_and_equals_the_defaults() {
 fn the_table_of_keys_and_the_model_name_the_same_fields() {
     let mut config = unusual();
     config.auth.password = vec![("user".to_owned(), Secret::new("x"))];
+    let http = &mut config.auth.http_auth;
+    for request in [&mut http.auth_req, &mut http.super_req, &mut http.acl_req] {
+        request.headers.insert("name".to_owned(), "x".to_owned());
+        request.params.insert("name".to_owned(), "x".to_owned());
+    }
     config.listeners = Listeners::default();
     let mut fields = Vec::new();
     leaf_names(&serde_json::to_value(&config).unwrap(), "", &mut fields);
@@ -50,6 +55,8 @@ fn the_table_of_keys_and_the_model_name_the_same_fields() {
         .map(|name| {
             name.replace("tcp.default", "tcp.*")
                 .replace("password.user", "password.*")
+                .replace("headers.name", "headers.*")
+                .replace("params.name", "params.*")
         })
         .collect();
     let mut rows: Vec<String> = KEYS

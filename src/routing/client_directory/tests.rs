@@ -11,6 +11,7 @@ impl Target for Place {
 
 fn info(clean_start: bool, expiry_interval: u32) -> ClientInfo {
     ClientInfo {
+        superuser: false,
         username: None,
         keep_alive: 60,
         version: ProtocolVersion::V5,

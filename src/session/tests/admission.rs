@@ -10,7 +10,7 @@ use crate::{
 type Change = fn(&mut Connect<'static>, &mut Mqtt);
 
 fn admitted(connect: &Connect<'_>, limits: &Mqtt) -> Result<Admission, Refusal> {
-    admit(connect, limits, || "made-up".to_owned())
+    admit(connect, limits, &["known"], || "made-up".to_owned())
 }
 
 fn will(topic: &'static str) -> Option<Will<'static>> {

@@ -11,7 +11,7 @@ use crate::{
 
 fn accepted(connect: &Connect<'_>, session_present: bool, limits: &Mqtt) -> BytesMut {
     let mut wire = BytesMut::new();
-    let admission = admit(connect, limits, || "made-up".to_owned()).unwrap();
+    let admission = admit(connect, limits, &[], || "made-up".to_owned()).unwrap();
     admission.accept(session_present, limits, &mut wire);
     wire
 }

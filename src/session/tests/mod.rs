@@ -5,6 +5,7 @@ mod closing;
 mod connack;
 mod deliveries;
 mod fast_path;
+mod gate;
 mod incoming;
 mod incoming_aliases;
 mod kit;

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{
-    Named, answer, answer_with, any_text, count, described, flag, list, nullable, role, texts, zero,
+    Named, answer, answer_with, any_text, count, described, flag, list, nullable, reference, role,
+    texts, zero,
 };
 
 /// Their schemas.
@@ -203,6 +204,39 @@ pub(super) fn all() -> Named {
                 ("description", any_text()),
                 ("built_in", flag()),
             ]),
+        ),
+        (
+            "ClientUser",
+            answer(&[
+                ("username", any_text()),
+                (
+                    "hash",
+                    json!({ "enum": ["plain", "argon2", "SCRAM-SHA-256", "PBKDF2", "SHA-512"] }),
+                ),
+                ("configured", flag()),
+            ]),
+        ),
+        (
+            "Acl",
+            answer(&[
+                ("enable", flag()),
+                ("no_match", json!({ "enum": ["allow", "deny"] })),
+                ("deny_action", json!({ "enum": ["ignore", "disconnect"] })),
+                ("rules", list("AclRule")),
+            ]),
+        ),
+        (
+            "AclDecision",
+            answer_with(
+                &[
+                    ("allowed", nullable(flag())),
+                    (
+                        "decided_by",
+                        json!({ "enum": ["rule", "no_match", "http"] }),
+                    ),
+                ],
+                &[("rule", count()), ("text", reference("AclRule"))],
+            ),
         ),
         (
             "BatchResult",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Named, any_text, described, flag, nullable, object, pattern, role};
+use super::{Named, any_text, described, flag, list, nullable, object, pattern, role};
 
 /// A topic filter.
 const FILTER: &str = r"^([^+#$/\x00]+|\+)(/([^+#/\x00]*|\+))*(/#)?$";
@@ -16,6 +16,12 @@ const TOPICS: &str = r"^[^+#$,\x00][^+#,\x00]*(,[^+#$,\x00][^+#,\x00]*)*$";
 const PLAIN: &str = r"^[^\x00]*$";
 const BASE64: &str = r"^([A-Za-z0-9+/]{4})*$";
 const USERNAME: &str = r"^[^:\x00-\x1f\x7f-\x9f]+$";
+const CLIENT_USERNAME: &str = r##"^[^:"#\s\x00-\x1f\x7f-\x9f][^:"\x00-\x1f\x7f-\x9f]*$"##;
+/// A topic name, also one that begins with `$`.
+const ANY_TOPIC: &str = r"^[^+#\x00]+$";
+/// A topic filter, also one that begins with `$`, but not one that is shared.
+const ANY_FILTER: &str = r"^(?!\$share)([^+#/\x00]+|\+)(/([^+#/\x00]*|\+))*(/#)?$";
+const ADDRESS: &str = r"^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])$";
 const PASSWORD: &str = r"^[^\x00-\x1f\x7f-\x9f]+$";
 
 /// Their schemas.
@@ -55,10 +61,90 @@ pub(super) fn all() -> Named {
             ),
         ),
         (
+            "NewClientUser",
+            object(
+                &[
+                    ("username", pattern(CLIENT_USERNAME)),
+                    ("password", password()),
+                ],
+                &[("scram", nullable(flag()))],
+            ),
+        ),
+        (
+            "ClientPassword",
+            object(&[("password", password())], &[("scram", nullable(flag()))]),
+        ),
+        ("AclRule", acl_rule()),
+        (
+            "NewAcl",
+            object(
+                &[("rules", list("AclRule"))],
+                &[
+                    ("no_match", nullable(json!({ "enum": ["allow", "deny"] }))),
+                    (
+                        "deny_action",
+                        nullable(json!({ "enum": ["ignore", "disconnect"] })),
+                    ),
+                ],
+            ),
+        ),
+        ("AclTest", acl_test()),
+        (
             "PasswordChange",
             object(&[("old_pwd", any_text()), ("new_pwd", password())], &[]),
         ),
     ]
+}
+
+fn acl_rule() -> Value {
+    let who = [
+        ("username", any_text()),
+        ("clientid", any_text()),
+        ("ipaddr", described(any_text(), "An address or a network")),
+    ];
+    let mut part = object(&[], &who);
+    part["additionalProperties"] = json!(false);
+    let parts = json!({ "type": "array", "items": part });
+    let further = [
+        (
+            "action",
+            json!({ "enum": ["publish", "subscribe", "pubsub"] }),
+        ),
+        ("and", parts.clone()),
+        ("or", parts),
+        (
+            "topics",
+            described(
+                json!({ "type": "array", "items": any_text() }),
+                "Topic filters, in which ${clientid} and ${username} stand for the client's own",
+            ),
+        ),
+    ];
+    let permit = [("permit", json!({ "enum": ["allow", "deny"] }))];
+    let mut rule = object(&permit, &[who.to_vec(), further.to_vec()].concat());
+    rule["additionalProperties"] = json!(false);
+    rule
+}
+
+fn acl_test() -> Value {
+    let of = |action: &str, topic: &str| {
+        object(
+            &[
+                ("action", json!({ "const": action })),
+                ("topic", pattern(topic)),
+            ],
+            &[],
+        )
+    };
+    let mut test = object(
+        &[("clientid", any_text())],
+        &[
+            ("username", nullable(any_text())),
+            ("address", nullable(pattern(ADDRESS))),
+        ],
+    );
+    test["oneOf"] = json!([of("publish", ANY_TOPIC), of("subscribe", ANY_FILTER)]);
+    test
 }
 
 fn publish() -> Value {

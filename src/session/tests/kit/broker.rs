@@ -15,7 +15,8 @@ use crate::{
         decode_publish, encode, frame_header,
     },
     session::{
-        Channel, CloseReason, Delivery, Outbound, Publishing, Session, Step, Violation, Will, admit,
+        Channel, CloseReason, Delivery, Gate, GateAnswer, Outbound, Published, Publishing, Session,
+        Step, Violation, Will, admit,
     },
     stats::{Counters, Metric, Totals},
 };
@@ -58,6 +59,22 @@ pub struct Broker {
     pub recorder: Recorder,
     counters: Counters,
     state: State,
+    pub gate: TestGate,
+    /// The topic of the last PUBLISH, if it has to be asked about.
+    pub asked: Option<Box<str>>,
+}
+
+/// Gives one answer, and counts how often it was asked.
+pub struct TestGate {
+    pub answer: GateAnswer,
+    pub asked: usize,
+}
+
+impl Gate for TestGate {
+    fn may_publish(&mut self, _: &str) -> GateAnswer {
+        self.asked += 1;
+        self.answer
+    }
 }
 
 impl Broker {
@@ -72,6 +89,11 @@ impl Broker {
                 routed: Vec::new(),
                 last_expiry: None,
             },
+            gate: TestGate {
+                answer: GateAnswer::Always,
+                asked: 0,
+            },
+            asked: None,
             counters: Counters::default(),
             state: State::Down(Session::default()),
         }
@@ -86,7 +108,7 @@ impl Broker {
 
     /// The client comes, or comes back. CONNACK is left out.
     pub fn connect(&mut self, connect: &Connect<'_>) {
-        let admission = admit(connect, &self.limits, || "assigned".into()).expect("admitted");
+        let admission = admit(connect, &self.limits, &[], || "assigned".into()).expect("admitted");
         let state = std::mem::replace(&mut self.state, State::Down(Session::default()));
         let State::Down(session) = state else {
             panic!("connected twice");
@@ -161,15 +183,21 @@ impl Broker {
         encode(&Packet::Publish(*publish), version, &mut bytes).expect("a PUBLISH that fits");
         let header = frame_header(&bytes, u32::MAX)?.expect("a whole packet");
         let publish = decode_publish(version, header.first_byte, &bytes[header.header_len..])?;
-        channel.on_publish(
+        let published = channel.on_publish(
             &publish,
             &bytes,
             &self.limits,
             self.now,
             &mut self.wire,
+            &mut self.gate,
             &mut self.recorder,
             &self.counters,
-        )
+        )?;
+        self.asked = match published {
+            Published::Done => None,
+            Published::Ask(topic) => Some(topic),
+        };
+        Ok(())
     }
 
     /// Any other packet of the client.

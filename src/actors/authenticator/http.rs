@@ -1,0 +1,189 @@
+//! Asks the HTTP server: a bounded number of requests at once, the others wait in a bounded queue, and everything has an
+//! end. Whatever goes wrong denies.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use reqwest::{Client, header::CONTENT_TYPE, redirect};
+use tokio::{sync::Semaphore, time::timeout};
+
+use super::passwords::Waiting;
+use crate::{
+    auth::http_request::{Built, Facts, build},
+    config::{Auth, AuthRequest},
+    messages::HttpAnswer,
+    stats::{Counters, Metric},
+};
+
+/// Bytes of an answer's body that are read. What it says does not matter; reading it lets the connection be used again.
+const MAX_BODY: usize = 64 << 10;
+
+pub(super) struct Http {
+    counters: Arc<Counters>,
+    pool: RefCell<Option<Pool>>,
+    waiting: Cell<usize>,
+    /// The last request had no usable answer: said once.
+    failing: Cell<bool>,
+}
+
+/// The client, as long as what it was made with is the same.
+#[derive(Clone)]
+struct Pool {
+    size: usize,
+    connect_timeout: Duration,
+    client: Client,
+    turns: Arc<Semaphore>,
+}
+
+/// Why there is no usable answer.
+enum Failure {
+    Late,
+    NotSent,
+    TooLarge,
+    Status(u16),
+    Request(reqwest::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late => f.write_str("no answer within auth.http_auth.timeout"),
+            Self::NotSent => f.write_str("auth.http_auth.max_waiting requests are waiting"),
+            Self::TooLarge => write!(f, "an answer of more than {MAX_BODY} bytes"),
+            Self::Status(status) => write!(f, "status {status}"),
+            // Without the URL, whose query may have a password in it.
+            Self::Request(error) if error.is_connect() => f.write_str("cannot connect"),
+            Self::Request(error) if error.is_timeout() => f.write_str("no answer in time"),
+            Self::Request(error) if error.is_builder() => f.write_str("the request cannot be made"),
+            Self::Request(_) => f.write_str("no answer that HTTP knows"),
+        }
+    }
+}
+
+impl Http {
+    pub(super) fn new(counters: Arc<Counters>) -> Self {
+        Self {
+            counters,
+            pool: RefCell::default(),
+            waiting: Cell::new(0),
+            failing: Cell::new(false),
+        }
+    }
+
+    /// Whether the server says yes, by a status of 200 to 299.
+    pub(super) async fn ask(
+        &self,
+        auth: &Auth,
+        request: &AuthRequest,
+        facts: &Facts,
+    ) -> HttpAnswer {
+        match self.try_ask(auth, request, facts).await {
+            Ok(allowed) => {
+                if self.failing.replace(false) {
+                    log::info!("the HTTP authentication server answers again");
+                }
+                HttpAnswer {
+                    allowed,
+                    failed: false,
+                }
+            }
+            Err(failure) => {
+                self.counters.add(
+                    match failure {
+                        Failure::NotSent => Metric::AuthRequestsNotSent,
+                        _ => Metric::AuthRequestsFailed,
+                    },
+                    1,
+                );
+                if !self.failing.replace(true) {
+                    log::warn!(
+                        "HTTP authentication: {failure}; clients are denied until it answers"
+                    );
+                }
+                HttpAnswer::FAILED
+            }
+        }
+    }
+
+    async fn try_ask(
+        &self,
+        auth: &Auth,
+        request: &AuthRequest,
+        facts: &Facts,
+    ) -> Result<bool, Failure> {
+        let http = &auth.http_auth;
+        let pool = self.pool(http.pool_size, http.connect_timeout)?;
+        if pool.turns.available_permits() == 0 && self.waiting.get() >= http.max_waiting {
+            return Err(Failure::NotSent);
+        }
+        let asked = timeout(http.timeout, async {
+            let turn = {
+                let _waiting = Waiting::begin(&self.waiting);
+                pool.turns.acquire().await.map_err(|_| Failure::NotSent)?
+            };
+            self.counters.add(Metric::AuthRequestsSent, 1);
+            let allowed = send(&pool.client, build(request, facts)).await;
+            drop(turn);
+            allowed
+        });
+        asked.await.unwrap_or(Err(Failure::Late))
+    }
+
+    fn pool(&self, size: usize, connect_timeout: Duration) -> Result<Pool, Failure> {
+        let mut pool = self.pool.borrow_mut();
+        if let Some(pool) = &*pool
+            && (pool.size, pool.connect_timeout) == (size, connect_timeout)
+        {
+            return Ok(pool.clone());
+        }
+        // Somebody else may have done it.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(connect_timeout)
+            .pool_max_idle_per_host(size)
+            .user_agent(concat!("nanomq/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(Failure::Request)?;
+        let made = Pool {
+            size,
+            connect_timeout,
+            client,
+            turns: Arc::new(Semaphore::new(size)),
+        };
+        *pool = Some(made.clone());
+        Ok(made)
+    }
+}
+
+async fn send(client: &Client, built: Built) -> Result<bool, Failure> {
+    let mut request = match &built.body {
+        Some(_) => client.post(&built.url),
+        None => client.get(&built.url),
+    };
+    for (name, value) in &built.headers {
+        request = request.header(name, value);
+    }
+    if let Some((kind, text)) = built.body {
+        request = request.header(CONTENT_TYPE, kind).body(text);
+    }
+    let mut response = request.send().await.map_err(Failure::Request)?;
+    let mut read = 0;
+    while let Some(chunk) = response.chunk().await.map_err(Failure::Request)? {
+        read += chunk.len();
+        if read > MAX_BODY {
+            return Err(Failure::TooLarge);
+        }
+    }
+    let status = response.status();
+    match status.is_server_error() {
+        // It is the server that failed, not the client.
+        true => Err(Failure::Status(status.as_u16())),
+        false => Ok(status.is_success()),
+    }
+}

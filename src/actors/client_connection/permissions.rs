@@ -1,0 +1,194 @@
+//! What the client of a connection may do: the gate of its PUBLISH packets, its SUBSCRIBE packets, and what becomes of
+//! what waits for it when the rules change.
+
+use std::time::Instant;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+
+use super::{ClientConnection, Connected, Phase};
+use crate::{
+    actors::permitted::permitted,
+    auth::{
+        acl::Action,
+        http_request::Facts,
+        permissions::{Allowed, Permissions},
+        policy::without_share,
+    },
+    messages::{AskPermissions, HttpAnswer},
+    session::{CloseReason, Gate, GateAnswer, SubscribeJob, Violation},
+    stats::Metric,
+};
+
+/// Lets the PUBLISH packets of a client through.
+pub(super) struct ClientGate<'a> {
+    pub(super) permissions: &'a mut Permissions,
+    pub(super) now: Instant,
+}
+
+impl Gate for ClientGate<'_> {
+    fn may_publish(&mut self, topic: &str) -> GateAnswer {
+        match self.permissions.may(Action::Publish, topic, self.now) {
+            Allowed::Always => GateAnswer::Always,
+            Allowed::Now => GateAnswer::Now,
+            Allowed::Ask => GateAnswer::Ask,
+            Allowed::No if self.permissions.policy().disconnects() => GateAnswer::Close,
+            Allowed::No => GateAnswer::Drop,
+        }
+    }
+}
+
+impl Connected {
+    /// What is known of the client, for requests. Its password is not kept after CONNECT.
+    fn facts(&self, port: u16) -> Facts {
+        let subject = self.permissions.subject();
+        Facts {
+            username: subject.username.as_deref().unwrap_or_default().to_owned(),
+            client_id: subject.client_id.to_string(),
+            address: Some(subject.address),
+            port,
+            protocol: self.channel.version().name(),
+            ..Facts::default()
+        }
+    }
+}
+
+impl ClientConnection {
+    /// Asks whether the client may publish to a topic; its packets wait for the answer.
+    pub(super) fn ask_publish(&mut self, topic: Box<str>, ctx: &mut Context<Self>) {
+        let port = self.door.config.bind.port();
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        connected.asking = true;
+        let ask = self.worker.shared.auth.ask.send(AskPermissions {
+            policy: connected.permissions.policy().clone(),
+            facts: connected.facts(port),
+            action: Action::Publish,
+            topics: vec![topic.to_string()],
+        });
+        ctx.spawn(ask.into_actor(self).map(move |answers, connection, _| {
+            if let Phase::Connected(connected) = &mut connection.phase {
+                connected.asking = false;
+                let answers = answers.unwrap_or_default();
+                let answer = answers.first().copied().unwrap_or(HttpAnswer::FAILED);
+                let now = Instant::now();
+                connected.permissions.told(
+                    Action::Publish,
+                    &topic,
+                    answer.allowed,
+                    answer.failed,
+                    now,
+                );
+            }
+            connection.wake();
+        }));
+    }
+
+    /// Takes out of a SUBSCRIBE what the client may not have, and has the rest entered.
+    pub(super) fn check_subscribe(&mut self, mut job: SubscribeJob, ctx: &mut Context<Self>) {
+        let port = self.door.config.bind.port();
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        let (permissions, now) = (&mut connected.permissions, Instant::now());
+        let mut unknown = Vec::new();
+        let refused = job.refuse(|request| {
+            let pattern = without_share(&request.filter);
+            match permissions.may(Action::Subscribe, pattern, now) {
+                Allowed::Always | Allowed::Now => true,
+                Allowed::No => false,
+                Allowed::Ask => {
+                    unknown.push(pattern.to_owned());
+                    true
+                }
+            }
+        });
+        if self.refused_subscriptions(refused) {
+            return;
+        }
+        if unknown.is_empty() {
+            return self.subscribe(job, ctx);
+        }
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        connected.asking = true;
+        let ask = self.worker.shared.auth.ask.send(AskPermissions {
+            policy: connected.permissions.policy().clone(),
+            facts: connected.facts(port),
+            action: Action::Subscribe,
+            topics: unknown.clone(),
+        });
+        ctx.spawn(ask.into_actor(self).map(move |answers, connection, ctx| {
+            connection.subscribe_asked(job, &unknown, &answers.unwrap_or_default(), ctx);
+            connection.wake();
+        }));
+    }
+
+    fn subscribe_asked(
+        &mut self,
+        mut job: SubscribeJob,
+        asked: &[String],
+        answers: &[HttpAnswer],
+        ctx: &mut Context<Self>,
+    ) {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        connected.asking = false;
+        let now = Instant::now();
+        let mut denied = Vec::new();
+        for (index, filter) in asked.iter().enumerate() {
+            let answer = answers.get(index).copied().unwrap_or(HttpAnswer::FAILED);
+            if !answer.failed {
+                let permissions = &mut connected.permissions;
+                permissions.remember_answer(Action::Subscribe, filter, answer.allowed, now);
+            }
+            if !answer.allowed {
+                denied.push(filter.as_str());
+            }
+        }
+        let refused = job.refuse(|request| !denied.contains(&without_share(&request.filter)));
+        if !self.refused_subscriptions(refused) {
+            self.subscribe(job, ctx);
+        }
+    }
+
+    /// Counts subscriptions that were refused; true when the client is closed for it.
+    fn refused_subscriptions(&mut self, number: usize) -> bool {
+        if number == 0 {
+            return false;
+        }
+        self.worker
+            .counters
+            .add(Metric::SubscribesDenied, number as u64);
+        let closes = self.worker.shared.policy.load().disconnects();
+        if closes {
+            self.close(&CloseReason::Violation(Violation::NotPermitted));
+        }
+        closes
+    }
+
+    /// The rules have changed: what waits for the client and it may no longer receive is dropped.
+    pub(super) fn recheck(&mut self) {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        let Connected {
+            channel,
+            inbox,
+            items,
+            permissions,
+            ..
+        } = &mut **connected;
+        if permissions.renew(&self.worker.shared.policy.load()) {
+            channel.forget_topic();
+        }
+        let counters = &self.worker.counters;
+        let may = |topic: &str| permissions.may_receive(topic);
+        items.extend(inbox.take());
+        *items = permitted(std::mem::take(items), may, counters).into();
+        channel.purge(may, counters);
+        self.wake();
+    }
+}

@@ -1,0 +1,239 @@
+//! Enhanced authentication with SCRAM-SHA-256 `[MQTT-4.12.0-1]` to `[MQTT-4.12.1-2]`.
+
+use aws_lc_rs::{digest, hmac, pbkdf2};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use nanomq::{
+    auth::scram::ScramVerifier,
+    config::{Config, Secret},
+    mqtt::{Auth, Packet, Properties, PropertiesBuf, Property, QoS, ReasonCode},
+};
+
+use crate::kit::{Client, Got, Hello, TestBroker};
+
+const METHOD: &str = "SCRAM-SHA-256";
+const CONTINUE: ReasonCode = ReasonCode::ContinueAuthentication;
+
+fn with_verifier(config: &mut Config) {
+    let verifier = ScramVerifier::new("pencil").unwrap().to_string();
+    config.auth.password = vec![("ann".to_owned(), Secret::new(verifier))];
+    config.auth.allow_anonymous = false;
+}
+
+fn properties(method: &str, data: &str) -> PropertiesBuf {
+    let mut properties = PropertiesBuf::default();
+    properties.push(Property::AuthenticationMethod(method));
+    properties.push(Property::AuthenticationData(data.as_bytes()));
+    properties
+}
+
+fn first(user: &str) -> String {
+    format!("n,,n={user},r=abcdef")
+}
+
+/// The client's last message, and the signature that it expects of the server.
+fn last(user: &str, password: &str, server_first: &[u8]) -> (String, String) {
+    let server_first = std::str::from_utf8(server_first).unwrap();
+    let mut parts = server_first.split(',').map(|part| &part[2..]);
+    let (nonce, salt) = (parts.next().unwrap(), parts.next().unwrap());
+    let iterations = parts.next().unwrap().parse().unwrap();
+    assert!(nonce.starts_with("abcdef"));
+    let salt = STANDARD.decode(salt).unwrap();
+    let mut salted = [0; 32];
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA256,
+        iterations,
+        &salt,
+        password.as_bytes(),
+        &mut salted,
+    );
+    let mac = |key: &[u8], data: &[u8]| {
+        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data)
+            .as_ref()
+            .to_vec()
+    };
+    let without_proof = format!("c=biws,r={nonce}");
+    let messages = format!("n={user},r=abcdef,{server_first},{without_proof}");
+    let client_key = mac(&salted, b"Client Key");
+    let stored = digest::digest(&digest::SHA256, &client_key);
+    let signature = mac(stored.as_ref(), messages.as_bytes());
+    let proof: Vec<u8> = client_key
+        .iter()
+        .zip(&signature)
+        .map(|(a, b)| a ^ b)
+        .collect();
+    let server = mac(&mac(&salted, b"Server Key"), messages.as_bytes());
+    (
+        format!("{without_proof},p={}", STANDARD.encode(proof)),
+        format!("v={}", STANDARD.encode(server)),
+    )
+}
+
+fn auth(client: &mut Client, reason: ReasonCode, properties: Properties<'_>) {
+    client.send(&Packet::Auth(Auth { reason, properties }));
+}
+
+fn begin(broker: &TestBroker, user: &str) -> (Client, Vec<u8>) {
+    let mut client = Client::open(broker.address);
+    client.hello(Hello {
+        properties: properties(METHOD, &first(user)).as_properties(),
+        ..Hello::v5("c")
+    });
+    match client.next() {
+        Got::Auth(CONTINUE, data) => (client, data),
+        other => panic!("no AUTH but {other:?}"),
+    }
+}
+
+fn come_in(broker: &TestBroker) -> Client {
+    let (mut client, data) = begin(broker, "ann");
+    let (message, _) = last("ann", "pencil", &data);
+    auth(
+        &mut client,
+        CONTINUE,
+        properties(METHOD, &message).as_properties(),
+    );
+    assert_eq!(client.next(), Got::ConnAck(false, ReasonCode::Success));
+    client
+}
+
+#[test]
+fn who_knows_the_password_comes_in_and_the_server_shows_that_it_knows_it_too() {
+    let broker = TestBroker::with(with_verifier);
+    let (mut client, data) = begin(&broker, "ann");
+    let (message, signature) = last("ann", "pencil", &data);
+    auth(
+        &mut client,
+        CONTINUE,
+        properties(METHOD, &message).as_properties(),
+    );
+    // CONNACK with its properties, as bytes.
+    let bytes = client.next_bytes();
+    let text = String::from_utf8_lossy(&bytes);
+    assert_eq!((bytes[0], bytes[3]), (0x20, 0));
+    assert!(text.contains(METHOD) && text.contains(&signature), "{text}");
+    client.subscribe("t", QoS::AtMostOnce);
+    // The same user comes in with the password itself, too.
+    let plain = Hello::v5("other").login("ann", "pencil");
+    Client::connect(broker.address, plain);
+}
+
+#[test]
+fn who_does_not_is_refused() {
+    let broker = TestBroker::with(with_verifier);
+    for (user, password) in [("ann", "pencils"), ("eve", "pencil")] {
+        let (mut client, data) = begin(&broker, user);
+        let (message, _) = last(user, password, &data);
+        auth(
+            &mut client,
+            CONTINUE,
+            properties(METHOD, &message).as_properties(),
+        );
+        let refused = Got::ConnAck(false, ReasonCode::BadUserNameOrPassword);
+        assert_eq!(client.next(), refused, "{user}");
+        assert_eq!(client.next(), Got::End);
+    }
+    for (method, data, code) in [
+        (
+            "SCRAM-SHA-1",
+            first("ann"),
+            ReasonCode::BadAuthenticationMethod,
+        ),
+        (
+            METHOD,
+            "nonsense".to_owned(),
+            ReasonCode::BadUserNameOrPassword,
+        ),
+    ] {
+        let mut client = Client::open(broker.address);
+        client.hello(Hello {
+            properties: properties(method, &data).as_properties(),
+            ..Hello::v5("c")
+        });
+        assert_eq!(client.next(), Got::ConnAck(false, code), "{method}");
+    }
+    // Only AUTH may come before CONNACK.
+    let (mut client, _) = begin(&broker, "ann");
+    client.publish("t", b"", QoS::AtMostOnce, 0);
+    assert_eq!(client.next(), Got::End);
+    // Another method on the way.
+    let (mut client, data) = begin(&broker, "ann");
+    let (message, _) = last("ann", "pencil", &data);
+    auth(
+        &mut client,
+        CONTINUE,
+        properties("PLAIN", &message).as_properties(),
+    );
+    assert_eq!(client.next(), Got::End);
+}
+
+#[test]
+fn a_client_may_show_anew_who_it_is() {
+    let broker = TestBroker::with(with_verifier);
+    let anew = ReasonCode::ReAuthenticate;
+    let mut client = come_in(&broker);
+    for _ in 0..2 {
+        auth(
+            &mut client,
+            anew,
+            properties(METHOD, &first("ann")).as_properties(),
+        );
+        let Got::Auth(CONTINUE, data) = client.next() else {
+            panic!("no AUTH");
+        };
+        // Messages flow meanwhile.
+        client.subscribe("t", QoS::AtMostOnce);
+        let (message, signature) = last("ann", "pencil", &data);
+        auth(
+            &mut client,
+            CONTINUE,
+            properties(METHOD, &message).as_properties(),
+        );
+        let done = Got::Auth(ReasonCode::Success, signature.into_bytes());
+        assert_eq!(client.next(), done);
+    }
+    auth(
+        &mut client,
+        anew,
+        properties(METHOD, &first("ann")).as_properties(),
+    );
+    let Got::Auth(CONTINUE, data) = client.next() else {
+        panic!("no AUTH");
+    };
+    let (message, _) = last("ann", "wrong", &data);
+    auth(
+        &mut client,
+        CONTINUE,
+        properties(METHOD, &message).as_properties(),
+    );
+    assert_eq!(client.next(), Got::Disconnect(ReasonCode::NotAuthorized));
+    assert_eq!(client.next(), Got::End);
+}
+
+#[test]
+fn an_auth_that_is_no_step_closes() {
+    let broker = TestBroker::with(with_verifier);
+    let anew = ReasonCode::ReAuthenticate;
+    for (reason, method, user, code) in [
+        (anew, "PLAIN", "ann", ReasonCode::ProtocolError),
+        (CONTINUE, METHOD, "ann", ReasonCode::ProtocolError),
+        // Somebody else.
+        (anew, METHOD, "eve", ReasonCode::NotAuthorized),
+    ] {
+        let mut client = come_in(&broker);
+        auth(
+            &mut client,
+            reason,
+            properties(method, &first(user)).as_properties(),
+        );
+        assert_eq!(client.next(), Got::Disconnect(code), "{method} {user}");
+    }
+    // Without a method in CONNECT.
+    let plain = Hello::v5("p").login("ann", "pencil");
+    let (mut client, _) = Client::connect(broker.address, plain);
+    auth(
+        &mut client,
+        anew,
+        properties(METHOD, &first("ann")).as_properties(),
+    );
+    assert_eq!(client.next(), Got::Disconnect(ReasonCode::ProtocolError));
+}
