@@ -137,8 +137,8 @@ fn without_a_method_there_is_no_auth() {
     }
 }
 
-/// [MQTT-3.1.2-30] A client that names a method sends nothing but AUTH before CONNACK; the broker knows no method, so
-/// that nothing it sends behind CONNECT is looked at.
+/// [MQTT-3.1.2-30] A client that names a method sends nothing but AUTH before CONNACK; where the broker does not know the
+/// method, nothing behind CONNECT is looked at.
 #[test]
 fn nothing_is_processed_while_a_client_authenticates() {
     let broker = broker();
