@@ -14,9 +14,9 @@ use foldhash::fast::RandomState;
 
 /// Entries of a leaf before it is split. Copying one touches the reference counts of them all, most of them not in any
 /// cache where there are many.
-const LEAF_MAX: usize = 8;
+const LEAF_MAX: usize = 12;
 /// Hash bits used per level.
-const BITS: u32 = 4;
+const BITS: u32 = 3;
 const FANOUT: usize = 1 << BITS;
 /// Hash bits in all; keys that agree in all of them share a leaf of any size.
 const HASH_BITS: u32 = 32;
