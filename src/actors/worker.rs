@@ -21,8 +21,8 @@ use crate::{
         WorkerLoad,
     },
     routing::RouteTable,
-    session::Outbound,
-    stats::{Counters, Gauges},
+    session::{Outbound, Will},
+    stats::{Counters, Gauges, Metric},
 };
 
 /// What every thread of the broker holds: handles of the actors and of what they publish for all to read.
@@ -128,6 +128,13 @@ impl Worker {
                 now,
             );
         }
+    }
+
+    /// Publishes the will of a client.
+    pub fn publish_will(&self, client: &Arc<Inbox>, will: &Will, now: Instant) {
+        self.counters.add(Metric::WillsPublished, 1);
+        let message = will.message(now);
+        self.router.borrow_mut().publish_will(client, &message, now);
     }
 
     /// Publishes a message that does not come from a PUBLISH of a client.
