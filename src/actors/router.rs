@@ -98,9 +98,14 @@ impl Router {
         }
     }
 
-    /// Publishes a message of the broker itself, or a will.
+    /// Publishes a message of the broker itself.
     pub fn publish_own(&mut self, message: &Arc<Message>, now: Instant) {
         self.publish_all([message], now);
+    }
+
+    /// Publishes the will of `client`, whose own message it is where it asked for No Local `[MQTT-3.8.3-3]`.
+    pub fn publish_will(&mut self, client: &Arc<Inbox>, message: &Arc<Message>, now: Instant) {
+        self.publish_from(Some(client), [message], now);
     }
 
     /// Publishes messages that come from no client of the broker, in this order. Returns what becomes of those that go
@@ -110,11 +115,20 @@ impl Router {
         messages: impl IntoIterator<Item = &'m Arc<Message>>,
         now: Instant,
     ) -> Option<Arc<Outcome>> {
+        self.publish_from(None, messages, now)
+    }
+
+    fn publish_from<'m>(
+        &mut self,
+        publisher: Option<&Arc<Inbox>>,
+        messages: impl IntoIterator<Item = &'m Arc<Message>>,
+        now: Instant,
+    ) -> Option<Arc<Outcome>> {
         static EMPTY: Bytes = Bytes::new();
         self.refresh();
         let mut pass = Pass {
             router: self,
-            publisher: None,
+            publisher,
             chunk: &EMPTY,
             now,
         };

@@ -12,7 +12,7 @@ use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
 use super::{Worker, durable};
 use crate::{
-    auth::acl::{Action, Subject},
+    auth::acl::Action,
     messages::{AddressedCommand, EndSession, Inbox, KeptSession, Owner, SessionCommand},
     session::Will,
     stats::Metric,
@@ -109,7 +109,7 @@ impl SessionStore {
                 continue;
             };
             if let Some((_, will)) = kept.will.take_if(|(due, _)| *due <= now) {
-                publish_will(&self.worker, &kept.subject, &will, now);
+                publish_will(&self.worker, kept, &will, now);
                 if let Some(kept) = self.sessions.get(&client_id) {
                     self.note_kept(kept, now);
                 }
@@ -145,8 +145,8 @@ impl SessionStore {
         let outbound = kept.session.outbound_mut();
         self.worker.hand_orphans_over(&kept.inbox, outbound, now);
         outbound.discard(&self.worker.counters);
-        if let Some((_, will)) = kept.will {
-            publish_will(&self.worker, &kept.subject, &will, now);
+        if let Some((_, will)) = kept.will.take() {
+            publish_will(&self.worker, &kept, &will, now);
         }
     }
 
@@ -187,14 +187,13 @@ impl SessionStore {
 }
 
 /// Publishes a will, if its client may still do so.
-fn publish_will(worker: &Worker, subject: &Subject, will: &Will, now: Instant) {
+fn publish_will(worker: &Worker, of: &KeptSession, will: &Will, now: Instant) {
     let may = worker.shared.policy.load();
-    if may.decide(subject, Action::Publish, will.topic()) == Some(false) {
+    if may.decide(&of.subject, Action::Publish, will.topic()) == Some(false) {
         worker.counters.add(Metric::DroppedNotPermitted, 1);
         return;
     }
-    worker.counters.add(Metric::WillsPublished, 1);
-    worker.publish(&will.message(now), now);
+    worker.publish_will(&of.inbox, will, now);
 }
 
 fn deadlines(kept: &KeptSession) -> impl Iterator<Item = Instant> + use<> {

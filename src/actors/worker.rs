@@ -23,8 +23,8 @@ use crate::{
     },
     mqtt::{BatchBuilder, Message},
     routing::{RetainedCursor, RouteTable},
-    session::{Delivery, Outbound},
-    stats::{Counters, Gauges},
+    session::{Delivery, Outbound, Will},
+    stats::{Counters, Gauges, Metric},
     store::{Outcome, Part},
 };
 
@@ -187,6 +187,13 @@ impl Worker {
             .durable()?
             .persist(&batch, vec![target], None, now, true);
         router.take_outcome()
+    }
+
+    /// Publishes the will of a client.
+    pub fn publish_will(&self, client: &Arc<Inbox>, will: &Will, now: Instant) {
+        self.counters.add(Metric::WillsPublished, 1);
+        let message = will.message(now);
+        self.router.borrow_mut().publish_will(client, &message, now);
     }
 
     /// Publishes a message that does not come from a PUBLISH of a client.

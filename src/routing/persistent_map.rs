@@ -60,6 +60,28 @@ impl<K, V> Default for PersistentMap<K, V> {
     }
 }
 
+impl<K, V> PersistentMap<K, V> {
+    /// Empties the map: gives `take` the values that no clone shares, and leaves the others to the clones.
+    pub fn drain_own(&mut self, take: &mut impl FnMut(V)) {
+        fn walk<K, V>(node: Node<K, V>, take: &mut impl FnMut(V)) {
+            match node {
+                Node::Leaf(entries) => {
+                    let own = Arc::into_inner(entries).into_iter().flatten();
+                    own.for_each(|entry| take(entry.value));
+                }
+                // At most HASH_BITS / BITS levels deep.
+                Node::Branch(children) => {
+                    let own = Arc::into_inner(children).into_iter().flatten();
+                    own.flatten().for_each(|child| walk(child, take));
+                }
+            }
+        }
+        if let Some(root) = self.root.take() {
+            walk(root, take);
+        }
+    }
+}
+
 impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
     /// True when there is no entry.
     pub fn is_empty(&self) -> bool {
@@ -328,6 +350,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_map_gives_away_what_no_clone_shares() {
+        let mut map = PersistentMap::default();
+        for key in 0..100 {
+            *map.get_or_insert_with(key, || 0) = key;
+        }
+        let mut clone = map.clone();
+        *clone.get_or_insert_with(7, || 0) = 700;
+        let mut taken = Vec::new();
+        clone.drain_own(&mut |value| taken.push(value));
+        assert!(clone.is_empty() && taken.contains(&700) && taken.len() < 100);
+        assert_eq!(map.get(&7), Some(&7));
+        taken.clear();
+        map.drain_own(&mut |value| taken.push(value));
+        taken.sort_unstable();
+        assert!(map.is_empty() && taken.into_iter().eq(0..100));
     }
 
     /// A key whose hash is always the same.

@@ -91,7 +91,26 @@ impl<T> Clone for Level<T> {
     }
 }
 
+impl<T> Drop for Level<T> {
+    /// With a list instead of recursion: a filter may have tens of thousands of levels.
+    fn drop(&mut self) {
+        let mut rest = Vec::new();
+        self.let_go(&mut rest);
+        while let Some(level) = rest.pop() {
+            if let Some(mut level) = Arc::into_inner(level) {
+                level.let_go(&mut rest);
+            }
+        }
+    }
+}
+
 impl<T> Level<T> {
+    /// Moves the branches below to `rest`.
+    fn let_go(&mut self, rest: &mut Vec<Arc<Self>>) {
+        rest.extend(self.single.take());
+        self.children.drain_own(&mut |child| rest.push(child));
+    }
+
     fn is_empty(&self) -> bool {
         matches!(self.here, Subscribers::None)
             && matches!(self.multi, Subscribers::None)

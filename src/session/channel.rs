@@ -225,7 +225,7 @@ impl Channel {
         self.keep_alive.deadline()
     }
 
-    /// Bytes have come; any packet counts `[MQTT-3.1.2-22]`.
+    /// A packet has come; any counts `[MQTT-3.1.2-22]`.
     pub fn seen(&mut self, now: Instant) {
         self.keep_alive.seen(now);
     }

@@ -65,6 +65,8 @@ pub struct Outbound {
     sent: usize,
     /// Of those, the ones that are not done.
     on_wire: usize,
+    /// The PUBREL packets of the window are to be sent on this connection, which is new.
+    releases_due: bool,
     /// Bytes of the messages in the window.
     window_bytes: usize,
     queue: VecDeque<Queued>,
@@ -103,6 +105,7 @@ impl Default for Outbound {
             first: 1,
             sent: 0,
             on_wire: 0,
+            releases_due: false,
             window_bytes: 0,
             queue: VecDeque::new(),
             queue_bytes: 0,
@@ -400,7 +403,8 @@ impl Outbound {
     }
 
     /// Writes what the window has room for: first what was not acknowledged on an earlier connection
-    /// `[MQTT-4.4.0-1]`, in the order in which it was sent `[MQTT-4.6.0-1]`, then the queue.
+    /// `[MQTT-4.4.0-1]`, in the order in which it was sent `[MQTT-4.6.0-1]`, then the queue. PUBREL packets do not wait
+    /// for room in the window `[MQTT-3.3.4-10]`.
     pub fn pump(
         &mut self,
         writer: &mut Writer<'_>,
@@ -423,7 +427,9 @@ impl Outbound {
                 }
                 Some(Slot::Publish(queued)) => queued.write(writer, id, true, now),
                 Some(Slot::Release) => {
-                    write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
+                    if self.releases_due {
+                        write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
+                    }
                     Ok(())
                 }
                 Some(Slot::Done) | None => continue,
@@ -433,6 +439,18 @@ impl Outbound {
                 Err(reason) => {
                     self.drop_one(reason, counters);
                     self.finish(index);
+                }
+            }
+        }
+        if std::mem::take(&mut self.releases_due) {
+            for index in self.sent..self.window.len() {
+                if let Some(Slot::Release) = self.window.get(index) {
+                    write_ack(
+                        Packet::PubRel,
+                        self.id_at(index),
+                        ReasonCode::Success,
+                        writer,
+                    );
                 }
             }
         }
@@ -574,6 +592,7 @@ impl Outbound {
     pub fn detach(&mut self) {
         self.sent = 0;
         self.on_wire = 0;
+        self.releases_due = true;
     }
 
     /// Shared subscriptions with messages here that another member could take.

@@ -96,6 +96,7 @@ fn come_in(broker: &TestBroker) -> Client {
     client
 }
 
+/// [MQTT-4.12.0-2] [MQTT-4.12.0-5] AUTH asks on with 0x18; CONNACK names the method of CONNECT.
 #[test]
 fn who_knows_the_password_comes_in_and_the_server_shows_that_it_knows_it_too() {
     let broker = TestBroker::with(with_verifier);
@@ -117,6 +118,7 @@ fn who_knows_the_password_comes_in_and_the_server_shows_that_it_knows_it_too() {
     Client::connect(broker.address, plain);
 }
 
+/// [MQTT-4.12.0-4] [MQTT-3.1.2-30] A login that fails, or a packet other than AUTH before CONNACK, ends the connection.
 #[test]
 fn who_does_not_is_refused() {
     let broker = TestBroker::with(with_verifier);
@@ -166,6 +168,7 @@ fn who_does_not_is_refused() {
     assert_eq!(client.next(), Got::End);
 }
 
+/// [MQTT-3.15.2-1] [MQTT-4.12.1-2] The codes of AUTH; a second login that fails ends the connection.
 #[test]
 fn a_client_may_show_anew_who_it_is() {
     let broker = TestBroker::with(with_verifier);
@@ -209,6 +212,7 @@ fn a_client_may_show_anew_who_it_is() {
     assert_eq!(client.next(), Got::End);
 }
 
+/// [MQTT-4.12.1-1] A second login has the method of the first.
 #[test]
 fn an_auth_that_is_no_step_closes() {
     let broker = TestBroker::with(with_verifier);

@@ -217,7 +217,7 @@ impl ClientConnection {
         match kept {
             None => {
                 if let Some(will) = at_once {
-                    self.publish_will(&will, now);
+                    self.worker.publish_will(&inbox, &will, now);
                 }
                 None
             }
@@ -252,7 +252,7 @@ impl ClientConnection {
     /// Another connection goes on with the session: a will with a delay is not published `[MQTT-3.1.3-9]`.
     fn hand_over(&self, parting: Parting, hand_over: HandOver, now: Instant) {
         if let Some(will) = parting.will.filter(|will| will.delay == 0) {
-            self.publish_will(&will, now);
+            self.worker.publish_will(&parting.inbox, &will, now);
         }
         hand_over.answer(parting.session, &self.worker.counters);
     }
@@ -276,7 +276,7 @@ impl ClientConnection {
             .outbound_mut()
             .discard(&self.worker.counters);
         if let Some(will) = parting.will {
-            self.publish_will(&will, now);
+            self.worker.publish_will(&parting.inbox, &will, now);
         }
     }
 
@@ -287,11 +287,6 @@ impl ClientConnection {
             self.worker.counters.add(Metric::DroppedNotPermitted, 1);
         }
         may
-    }
-
-    fn publish_will(&self, will: &Will, now: Instant) {
-        self.worker.counters.add(Metric::WillsPublished, 1);
-        self.worker.publish(&will.message(now), now);
     }
 }
 

@@ -80,7 +80,7 @@ impl ClientConnection {
             if !self.may_read() {
                 return self.rest(ctx, cx);
             }
-            match self.read(cx, now) {
+            match self.read(cx) {
                 Poll::Pending => return self.rest(ctx, cx),
                 Poll::Ready(Ok(data)) if data.is_empty() => {
                     self.close(&CloseReason::PeerClosed);
@@ -207,9 +207,9 @@ impl ClientConnection {
 
     /// Reads a chunk: the unfinished packet of the last one, if any, with what has come since. Empty at the end of
     /// the stream.
-    fn read(&mut self, cx: &mut task::Context<'_>, now: Instant) -> Poll<io::Result<Bytes>> {
+    fn read(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<Bytes>> {
         if self.partial.len() > READ_SIZE / 2 {
-            return self.read_large(cx, now);
+            return self.read_large(cx);
         }
         let worker = self.worker.clone();
         let mut scratch = worker.scratch.borrow_mut();
@@ -220,7 +220,7 @@ impl ClientConnection {
         match self.transport.poll_read(cx, &mut scratch) {
             Poll::Ready(Ok(n)) if n > 0 => {
                 self.partial.clear();
-                self.count_read(n, now);
+                self.count_read(n);
                 Poll::Ready(Ok(scratch.split().freeze()))
             }
             other => {
@@ -231,7 +231,7 @@ impl ClientConnection {
     }
 
     /// Collects a large packet in a buffer of its own, which grows as its bytes come.
-    fn read_large(&mut self, cx: &mut task::Context<'_>, now: Instant) -> Poll<io::Result<Bytes>> {
+    fn read_large(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<Bytes>> {
         let max_packet_size = self.worker.shared.config.load().mqtt.max_packet_size;
         let whole = match peek_header(&self.partial, max_packet_size) {
             Ok(Some(header)) => header.packet_len(),
@@ -246,17 +246,16 @@ impl ClientConnection {
             self.partial.reserve(missing.min(step));
             match ready!(self.transport.poll_read(cx, &mut self.partial)) {
                 Ok(0) => return Poll::Ready(Ok(Bytes::new())),
-                Ok(n) => self.count_read(n, now),
+                Ok(n) => self.count_read(n),
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
 
-    fn count_read(&mut self, n: usize, now: Instant) {
+    fn count_read(&mut self, n: usize) {
         self.worker.counters.add(Metric::BytesReceived, n as u64);
         if let Phase::Connected(connected) = &mut self.phase {
             connected.received_bytes += n as u64;
-            connected.channel.seen(now);
         }
     }
 

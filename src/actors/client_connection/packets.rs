@@ -157,6 +157,10 @@ impl ClientConnection {
         };
         pass.finish();
         held.answers(channel, inbox, &mut router);
+        // The beginning of a packet does not count: a packet that never ends keeps no connection.
+        if packets > 0 {
+            channel.seen(now);
+        }
         self.hold = Hold::new(&mut router, now);
         drop(router);
         counters.add(Metric::PacketsReceived, packets);

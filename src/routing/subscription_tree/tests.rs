@@ -264,3 +264,26 @@ fn a_group_whose_members_are_all_away_still_takes_messages() {
     group.share_out(5, |_, range| taken += range.len());
     assert_eq!(taken, 5);
 }
+
+#[test]
+fn filters_of_tens_of_thousands_of_levels_are_let_go_of() {
+    let mut tree = SubscriptionTree::default();
+    let filters = [
+        format!("{}#", "+/".repeat(32_000)),
+        format!("{}#", "x/".repeat(32_000)),
+    ];
+    for filter in &filters {
+        subscribe(
+            &mut tree,
+            filter,
+            &client(0),
+            options(QoS::AtMostOnce, false),
+            None,
+        );
+    }
+    let snapshot = tree.clone();
+    // What the snapshot has stays, and goes with it.
+    drop(tree);
+    assert_eq!(snapshot.subscribers(&filters[0]).len(), 1);
+    drop(snapshot);
+}

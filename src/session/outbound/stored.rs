@@ -50,6 +50,7 @@ impl Outbound {
             });
         }
         outbound.sent = 0;
+        outbound.releases_due = true;
         outbound
     }
 

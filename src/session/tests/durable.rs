@@ -197,14 +197,11 @@ fn a_session_goes_on_with_what_the_store_has() {
         (broker.outbound().inflight(), broker.outbound().queue_len()),
         (3, 2)
     );
+    let release = |id| Seen::Ack(crate::mqtt::PacketType::PubRel, id, ReasonCode::Success);
     assert_eq!(
         broker.written(),
-        [Seen::Ack(
-            crate::mqtt::PacketType::PubRel,
-            3,
-            ReasonCode::Success
-        )],
-        "then a body is missing"
+        [release(3), release(6)],
+        "a body is missing"
     );
     assert_eq!(broker.outbound().missing(10), [1005, 1009, 1010]);
     provide(&mut broker, |_| true);
@@ -217,7 +214,7 @@ fn a_session_goes_on_with_what_the_store_has() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(outline, ["5 true", "release 6", "9 false", "10 false"]);
+    assert_eq!(outline, ["5 true", "9 false", "10 false"]);
     assert!(broker.outbound().missing(10).is_empty());
     assert_eq!(settled(&mut broker), [0u64; 0]);
     // The identifier of a message of its own that it had published before.
