@@ -93,6 +93,7 @@ fn rest(socket: &mut TcpStream) -> Vec<u8> {
 
 const CONNACK: &[u8] = &[0x82, 4, 0x20, 2, 0, 0];
 
+/// [MQTT-6.0.0-2] A frame may hold several packets or a part of one.
 #[test]
 fn packets_and_frames_need_not_coincide() {
     let broker = websocket(|_| {});
@@ -138,6 +139,7 @@ fn packets_and_frames_need_not_coincide() {
     broker.until("all have left", |stats| stats.sockets == 0);
 }
 
+/// [MQTT-6.0.0-1] A text frame, as anything else that is wrong, closes the connection.
 #[test]
 fn broken_frames_end_the_connection_with_their_code_and_are_counted() {
     let broker = websocket(|listener| listener.websocket.max_frame_size = 1024);

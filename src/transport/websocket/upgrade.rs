@@ -158,6 +158,7 @@ mod tests {
                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
                         Sec-WebSocket-Protocol: chat, mqtt\r\n\r\n";
 
+    /// [MQTT-6.0.0-4] The answer names the subprotocol mqtt.
     #[test]
     fn a_request_is_answered_as_the_standard_has_it() {
         let with_more = format!("{GOOD}\u{1}more");
