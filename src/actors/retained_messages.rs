@@ -81,7 +81,7 @@ impl RetainedMessages {
                     actor.note(&Record::Unretained(topic), None, Refused::GoOn);
                 }
                 let number = expired.len() as u64;
-                actor.counters.add(Metric::DroppedExpired, number);
+                actor.counters.add(Metric::DroppedRetainedExpired, number);
                 actor.changed(ctx);
             });
             (at, timer)

@@ -65,6 +65,8 @@ struct Messages {
     acknowledged: u64,
     /// Of shared subscriptions, taken from a member that left, and given to another.
     handed_over: u64,
+    /// Sent again with QoS 2 although they had been taken.
+    duplicates: u64,
     /// Matched no subscription.
     no_subscriber: u64,
 }
@@ -154,6 +156,7 @@ impl<'a> Stats<'a> {
                 deliveries: totals.get(Metric::MessagesDeliveries),
                 acknowledged: totals.get(Metric::MessagesAcknowledged),
                 handed_over: totals.get(Metric::MessagesHandedOver),
+                duplicates: totals.get(Metric::MessagesDuplicate),
                 no_subscriber: totals.get(Metric::MessagesWithoutSubscriber),
             },
             bytes: Directions {

@@ -270,6 +270,7 @@ impl Channel {
                         .resolve(alias, publish.topic)
                         .ok_or(Violation::TopicAliasUnknown)?;
                 }
+                counters.add(Metric::MessagesDuplicate, 1);
                 self.acknowledge(HeldAck::PubRec(id, ReasonCode::Success), wire);
                 return Ok(Published::Done);
             }

@@ -41,6 +41,7 @@ metrics! {
     MessagesDeliveries, "messages.deliveries", "messages given to sessions, each once for each of them";
     MessagesAcknowledged, "messages.acknowledged", "messages with QoS 1 and 2 that a session has done with since its client has them";
     MessagesHandedOver, "messages.handed_over", "messages of shared subscriptions taken from a member that left, and given to another";
+    MessagesDuplicate, "messages.duplicate", "PUBLISH packets with QoS 2 whose message had been taken before";
     MessagesWithoutSubscriber, "messages.no_subscriber", "messages that matched no subscription";
     DroppedOutputFull, "messages.dropped.output_full", "QoS 0 messages dropped because the connection's output buffer was full";
     DroppedOffline, "messages.dropped.offline", "QoS 0 messages for a session without a connection";
@@ -48,8 +49,10 @@ metrics! {
     DroppedExpired, "messages.dropped.expired", "messages that expired before they were delivered";
     DroppedTooLarge, "messages.dropped.too_large", "messages larger than the client's maximum packet size";
     DroppedRetainedFull, "messages.dropped.retained_full", "messages not retained because a limit of the store was reached";
+    DroppedRetainedExpired, "messages.dropped.retained_expired", "retained messages that expired";
     DroppedNotPermitted, "messages.dropped.not_permitted", "messages of topics that the client may not publish to, or no longer receive";
     DroppedTopicLimit, "messages.dropped.topic_limit", "messages whose topic exceeds the length or depth limit";
+    DroppedProtocolError, "messages.dropped.protocol_error", "messages for which a client was closed, as it may not send them";
     DroppedUnreadable, "messages.dropped.unreadable", "messages that the store could not read again";
     DroppedStoreRefused, "messages.dropped.store_refused", "messages of the broker itself and wills that the store could not take";
     DroppedSessionEnded, "messages.dropped.session_ended", "messages that waited in a session when it ended";
@@ -125,8 +128,10 @@ impl Metric {
         Self::DroppedExpired,
         Self::DroppedTooLarge,
         Self::DroppedRetainedFull,
+        Self::DroppedRetainedExpired,
         Self::DroppedNotPermitted,
         Self::DroppedTopicLimit,
+        Self::DroppedProtocolError,
         Self::DroppedUnreadable,
         Self::DroppedStoreRefused,
         Self::DroppedSessionEnded,

@@ -10,7 +10,9 @@ use nanomq::{
 use crate::kit::{Client, Got, Hello, Message, TestBroker};
 
 /// Metrics of messages that were received and went no further.
-const REFUSED: [Metric; 3] = [
+const REFUSED: [Metric; 5] = [
+    Metric::MessagesDuplicate,
+    Metric::DroppedProtocolError,
     Metric::MessagesWithoutSubscriber,
     Metric::DroppedNotPermitted,
     Metric::DroppedTopicLimit,
@@ -199,7 +201,28 @@ fn nothing_vanishes() {
         &mut publisher,
         message("a/b/c/d/e/f", QoS::AtLeastOnce, b"x"),
     );
-    drop((silent, stuck));
+    // One that sends a QoS 2 message again, one that breaks the protocol, and a retained message that expires.
+    for _ in 0..2 {
+        publisher.send(&Packet::Publish(message("good/1", QoS::ExactlyOnce, b"x")));
+        assert!(matches!(publisher.next(), Got::PubRec(..)));
+    }
+    let got = good.message();
+    finish(&mut good, &got);
+    let mut offender = Client::v5(broker.address, "offender");
+    offender.send(&Packet::Publish(message("a/+", QoS::AtMostOnce, b"x")));
+    let passing = Publish {
+        retain: true,
+        ..expired
+    };
+    publish(&mut publisher, passing);
+    broker.until("a retained message has expired", |stats| {
+        stats.totals.get(Metric::DroppedRetainedExpired) == 1
+    });
+    check(
+        &broker,
+        "a message came twice, and another broke the protocol",
+    );
+    drop((silent, stuck, offender));
     broker.until("they have gone", |stats| stats.sessions == 5);
     check(&broker, "sessions have ended");
 

@@ -14,7 +14,7 @@ use crate::{
         CloseReason, Delivery, Granted, Published, Step, SubscribeJob, SubscribeRequest,
         UnsubscribeJob, Violation,
     },
-    stats::Metric,
+    stats::{Counters, Metric},
     store::Outcome,
 };
 
@@ -115,16 +115,18 @@ impl ClientConnection {
                         if let Some(count) = published.get_mut(publish.qos as usize) {
                             *count += 1;
                         }
-                        channel.on_publish(
-                            &publish,
-                            packet,
-                            limits,
-                            now,
-                            &mut self.wire,
-                            &mut gate,
-                            &mut pass,
-                            counters,
-                        )
+                        channel
+                            .on_publish(
+                                &publish,
+                                packet,
+                                limits,
+                                now,
+                                &mut self.wire,
+                                &mut gate,
+                                &mut pass,
+                                counters,
+                            )
+                            .inspect_err(|violation| count_violating(violation, counters))
                     })
                     .map(|published| match published {
                         Published::Done => Step::Done,
@@ -398,5 +400,12 @@ impl ClientConnection {
                 connection.wake();
             }));
         }
+    }
+}
+
+/// A PUBLISH for which its client is closed was received and goes no further. What is not permitted is counted as that.
+fn count_violating(violation: &Violation, counters: &Counters) {
+    if !matches!(violation, Violation::NotPermitted) {
+        counters.add(Metric::DroppedProtocolError, 1);
     }
 }

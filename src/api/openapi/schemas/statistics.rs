@@ -58,6 +58,13 @@ pub(super) fn all() -> Named {
                                 "Taken from a member of a group that left, and given to another",
                             ),
                         ),
+                        (
+                            "duplicates",
+                            described(
+                                count(),
+                                "Sent again with QoS 2 although they had been taken",
+                            ),
+                        ),
                         ("no_subscriber", described(count(), "Matched none")),
                     ]),
                 ),
