@@ -52,6 +52,8 @@ class Mix:
             try:
                 await behaviour(self)
                 self.done[behaviour.__name__.replace("_", " ")] += 1
+            except TimeoutError:
+                raise Broken(f"a {behaviour.__name__.replace('_', ' ')} was not answered in {ANSWER_LIMIT_S} s") from None
             except OSError:
                 # Taken over, disconnected through the API, or closed on purpose.
                 self.done["ended by the broker"] += 1
