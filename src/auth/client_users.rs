@@ -86,6 +86,8 @@ impl PasswordFile {
         let mut file = Self::default();
         let mut wrong = Vec::new();
         for (number, line) in (1_u32..).zip(text.lines()) {
+            // A carriage return at the end is none of a password: it would be lost when the file is written.
+            let line = line.trim_end_matches('\r');
             match read_line(line.trim_start_matches('\u{feff}')) {
                 Ok(None) => file.lines.push(Line::Other(line.to_owned())),
                 Ok(Some((name, secret, verifier))) => {
@@ -308,6 +310,23 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "# users\n\nann:secret\nbob:$6$AAEC$X\n";
+
+    /// Found by fuzzing: a password with a carriage return at its end became another when the file was written.
+    #[test]
+    fn what_is_written_holds_the_same_passwords() {
+        for text in [
+            "ann:s\r",
+            "ann:s\r\n",
+            "ann:s\r\r\nbob:t",
+            "# \r\r\nann:s",
+            "ann: s \r",
+        ] {
+            let file = PasswordFile::parse(text).unwrap();
+            let again = PasswordFile::parse(&file.render()).unwrap();
+            assert!(again.users().eq(file.users()), "{text:?}");
+            assert!(file.users().all(|(_, verifier)| !verifier.verify(b"s\r")));
+        }
+    }
 
     #[test]
     fn a_file_is_read_changed_and_written_with_its_comments() {
