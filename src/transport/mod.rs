@@ -24,6 +24,15 @@ pub use certificate::{BadCertificate, Identity};
 pub use identity::{IdentitySource, NewestCertificate, ServerIdentity};
 pub use layers::{Fault, Layers};
 
+/// What the fuzz targets drive and nobody else sees: `tests/fuzz`.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use super::{
+        proxy::{ProxyHeader, Source},
+        websocket::{FrameError, FrameReader, Progress, WebSocket, WebSocketError},
+    };
+}
+
 /// Bytes that are read at once from a socket with layers.
 const READ_SIZE: usize = 64 * 1024;
 /// Reads of which nothing is left for MQTT before others get their turn.
