@@ -3,6 +3,8 @@
 mod certificate;
 mod identity;
 mod layers;
+#[cfg(test)]
+mod mutated_tls;
 mod proxy;
 mod tls;
 mod websocket;
@@ -165,6 +167,7 @@ impl Transport {
     /// Tells a peer that is not waited for that nothing more comes, where TCP alone does not tell it.
     pub fn say_goodbye(&mut self, cx: &mut Context<'_>) {
         if let Self::Layered(layered) = self {
+            layered.layers.end();
             // Whoever has left already does not hear it.
             let _ = layered.poll_shutdown(cx);
         }
