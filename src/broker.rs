@@ -200,6 +200,7 @@ impl Broker {
                     change: manager.clone().recipient(),
                     replace: manager.clone().recipient(),
                     pending: manager.clone().recipient(),
+                    certificates: manager.clone().recipient(),
                     policy: manager.clone().recipient(),
                     change_client_users: manager.clone().recipient(),
                     life: life.recipient(),

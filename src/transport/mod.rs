@@ -22,7 +22,7 @@ use bytes::{Buf, BytesMut};
 use tokio::{io::AsyncWrite, net::TcpStream};
 use tokio_util::io::poll_read_buf;
 
-pub use certificate::{BadCertificate, Identity};
+pub use certificate::{BadCertificate, Identity, NewTexts};
 pub use identity::{IdentitySource, NewestCertificate, ServerIdentity};
 pub use layers::{Fault, Layers};
 
