@@ -9,8 +9,11 @@ use std::{
 
 use super::private_file;
 use crate::{
-    config::{Config, DEFAULT_LISTENER, ListenerTls, Refusal, Secret, Setting, with_settings},
-    messages::{CertificateTexts, PemText},
+    config::{
+        AuthRequest, Config, DEFAULT_LISTENER, ListenerTls, Refusal, RequestTls, Secret, Setting,
+        with_settings,
+    },
+    messages::{CertificateTexts, PemText, PemTexts},
     transport::{Identity, NewTexts},
 };
 
@@ -44,13 +47,32 @@ const CACERT: Role = Role {
 };
 const ROLES: [&Role; 3] = [&KEY, &CERT, &CACERT];
 
-/// What the files hold.
+/// What the files hold, those of requests too.
 pub(super) fn read(config: &Config) -> CertificateTexts {
-    let Some(listener) = config.listeners.ssl.get(DEFAULT_LISTENER) else {
-        return CertificateTexts::default();
+    let listener = config.listeners.ssl.get(DEFAULT_LISTENER);
+    let listener = listener.map(|listener| &listener.tls);
+    let http = &config.auth.http_auth;
+    let of_request = |request: &AuthRequest| {
+        let RequestTls {
+            cacertfile,
+            certfile,
+            keyfile,
+            ..
+        } = &request.tls;
+        texts(keyfile, certfile, cacertfile)
     };
-    let text = |role: &Role| {
-        let file = (role.of)(&listener.tls);
+    CertificateTexts {
+        listener: listener.map_or_else(PemTexts::default, |tls| {
+            texts(&tls.keyfile, &tls.certfile, &tls.cacertfile)
+        }),
+        auth_req: of_request(&http.auth_req),
+        super_req: of_request(&http.super_req),
+        acl_req: of_request(&http.acl_req),
+    }
+}
+
+fn texts(keyfile: &Path, certfile: &Path, cacertfile: &Path) -> PemTexts {
+    let text = |file: &Path| {
         if file.as_os_str().is_empty() {
             return None;
         }
@@ -58,10 +80,10 @@ pub(super) fn read(config: &Config) -> CertificateTexts {
         text.inspect_err(|error| log::warn!("{}: {error}", file.display()))
             .ok()
     };
-    CertificateTexts {
-        key: text(&KEY).map(Secret::new),
-        cert: text(&CERT),
-        cacert: text(&CACERT),
+    PemTexts {
+        key: text(keyfile).map(Secret::new),
+        cert: text(certfile),
+        cacert: text(cacertfile),
     }
 }
 

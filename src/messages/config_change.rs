@@ -25,19 +25,33 @@ pub struct PemText {
     pub text: Secret,
 }
 
-/// What the files hold that are named by the TLS listener that has no name in the configuration.
+/// What the files hold that are named by the TLS listener that has no name in the configuration, and by the requests to an
+/// HTTP authentication server.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "CertificateTexts")]
 pub struct GetCertificates;
 
-/// PEM texts; none where no file is named, or it cannot be read.
+/// What the files hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, MessageResponse)]
 pub struct CertificateTexts {
+    /// Those of the listener; its authorities are those of client certificates.
+    pub listener: PemTexts,
+    /// Those of `auth_req`; its authorities are those of the server.
+    pub auth_req: PemTexts,
+    /// Those of `super_req`.
+    pub super_req: PemTexts,
+    /// Those of `acl_req`.
+    pub acl_req: PemTexts,
+}
+
+/// PEM texts; none where no file is named, or it cannot be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PemTexts {
     /// The private key.
     pub key: Option<Secret>,
     /// The certificate.
     pub cert: Option<String>,
-    /// The authorities of client certificates.
+    /// The authorities of the other side.
     pub cacert: Option<String>,
 }
 

@@ -25,7 +25,7 @@ pub use client_auth::{
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use config_change::{
     CertificateTexts, ChangeConfig, ChangeRefused, ChangeReport, GetCertificates, GetPending,
-    Lasting, PemText, ReplaceConfig,
+    Lasting, PemText, PemTexts, ReplaceConfig,
 };
 pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience, Pushed};
 pub use life::{EndLife, Fate, Wanted};

@@ -47,7 +47,7 @@ impl BadCertificate {
         &self.why
     }
 
-    fn new(file: &Path, why: impl Into<String>) -> Self {
+    pub(super) fn new(file: &Path, why: impl Into<String>) -> Self {
         Self {
             file: file.display().to_string(),
             why: why.into(),
@@ -220,7 +220,7 @@ pub(super) fn authorities(
 }
 
 /// All certificates of a PEM file, at least one.
-fn certificates(
+pub(super) fn certificates(
     file: &Path,
     texts: NewTexts<'_>,
 ) -> Result<Vec<CertificateDer<'static>>, BadCertificate> {
@@ -236,7 +236,7 @@ fn certificates(
 }
 
 /// The first private key of a PEM file (PKCS#8, PKCS#1 or SEC1), decrypted if it is PKCS#8 with a password.
-fn private_key(
+pub(super) fn private_key(
     file: &Path,
     password: &Secret,
     texts: NewTexts<'_>,

@@ -1,6 +1,7 @@
 //! One stream of bytes, whatever carries it: reads into a buffer, writes without waiting, ends cleanly.
 
 mod certificate;
+mod client_tls;
 mod identity;
 mod layers;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use tokio::{io::AsyncWrite, net::TcpStream};
 use tokio_util::io::poll_read_buf;
 
 pub use certificate::{BadCertificate, Identity, NewTexts};
+pub use client_tls::ClientTls;
 pub use identity::{IdentitySource, NewestCertificate, ServerIdentity};
 pub use layers::{Fault, Layers};
 

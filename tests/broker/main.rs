@@ -10,6 +10,7 @@ mod enhanced_auth;
 mod flow;
 mod hostile;
 mod http_auth;
+mod https_auth;
 mod logins;
 mod moves;
 mod permissions;

@@ -277,3 +277,34 @@ fn without_a_configuration_file_there_is_no_place_for_texts() {
         },
     );
 }
+
+#[test]
+fn the_requests_of_http_authentication_show_theirs() {
+    let pair = Pair::new();
+    for hide in [false, true] {
+        let files = Files::new("");
+        fs::write(files.0.path().join("ca.crt"), &pair.cert).unwrap();
+        fs::write(files.0.path().join("own.key"), &pair.key).unwrap();
+        let text = format!(
+            "{FILE}http_server.hide_secrets = {hide}\nauth.http_auth.auth_req {{ url = \"https://localhost:1/\"\n\
+             tls {{ cacertfile = \"{0}/ca.crt\", certfile = \"{0}/ca.crt\", keyfile = \"{0}/own.key\" }} }}\n",
+            files.0.path().display()
+        );
+        fs::write(files.conf(), &text).unwrap();
+        let pair = pair.clone();
+        with_files(files, move |at, _, files| {
+            let section = at.get("/configuration/auth_http").json()["data"].clone();
+            let requests = &section["auth_http"];
+            let key = if hide { "******" } else { &*pair.key };
+            let tls = json!({"enable": true, "url": null, "key_password": null, "keypass": null, "key": key,
+                "cert": pair.cert, "cacert": pair.cert, "verify_peer": true, "fail_if_no_peer_cert": false});
+            assert_eq!(requests["auth_req"]["tls"], tls);
+            assert_eq!(requests["acl_req"]["tls"]["enable"], false);
+            assert_eq!(
+                ok(at, "/configuration", &json!({ "data": section })),
+                NOTHING
+            );
+            assert_eq!(files.text(), text);
+        });
+    }
+}

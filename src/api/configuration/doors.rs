@@ -4,15 +4,16 @@ use serde::Serialize;
 
 use super::shown::MASK;
 use crate::{
-    config::{Config, DEFAULT_LISTENER, HttpServer, Secret, SslListener},
-    messages::CertificateTexts,
+    config::{Config, DEFAULT_LISTENER, HttpServer, RequestTls, Secret, SslListener},
+    messages::{CertificateTexts, PemTexts},
 };
 
-/// The TLS listener.
+/// TLS of the listener, or of a request.
 #[derive(Serialize)]
 pub struct Tls {
     enable: bool,
-    url: String,
+    /// Where it listens.
+    url: Option<String>,
     key_password: Option<String>,
     keypass: Option<String>,
     /// PEM.
@@ -29,7 +30,7 @@ impl Default for Tls {
     fn default() -> Self {
         let mut listener = SslListener::default();
         listener.common.enable = false;
-        let (http, texts) = (HttpServer::default(), CertificateTexts::default());
+        let (http, texts) = (HttpServer::default(), PemTexts::default());
         Self::of(&listener, &http, &texts)
     }
 }
@@ -38,17 +39,33 @@ impl Tls {
     /// The running configuration; switched off where there is no such listener.
     pub fn new(config: &Config, texts: &CertificateTexts) -> Self {
         match config.listeners.ssl.get(DEFAULT_LISTENER) {
-            Some(listener) => Self::of(listener, &config.http_server, texts),
+            Some(listener) => Self::of(listener, &config.http_server, &texts.listener),
             None => Self::default(),
         }
     }
 
-    fn of(listener: &SslListener, http: &HttpServer, texts: &CertificateTexts) -> Self {
+    /// A request, which always verifies the server.
+    pub fn of_request(tls: &RequestTls, http: &HttpServer, texts: &PemTexts) -> Self {
+        let password = shown(&tls.key_password, http);
+        Self {
+            enable: !tls.is_default(),
+            url: None,
+            key_password: password.clone(),
+            keypass: password,
+            key: texts.key.as_ref().and_then(|key| shown(key, http)),
+            cert: texts.cert.clone(),
+            cacert: texts.cacert.clone(),
+            verify_peer: true,
+            fail_if_no_peer_cert: false,
+        }
+    }
+
+    fn of(listener: &SslListener, http: &HttpServer, texts: &PemTexts) -> Self {
         let SslListener { common, tls } = listener;
         let password = shown(&tls.key_password, http);
         Self {
             enable: common.enable,
-            url: format!("tls+nmq-tcp://{}", common.bind),
+            url: Some(format!("tls+nmq-tcp://{}", common.bind)),
             key_password: password.clone(),
             keypass: password,
             key: texts.key.as_ref().and_then(|key| shown(key, http)),

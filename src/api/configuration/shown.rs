@@ -96,7 +96,7 @@ impl<'a> Section<'a> {
             "basic" => Self::Basic(Basic::new(config)),
             "tls" => Self::Tls(Tls::new(config, texts)),
             "auth" => Self::Auth(users(config)),
-            "auth_http" => Self::AuthHttp(Box::new(AuthHttp::new(config))),
+            "auth_http" => Self::AuthHttp(Box::new(AuthHttp::new(config, texts))),
             "websocket" => Self::Websocket(WebSocketSection::new(config)),
             "http_server" => Self::HttpServer(HttpSection::new(&config.http_server)),
             "sqlite" => Self::Sqlite(Sqlite::default()),
