@@ -308,3 +308,31 @@ fn the_requests_of_http_authentication_show_theirs() {
         });
     }
 }
+
+#[test]
+fn the_flat_file_gets_the_names_of_the_files() {
+    let flat = "url=nmq-tcp://127.0.0.1:0\nnum_taskq_thread=1\nhttp_server.ip_addr=127.0.0.1\nhttp_server.port=0\n";
+    with_files(Files::new(flat), |at, _, files| {
+        let new = Pair::new();
+        let posted = json!({"data": {"tls": {"key": new.key, "cert": new.cert}}});
+        ok(at, "/configuration", &posted);
+        let text = files.text();
+        let folder = files.0.path().display();
+        for line in [
+            format!("tls.keyfile={folder}/key.pem\n"),
+            format!("tls.certfile={folder}/cert.pem\n"),
+        ] {
+            assert!(text.contains(&line), "{text}");
+        }
+        assert_eq!(read(files, "key.pem"), new.key);
+        let source = ConfigSource {
+            path: Some(files.conf()),
+            ..ConfigSource::default()
+        };
+        let listeners = source.load().unwrap().config.listeners;
+        assert!(
+            !listeners.ssl["default"].common.enable,
+            "nobody switched it on"
+        );
+    });
+}
