@@ -55,6 +55,7 @@ pub struct Broker {
     /// Set when the broker begins to stop, for who asks for its health.
     stopping: Arc<AtomicBool>,
     shared: Shared,
+    workers: Vec<WorkerHandle>,
     acceptors: Vec<Addr<Acceptor>>,
     balancer: Option<Addr<Balancer>>,
     /// Ends the threads when it is dropped.
@@ -163,6 +164,7 @@ impl Broker {
         let keeper = PolicyKeeper::new(policy, source.path.clone(), recheck);
         let manager = ConfigManager::new(source, config, keeper, identities).start();
 
+        let worker_handles = handles.clone();
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
         let mut mqtt = Vec::new();
         for (socket, door) in &sockets {
@@ -200,6 +202,7 @@ impl Broker {
                     change: manager.clone().recipient(),
                     replace: manager.clone().recipient(),
                     pending: manager.clone().recipient(),
+                    certificates: manager.clone().recipient(),
                     policy: manager.clone().recipient(),
                     change_client_users: manager.clone().recipient(),
                     life: life.recipient(),
@@ -218,6 +221,7 @@ impl Broker {
             http,
             stopping,
             shared,
+            workers: worker_handles,
             acceptors,
             balancer,
             _threads: threads,
@@ -237,6 +241,11 @@ impl Broker {
     /// Where the HTTP API listens, unless it is switched off.
     pub fn http(&self) -> Option<SocketAddr> {
         self.http.as_ref()?.addresses().first().copied()
+    }
+
+    /// The workers.
+    pub fn workers(&self) -> &[WorkerHandle] {
+        &self.workers
     }
 
     /// The registry.

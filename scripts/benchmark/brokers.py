@@ -14,6 +14,8 @@ from pathlib import Path
 KINDS = ("nanomq", "mosquitto", "rumqttd")
 START_LIMIT_S = 15
 STOP_LIMIT_S = 10
+# The same for all brokers, made in the temporary folder.
+CERTIFICATE, KEY = "localhost.crt", "localhost.key"
 SEARCH_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 
 
@@ -21,19 +23,22 @@ class CannotMeasure(Exception):
     """A broker or the generator did not do what measuring needs."""
 
 
-def nanomq_config(port, http_port, folder, keys):
+def nanomq_config(port, http_port, folder, keys, door):
     name = f"nanomq-{port}"
     keys = {"system.pid_file": f'"{folder}/{name}.pid"', "mqtt.max_mqueue_len": 1000000, "log.level": "warn"} | keys
     if keys.get("store.enable"):
         keys["store.path"] = f'"{folder}/{name}-store"'
+    kind = {"tcp": "tcp", "tls": "ssl", "ws": "ws"}[door]
+    pair = f', certfile = "{folder}/{CERTIFICATE}", keyfile = "{folder}/{KEY}"' if door == "tls" else ""
+    only = "" if door == "tcp" else "listeners.tcp.enable = false\n"
     return (
-        f'listeners.tcp {{ bind = "127.0.0.1:{port}" }}\n'
+        only + f'listeners.{kind} {{ bind = "127.0.0.1:{port}"{pair} }}\n'
         f'http_server {{ ip_addr = "127.0.0.1", port = {http_port} }}\n'
         + "".join(f"{key} = {str(value).lower() if value is True else value}\n" for key, value in keys.items())
     )
 
 
-def mosquitto_config(port, _http_port, folder, keys):
+def mosquitto_config(port, _http_port, folder, keys, door):
     # It never waits for the disk; a second is the shortest interval in which it writes everything anew.
     persistence = "persistence false\n"
     if keys.get("store.enable"):
@@ -41,13 +46,14 @@ def mosquitto_config(port, _http_port, folder, keys):
         place.mkdir()
         place.chmod(0o777)
         persistence = f"persistence true\npersistence_location {place}/\nautosave_interval 1\n"
+    layer = f"certfile {folder}/{CERTIFICATE}\nkeyfile {folder}/{KEY}\n" if door == "tls" else ""
     return (
-        f"listener {port} 127.0.0.1\nallow_anonymous true\n{persistence}"
+        f"listener {port} 127.0.0.1\n{layer}allow_anonymous true\n{persistence}"
         "max_queued_messages 0\nlog_dest stderr\nlog_type error\n"
     )
 
 
-def rumqttd_config(port, _http_port, _folder, _keys):
+def rumqttd_config(port, _http_port, _folder, _keys, _door):
     return f"""id = 0
 [router]
 id = 0
@@ -122,17 +128,41 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Broker:
-    """One broker process with a configuration and a port of its own."""
+def make_certificate(folder):
+    """Makes the certificate of localhost that brokers show, and its key, unless they are there."""
+    certificate, key = folder / CERTIFICATE, folder / KEY
+    if certificate.exists():
+        return certificate
+    command = [
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+        "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", str(key), "-out", str(certificate),
+    ]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except OSError as error:
+        raise CannotMeasure(f"openssl: {error}") from None
+    if done.returncode != 0:
+        raise CannotMeasure(f"openssl: {done.stderr.strip()}")
+    # Mosquitto reads it when it has given up root.
+    key.chmod(0o644)
+    return certificate
 
-    def __init__(self, kind, binary, folder, keys):
+
+class Broker:
+    """One broker process with a configuration and a port of its own, which is open for `door`: tcp, tls or ws."""
+
+    def __init__(self, kind, binary, folder, keys, door):
         self.kind = kind
+        self.layers = {
+            "tcp": lambda: [], "ws": lambda: ["--ws"], "tls": lambda: ["--tls", str(make_certificate(folder))],
+        }[door]()
         self.port = free_port()
         self.http_port = free_port()
         self.log = folder / f"{kind}-{self.port}.log"
         write, ending, command = SETUP[kind]
         config = folder / f"{kind}-{self.port}.{ending}"
-        config.write_text(write(self.port, self.http_port, folder, keys))
+        config.write_text(write(self.port, self.http_port, folder, keys, door))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command(binary, str(config)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder
@@ -175,7 +205,7 @@ class Broker:
 
     def arguments(self):
         """What the generator has to know of it."""
-        return ["--addr", f"127.0.0.1:{self.port}", "--pid", str(self.process.pid)]
+        return ["--addr", f"127.0.0.1:{self.port}", "--pid", str(self.process.pid), *self.layers]
 
     def stats(self):
         """What nanomq's API tells of it."""

@@ -56,9 +56,11 @@ class Scenario:
     brokers: tuple = KINDS
     # Keys of nanomq's configuration.
     keys: dict = field(default_factory=dict)
+    # What carries MQTT: tcp, tls or ws.
+    door: str = "tcp"
 
     def run(self, start, load):
-        with start(**self.keys) as broker:
+        with start(self.door, **self.keys) as broker:
             try:
                 command, *options = self.arguments
                 return load_once(load, [command, *broker.arguments(), *options])
@@ -75,7 +77,7 @@ class Crowd(Scenario):
     subscriptions: int = 0
 
     def run(self, start, load):
-        with start(**self.keys) as broker:
+        with start(self.door, **self.keys) as broker:
             idle = subprocess.Popen(
                 [load, "idle", *broker.arguments(), "--clients", str(self.idle),
                  "--subscriptions", str(self.subscriptions), "--hold-until-stdin-closes"],
@@ -129,7 +131,7 @@ class Stored(Scenario):
     """As [`Scenario`], and how many messages of nanomq share a sync of the disk."""
 
     def run(self, start, load):
-        with start(**self.keys) as broker:
+        with start(self.door, **self.keys) as broker:
             try:
                 command, *options = self.arguments
                 result = load_once(load, [command, *broker.arguments(), *options])
@@ -201,9 +203,28 @@ def backlog(name, title, kind, *options, shares=None, **keys):
     )
 
 
-def churn(name, title, *options):
+def churn(name, title, *options, rounds_of_clients=5000, **keys):
     metrics = [Metric("broker_cpu_us", "CPU per round", "us", NOT_ABOVE_MOSQUITTO), Metric("rounds_per_sec", "rate", "/s")]
-    return Scenario(name, title, ["churn", "--rounds", "5000", *options], metrics, quick=True)
+    return Scenario(name, title, ["churn", "--rounds", str(rounds_of_clients), *options], metrics, **keys)
+
+
+def behind(door, name, most_kb, quick, among):
+    """The most telling scenarios through a door that is not plain TCP."""
+    keys = {"door": door, "rounds": 1, "brokers": among}
+    return [
+        flood(f"pairs_{door}", f"20 pairs, QoS 0, 16 B, {name}", *pairs(20, "--seconds", "3"), quick=quick, **keys),
+        flood(f"pairs_qos1_{door}", f"20 pairs, QoS 1, window 20, {name}", *pairs(20, "--qos", "1", "--seconds", "3"), **keys),
+        churn(f"connect_{door}", f"connect, subscribe, disconnect, {name}", rounds_of_clients=2000, **keys),
+        Scenario(
+            f"idle_{door}", f"5,000 idle clients, {name}", ["idle", "--clients", "5000"],
+            [
+                Metric("broker_kb_per_client", "memory per client", "KB", most=most_kb),
+                Metric("broker_rss_kb_after", "memory after all have left", "KB"),
+                Metric("broker_cpu_us_per_connect", "CPU per connect", "us"),
+            ],
+            **keys,
+        ),
+    ]
 
 
 ALL = [
@@ -251,8 +272,11 @@ ALL = [
         "pingpong", "ping-pong, QoS 1, window 1", ["pingpong", "--rounds", "10000"],
         [Metric("broker_cpu_us", "CPU per message", "us", NOT_ABOVE_MOSQUITTO), *LATENCY], quick=True,
     ),
-    churn("connect", "connect, subscribe, disconnect"),
-    churn("session", "connect, subscribe, publish, disconnect", "--publish"),
+    churn("connect", "connect, subscribe, disconnect", quick=True),
+    churn("session", "connect, subscribe, publish, disconnect", "--publish", quick=True),
+    *behind("tls", "TLS", most_kb=20.0, quick=True, among=WITHOUT_RUMQTTD),
+    # Debian's Mosquitto is built without WebSocket.
+    *behind("ws", "WebSocket", most_kb=None, quick=False, among=("nanomq",)),
     backlog("retained", "20,000 retained to one new subscriber", "retained", shares=EIGHTH, quick=True),
     backlog("queued", "20,000 queued at QoS 1 to a returning client", "queued", shares=EIGHTH, quick=True, brokers=WITHOUT_RUMQTTD),
     # rumqttd takes minutes for these, its time grows with the number that it has.

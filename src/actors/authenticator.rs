@@ -105,7 +105,7 @@ impl State {
             || (ask.policy.asks_for_superuser() && {
                 let request = &ask.policy.auth().http_auth.super_req;
                 self.http
-                    .ask(ask.policy.auth(), request, &ask.facts)
+                    .ask(&ask.policy, request, &ask.facts)
                     .await
                     .allowed
             });
@@ -138,7 +138,7 @@ impl State {
             }
             ChainStep::Ask => {
                 let request = &ask.policy.auth().http_auth.auth_req;
-                match self.http.ask(ask.policy.auth(), request, &ask.facts).await {
+                match self.http.ask(&ask.policy, request, &ask.facts).await {
                     HttpAnswer { allowed: true, .. } => Ok(false),
                     HttpAnswer { failed: true, .. } => Err(NO_ANSWER),
                     HttpAnswer { .. } => Err(DENIED_BY_HTTP),
@@ -156,7 +156,7 @@ impl State {
                 wants: Some((ask.action, topic)),
                 ..facts
             };
-            let answer = self.http.ask(ask.policy.auth(), request, &facts).await;
+            let answer = self.http.ask(&ask.policy, request, &facts).await;
             answers.push(answer);
             // A server that does not answer is not asked about the rest of the packet, which is denied.
             if answer.failed {

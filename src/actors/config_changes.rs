@@ -4,22 +4,35 @@ use std::sync::Arc;
 
 use actix::Handler;
 
-use super::ConfigManager;
+use super::{
+    ConfigManager,
+    certificate_files::{self, NewFiles},
+};
 use crate::{
     config::{
         self, Change, Config, Refusal, Setting, Strictness, changes, edit_file, refusals,
         replace_file, with_settings,
     },
-    messages::{ChangeConfig, ChangeRefused, ChangeReport, GetPending, Lasting, ReplaceConfig},
+    messages::{
+        CertificateTexts, ChangeConfig, ChangeRefused, ChangeReport, GetCertificates, GetPending,
+        Lasting, PemText, ReplaceConfig,
+    },
 };
 
 impl ConfigManager {
     fn change(
         &self,
         settings: &[Setting],
+        texts: &[PemText],
         lasting: Lasting,
     ) -> Result<ChangeReport, ChangeRefused> {
         let running = self.running.load_full();
+        let files = self.place(texts, settings, lasting)?;
+        let named = match &files {
+            Some(files) => files.settings().map_err(ChangeRefused::Keys)?,
+            None => Vec::new(),
+        };
+        let settings = &[settings, &named].concat();
         let wanted = with_settings(&running, settings).map_err(ChangeRefused::Keys)?;
         let hot = |setting: &&Setting| setting.is_hot();
         let new = settings.iter().filter(hot).cloned().collect::<Vec<_>>();
@@ -38,8 +51,15 @@ impl ConfigManager {
                     settings,
                 )
                 .map_err(ChangeRefused::Keys)?;
-                if let Some(text) = edited.text {
-                    replace_file(path, &text).map_err(not_written)?;
+                let written = files.as_ref().map(NewFiles::write);
+                let written = written.transpose().map_err(not_written)?;
+                if let Some(text) = edited.text
+                    && let Err(error) = replace_file(path, &text)
+                {
+                    if let Some(written) = written {
+                        written.undo();
+                    }
+                    return Err(not_written(error));
                 }
             }
             (Lasting::InFile, None) => {
@@ -54,13 +74,61 @@ impl ConfigManager {
             }
         }
         let names = |changes: Vec<Change>| changes.into_iter().map(|change| change.key).collect();
-        let report = ChangeReport {
+        let mut report = ChangeReport {
             applied: names(changes(&running, &new)),
             needs_restart: names(changes(&new, &wanted)),
         };
+        if let Some(files) = &files {
+            self.show_new_certificates(&files.keys_in(&running), &mut report);
+        }
         self.running.store(new);
         self.keeper.publish(policy);
         Ok(report)
+    }
+
+    /// Finds a place for new texts of files.
+    fn place(
+        &self,
+        texts: &[PemText],
+        settings: &[Setting],
+        lasting: Lasting,
+    ) -> Result<Option<NewFiles>, ChangeRefused> {
+        if texts.is_empty() {
+            return Ok(None);
+        }
+        let (Lasting::InFile, Some(path)) = (lasting, &self.source.path) else {
+            let refuse = |text: &PemText| Refusal {
+                key: text.key.to_owned(),
+                why: "there is no configuration file to keep it beside".to_owned(),
+            };
+            return Err(ChangeRefused::Keys(texts.iter().map(refuse).collect()));
+        };
+        let loaded = self.source.load();
+        let loaded = loaded.map_err(|problems| ChangeRefused::Keys(refusals(&problems)))?;
+        NewFiles::place(texts, &loaded.config, settings, path)
+            .map(Some)
+            .map_err(ChangeRefused::Keys)
+    }
+
+    /// Files that were named already and have another text now are read at once.
+    fn show_new_certificates(&self, keys: &[&'static str], report: &mut ChangeReport) {
+        if keys.is_empty() {
+            return;
+        }
+        let keys = keys.iter().map(|key| (*key).to_owned());
+        match self.read_identities() {
+            Ok(read) => {
+                self.replace_identities(read);
+                report.applied.extend(keys);
+            }
+            Err(problems) => {
+                // With another password, or another file beside it, which wait for a restart too.
+                for problem in problems {
+                    log::warn!("{problem}");
+                }
+                report.needs_restart.extend(keys);
+            }
+        }
     }
 
     fn replace(&self, text: &str) -> Result<(), ChangeRefused> {
@@ -109,7 +177,7 @@ impl Handler<ChangeConfig> for ConfigManager {
     type Result = Result<ChangeReport, ChangeRefused>;
 
     fn handle(&mut self, message: ChangeConfig, _: &mut Self::Context) -> Self::Result {
-        let changed = self.change(&message.settings, message.lasting);
+        let changed = self.change(&message.settings, &message.texts, message.lasting);
         match &changed {
             Ok(report) => log::info!(
                 "configuration changed; applied: [{}]; needs a restart: [{}]",
@@ -138,6 +206,14 @@ impl Handler<ReplaceConfig> for ConfigManager {
             Err(_) => log::info!("a new configuration file was refused"),
         }
         replaced
+    }
+}
+
+impl Handler<GetCertificates> for ConfigManager {
+    type Result = CertificateTexts;
+
+    fn handle(&mut self, _: GetCertificates, _: &mut Self::Context) -> Self::Result {
+        certificate_files::read(&self.running.load())
     }
 }
 

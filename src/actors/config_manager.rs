@@ -68,7 +68,7 @@ impl ConfigManager {
     }
 
     /// Reads the certificates anew: all of them or, with the reasons, none.
-    fn read_identities(&self) -> Result<Vec<Identity>, Vec<Problem>> {
+    pub(super) fn read_identities(&self) -> Result<Vec<Identity>, Vec<Problem>> {
         let mut read = Vec::new();
         let mut problems = Vec::new();
         for identity in self.identities.iter() {
@@ -91,7 +91,7 @@ impl ConfigManager {
     }
 
     /// Shows what [`read_identities`](Self::read_identities) has read to those that connect from now on.
-    fn replace_identities(&self, read: Vec<Identity>) {
+    pub(super) fn replace_identities(&self, read: Vec<Identity>) {
         for (identity, new) in self.identities.iter().zip(read) {
             identity.replace(new);
             identity.warn_of_end(SystemTime::now());

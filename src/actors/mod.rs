@@ -11,13 +11,14 @@
 //! | [`StoreWriter`] | 1, if the store is on | an arbiter of its own, which blocks on the disk | `Persist`, `WriteRecord`, `ReadBodies` | publishers pause, as for a worker |
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats`, `GetProcessStats`, `ListListeners` | askers wait |
-//! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig`, `ChangeConfig`, `ReplaceConfig`, `GetPending` | askers wait |
+//! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig`, `ChangeConfig`, `ReplaceConfig`, `GetPending`, `GetCertificates` | askers wait |
 //! | [`Authenticator`] | 1 | an arbiter of its own | `LogIn`, `AskPermissions`, `StartScram`, `CountClientFailure` | more waiting passwords or requests than configured are refused |
 //! | [`Life`] | 1 | main arbiter | `EndLife` | askers wait |
 //! | [`ApiUsers`] | 1, if the API is served | main arbiter | `BeginLogin`, `ChangeApiUsers`, ... | askers wait |
 
 mod api_users;
 mod authenticator;
+mod certificate_files;
 mod client_connection;
 mod config_changes;
 mod config_manager;

@@ -17,6 +17,7 @@ use crate::{
     },
     config::{Auth, Config, Problem, Severity},
     messages::RecheckClients,
+    transport::ClientTls,
 };
 
 /// The file that the users are in unless `auth.password_file` names one.
@@ -171,7 +172,33 @@ fn make(
     config: Arc<Config>,
     file: Arc<PasswordFile>,
 ) -> Result<Policy, Vec<Problem>> {
+    check_requests(&config.auth)?;
     Policy::new(version, config, file).map_err(|message| vec![problem(None, None, message)])
+}
+
+/// The files of requests that are sent can be used.
+fn check_requests(auth: &Auth) -> Result<(), Vec<Problem>> {
+    let http = &auth.http_auth;
+    let mut problems = Vec::new();
+    for (name, request) in [
+        ("auth_req", &http.auth_req),
+        ("super_req", &http.super_req),
+        ("acl_req", &http.acl_req),
+    ] {
+        if !http.enable || request.url.is_empty() || request.tls.is_default() {
+            continue;
+        }
+        if let Err(bad) = ClientTls::read(&request.tls) {
+            problems.push(Problem {
+                key: Some(format!("auth.http_auth.{name}.tls")),
+                ..problem(None, None, bad.to_string())
+            });
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems),
+    }
 }
 
 fn warn_of_plain(policy: &Policy) {

@@ -42,6 +42,14 @@ pub(super) fn read(path: &Path, most: u64) -> io::Result<Option<String>> {
 /// # Errors
 /// The old file is as it was.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    replace_with_mode(path, text, MODE)
+}
+
+/// As [`replace`], with a mode of its own.
+///
+/// # Errors
+/// As [`replace`].
+pub(super) fn replace_with_mode(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut name = OsString::from(path.as_os_str());
     name.push(".new");
     let beside = PathBuf::from(name);
@@ -54,7 +62,7 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(MODE)
+        .mode(mode)
         .open(&beside)?;
     let written = file
         .write_all(text.as_bytes())

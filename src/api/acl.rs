@@ -63,6 +63,7 @@ pub async fn replace(state: Data<ApiState>, body: Body) -> Result<HttpResponse, 
     settings.extend(deny_action.map(|value| setting("auth.deny_action", value.as_str())));
     let change = ChangeConfig {
         settings,
+        texts: Vec::new(),
         lasting: Lasting::InFile,
     };
     configuration::changed(ask(&state.change, change).await?, Vec::new())

@@ -13,10 +13,10 @@ use crate::{
     config::HttpAuth,
     messages::{
         AdminSubscribe, AdminUnsubscribe, ChangeClientUsers, ChangeConfig, ClientRow, EndLife,
-        GetClient, GetConfig, GetPending, GetPolicy, GetProcessStats, GetQueueTotals, GetStats,
-        GetSubscriptions, GetTopicTree, KickClient, ListClients, ListListeners, ListSlowClients,
-        ListSubscriptions, PublishMessages, ReloadConfig, RemoveRetained, ReplaceConfig,
-        RetainedPageRequest,
+        GetCertificates, GetClient, GetConfig, GetPending, GetPolicy, GetProcessStats,
+        GetQueueTotals, GetStats, GetSubscriptions, GetTopicTree, KickClient, ListClients,
+        ListListeners, ListSlowClients, ListSubscriptions, PublishMessages, ReloadConfig,
+        RemoveRetained, ReplaceConfig, RetainedPageRequest,
     },
 };
 
@@ -74,6 +74,8 @@ pub struct ApiState {
     pub replace: Recipient<ReplaceConfig>,
     /// Knows what a restart would change.
     pub pending: Recipient<GetPending>,
+    /// Knows the texts of the certificates.
+    pub certificates: Recipient<GetCertificates>,
     /// Knows who may come in and who may do what.
     pub policy: Recipient<GetPolicy>,
     /// Changes the users that clients log in as.

@@ -198,6 +198,7 @@ mod tests {
                 .chain([("x-key".to_owned(), "%u".to_owned())])
                 .collect(),
             params: params.iter().map(pair).collect(),
+            ..AuthRequest::default()
         }
     }
 

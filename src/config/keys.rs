@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::auth_values as auth;
 use super::entry::{Stored, Trouble, Value};
+use super::keys_auth;
 use super::keys_listeners;
 use super::model::Config;
 use super::values::{Durability, JwtAlgorithm, LogTarget, Secret};
@@ -52,7 +53,7 @@ pub(crate) enum Role {
     NotBuilt(&'static str),
 }
 
-const fn hot(path: &'static str, expects: &'static str, set: Set) -> Key {
+pub(super) const fn hot(path: &'static str, expects: &'static str, set: Set) -> Key {
     Key {
         path,
         role: Role::Setting {
@@ -76,7 +77,7 @@ pub(super) const fn cold(path: &'static str, expects: &'static str, set: Set) ->
     }
 }
 
-const fn secret(path: &'static str, set: Set) -> Key {
+pub(super) const fn secret(path: &'static str, set: Set) -> Key {
     Key {
         path,
         role: Role::Setting {
@@ -128,10 +129,12 @@ const ANY_SIZE: RangeInclusive<u64> = 1024..=1 << 40;
 
 /// Every known HOCON key.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(keys_listeners::all())
+    KEYS.iter()
+        .chain(keys_listeners::all())
+        .chain(keys_auth::all())
 }
 
-/// All but those of the listeners.
+/// All but those of the listeners and of TLS of HTTP authentication requests.
 #[rustfmt::skip]
 static KEYS: &[Key] = &[
     cold("system.num_taskq_thread", THREADS, |c, v, _| v.int(&mut c.system.num_taskq_thread, 0..=255)),
@@ -246,20 +249,14 @@ static KEYS: &[Key] = &[
     hot("auth.http_auth.auth_req.method", "post or get", |c, v, _| v.word(&mut c.auth.http_auth.auth_req.method)),
     secret("auth.http_auth.auth_req.headers.*", |c, v, name| auth::set_header(&mut c.auth.http_auth.auth_req, v, name)),
     hot("auth.http_auth.auth_req.params.*", auth::PARAM, |c, v, name| auth::set_param(&mut c.auth.http_auth.auth_req, v, name)),
-    not_built("auth.http_auth.auth_req.tls.**", "certificates of their own for HTTP authentication requests"),
-    not_built("auth.http_auth.auth_req.ssl.**", "certificates of their own for HTTP authentication requests"),
     hot("auth.http_auth.super_req.url", auth::URL, |c, v, _| auth::set_url(&mut c.auth.http_auth.super_req, v)),
     hot("auth.http_auth.super_req.method", "post or get", |c, v, _| v.word(&mut c.auth.http_auth.super_req.method)),
     secret("auth.http_auth.super_req.headers.*", |c, v, name| auth::set_header(&mut c.auth.http_auth.super_req, v, name)),
     hot("auth.http_auth.super_req.params.*", auth::PARAM, |c, v, name| auth::set_param(&mut c.auth.http_auth.super_req, v, name)),
-    not_built("auth.http_auth.super_req.tls.**", "certificates of their own for HTTP authentication requests"),
-    not_built("auth.http_auth.super_req.ssl.**", "certificates of their own for HTTP authentication requests"),
     hot("auth.http_auth.acl_req.url", auth::URL, |c, v, _| auth::set_url(&mut c.auth.http_auth.acl_req, v)),
     hot("auth.http_auth.acl_req.method", "post or get", |c, v, _| v.word(&mut c.auth.http_auth.acl_req.method)),
     secret("auth.http_auth.acl_req.headers.*", |c, v, name| auth::set_header(&mut c.auth.http_auth.acl_req, v, name)),
     hot("auth.http_auth.acl_req.params.*", auth::PARAM, |c, v, name| auth::set_param(&mut c.auth.http_auth.acl_req, v, name)),
-    not_built("auth.http_auth.acl_req.tls.**", "certificates of their own for HTTP authentication requests"),
-    not_built("auth.http_auth.acl_req.ssl.**", "certificates of their own for HTTP authentication requests"),
     hot("auth.http_auth.timeout", "a duration such as 5s, from 10ms to 1h", |c, v, _| auth::set_time(&mut c.auth.http_auth.timeout, v)),
     hot("auth.http_auth.connect_timeout", "a duration such as 5s, from 10ms to 1h", |c, v, _| auth::set_time(&mut c.auth.http_auth.connect_timeout, v)),
     hot("auth.http_auth.pool_size", "a number from 1 to 10000", |c, v, _| v.int(&mut c.auth.http_auth.pool_size, 1..=10_000)),

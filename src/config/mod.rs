@@ -21,6 +21,7 @@ mod entry;
 mod flat;
 mod hocon_file;
 mod keys;
+mod keys_auth;
 mod keys_listeners;
 mod load;
 mod model;
@@ -53,6 +54,7 @@ pub use model::{
 };
 pub use model_auth::{
     Acl, AclRule, AclWho, AuthRequest, AuthRequests, ClientJwt, DecisionCache, MAX_ACL_RULES,
+    RequestTls,
 };
 pub use model_mqtt::MAX_PACKET_SIZE;
 pub use network::Network;

@@ -293,6 +293,30 @@ pub struct AuthRequest {
     pub headers: BTreeMap<String, String>,
     /// Parameters with their placeholders. Default none.
     pub params: BTreeMap<String, String>,
+    /// How an `https://` server is known, and how the broker is known to it.
+    pub tls: RequestTls,
+}
+
+/// TLS of a request (`auth.http_auth.*.tls`, NanoMQ's other name is `ssl`). The server's certificate and its name are
+/// always verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestTls {
+    /// PEM file with the authorities that vouch for the server; empty = those of the operating system. Default empty.
+    pub cacertfile: PathBuf,
+    /// PEM file with the certificate that is shown to the server; empty = none is. Default empty.
+    pub certfile: PathBuf,
+    /// PEM file with its private key. Default empty.
+    pub keyfile: PathBuf,
+    /// Password of the private key, if it is encrypted (PKCS#8 only). Default empty.
+    pub key_password: Secret,
+}
+
+impl RequestTls {
+    /// True when a server is known by what the operating system trusts, and nothing is shown to it.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// serde of the list of users as the map it is in the file.

@@ -177,14 +177,13 @@ fn named_listeners_and_the_one_without_a_name_live_together() {
 fn what_is_not_built_is_said_once_for_each_thing() {
     let text = "listeners.tcp { enable = true }\nrules { enable = false, x = 1 }\n\
                 bridges.mqtt.a { server = \"x\", password = \"hidden\" }\nbridges.mqtt.b { server = \"y\" }\n\
-                auth.http_auth.acl_req.tls { keyfile = x }\nmqtt.retry_interval = 10s\nlog.to = [file]\n";
+                mqtt.retry_interval = 10s\nlog.to = [file]\n";
     let loaded = load_text(text).unwrap();
     let expected = [
         "x.conf:3:1: bridges: bridges are not built yet and are ignored",
-        "x.conf:5:1: auth.http_auth.acl_req.tls: certificates of their own for HTTP authentication requests are not built yet and are ignored",
-        "x.conf:6:1: mqtt.retry_interval: has no effect here: messages are sent again when the client reconnects, as the \
+        "x.conf:5:1: mqtt.retry_interval: has no effect here: messages are sent again when the client reconnects, as the \
          standard asks",
-        "x.conf:7:1: log.to: logging to file is not built yet; the log goes to the console",
+        "x.conf:6:1: log.to: logging to file is not built yet; the log goes to the console",
     ];
     assert_eq!(shown(&loaded.warnings), expected);
     assert_eq!(loaded.config.log.to, [LogTarget::Console]);
@@ -315,14 +314,15 @@ const RULES: [&str; 2] = [
 fn both_forms_have_rules_users_and_requests() {
     let hocon = format!(
         "auth {{ no_match = deny, deny_action = disconnect, cache {{ max_size = 5, ttl = 2m }}\n acl {{ rules = [\n {}\n {} ] }}\n\
-         password {{ ann = x }}\n http_auth {{ auth_req {{ url = \"http://h/a\", method = get\n\
-         headers.content-type = \"application/json\", params = {{ c = \"%c\", u = \"%u\" }} }}, timeout = 2s }} }}",
+         password {{ ann = x }}\n http_auth {{ auth_req {{ url = \"https://h/a\", method = get\n\
+         headers.content-type = \"application/json\", tls {{ cacertfile = \"ca\" }}, ssl.keyfile = \"k\", ssl.certfile = \"c\", params = {{ c = \"%c\", u = \"%u\" }} }}, timeout = 2s }} }}",
         RULES[0], RULES[1]
     );
     let flat = format!(
         "acl_nomatch=deny\nacl_deny_action=disconnect\nacl_cache_max_size=5\nacl_cache_ttl=2m\nacl.rule.10={}\nacl.rule.9={}\n\
-         auth.1.login=ann\nauth.1.password=x\nauth.http.auth_req.url=http://h/a\nauth.http.auth_req.method=get\n\
-         auth.http.auth_req.headers.content-type = application/json\nauth.http.auth_req.params = c=%c,u=%u\nauth.http.timeout = 2s\n",
+         auth.1.login=ann\nauth.1.password=x\nauth.http.auth_req.url=https://h/a\nauth.http.auth_req.method=get\n\
+         auth.http.auth_req.headers.content-type = application/json\nauth.http.auth_req.params = c=%c,u=%u\n\
+         auth.http.auth_req.ssl.cacertfile = ca\nauth.http.auth_req.tls.keyfile = k\nauth.http.auth_req.tls.certfile = c\nauth.http.timeout = 2s\n",
         RULES[1], RULES[0]
     );
     let mut expected = Auth {
@@ -337,8 +337,11 @@ fn both_forms_have_rules_users_and_requests() {
     expected.acl.rules = AclRule::read_all(&serde_json::from_str(&rules).unwrap()).unwrap();
     expected.http_auth.timeout = std::time::Duration::from_secs(2);
     let request = &mut expected.http_auth.auth_req;
-    request.url = "http://h/a".to_owned();
+    request.url = "https://h/a".to_owned();
     request.method = HttpMethod::Get;
+    request.tls.cacertfile = "ca".into();
+    request.tls.keyfile = "k".into();
+    request.tls.certfile = "c".into();
     request
         .headers
         .insert("content-type".to_owned(), "application/json".to_owned());

@@ -69,9 +69,37 @@ pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: 
             "a user name that is empty matches no client".to_owned(),
         );
     }
+    requests(config, &place, problems);
     listeners(config, &place, problems);
     http(config, &place, problems);
     addresses(config, &place, problems);
+}
+
+/// A certificate and its key go together.
+fn requests(config: &Config, place: &impl Fn(&str) -> Place, problems: &mut Vec<Problem>) {
+    let http = &config.auth.http_auth;
+    for (name, request) in [
+        ("auth_req", &http.auth_req),
+        ("super_req", &http.super_req),
+        ("acl_req", &http.acl_req),
+    ] {
+        let is_set = |file: &Path| !file.as_os_str().is_empty();
+        let missing = match (is_set(&request.tls.certfile), is_set(&request.tls.keyfile)) {
+            (true, false) => "keyfile",
+            (false, true) => "certfile",
+            _ => {
+                if !request.tls.is_default() && request.url.starts_with("http://") {
+                    let key = format!("auth.http_auth.{name}.url");
+                    let message = "is not https://, so that the files of tls have no effect";
+                    problems.push(place(&key).warning(Some(&key), message));
+                }
+                continue;
+            }
+        };
+        let key = format!("auth.http_auth.{name}.tls.{missing}");
+        let message = "must name a PEM file: a certificate and its key go together";
+        problems.push(place(&key).error(Some(&key), message));
+    }
 }
 
 fn listeners(config: &Config, place: &impl Fn(&str) -> Place, problems: &mut Vec<Problem>) {

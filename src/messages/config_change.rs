@@ -2,7 +2,7 @@
 
 use actix::{Message, MessageResponse};
 
-use crate::config::{Change, Problem, Refusal, Setting};
+use crate::config::{Change, Problem, Refusal, Secret, Setting};
 
 /// Changes keys; all of them or none.
 #[derive(Clone, Debug, Message)]
@@ -10,8 +10,49 @@ use crate::config::{Change, Problem, Refusal, Setting};
 pub struct ChangeConfig {
     /// The keys and the values they are to have.
     pub settings: Vec<Setting>,
+    /// Files that are to have another text.
+    pub texts: Vec<PemText>,
     /// How long that lasts.
     pub lasting: Lasting,
+}
+
+/// What is to be in the file that a key of the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PemText {
+    /// The HOCON key; one that names no file yet gets one beside the configuration file.
+    pub key: &'static str,
+    /// The whole text.
+    pub text: Secret,
+}
+
+/// What the files hold that are named by the TLS listener that has no name in the configuration, and by the requests to an
+/// HTTP authentication server.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "CertificateTexts")]
+pub struct GetCertificates;
+
+/// What the files hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, MessageResponse)]
+pub struct CertificateTexts {
+    /// Those of the listener; its authorities are those of client certificates.
+    pub listener: PemTexts,
+    /// Those of `auth_req`; its authorities are those of the server.
+    pub auth_req: PemTexts,
+    /// Those of `super_req`.
+    pub super_req: PemTexts,
+    /// Those of `acl_req`.
+    pub acl_req: PemTexts,
+}
+
+/// PEM texts; none where no file is named, or it cannot be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PemTexts {
+    /// The private key.
+    pub key: Option<Secret>,
+    /// The certificate.
+    pub cert: Option<String>,
+    /// The authorities of the other side.
+    pub cacert: Option<String>,
 }
 
 /// How long a change of the configuration lasts.

@@ -24,7 +24,8 @@ pub use client_auth::{
 };
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use config_change::{
-    ChangeConfig, ChangeRefused, ChangeReport, GetPending, Lasting, ReplaceConfig,
+    CertificateTexts, ChangeConfig, ChangeRefused, ChangeReport, GetCertificates, GetPending,
+    Lasting, PemText, PemTexts, ReplaceConfig,
 };
 pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience, Pushed};
 pub use life::{EndLife, Fate, Wanted};

@@ -1,6 +1,10 @@
 //! Certificates and private keys from PEM files, as a TLS server needs them.
 
-use std::{fmt, fs, path::Path, sync::Arc};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::{
@@ -33,7 +37,17 @@ impl fmt::Display for BadCertificate {
 impl std::error::Error for BadCertificate {}
 
 impl BadCertificate {
-    fn new(file: &Path, why: impl Into<String>) -> Self {
+    /// The file that is to blame.
+    pub fn file(&self) -> &Path {
+        Path::new(&self.file)
+    }
+
+    /// What is wrong with it.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    pub(super) fn new(file: &Path, why: impl Into<String>) -> Self {
         Self {
             file: file.display().to_string(),
             why: why.into(),
@@ -47,6 +61,24 @@ impl BadCertificate {
             other => format!("it is no PEM file: {other}"),
         };
         Self::new(file, why)
+    }
+}
+
+/// PEM texts that stand for what files hold, as long as they are not written.
+#[derive(Clone, Copy, Default)]
+pub struct NewTexts<'a>(pub &'a [(PathBuf, Secret)]);
+
+impl NewTexts<'_> {
+    fn has(&self, file: &Path) -> bool {
+        self.0.iter().any(|(name, _)| name == file)
+    }
+
+    /// The new text of a file, or what it holds.
+    fn read(&self, file: &Path) -> Result<Vec<u8>, BadCertificate> {
+        match self.0.iter().find(|(name, _)| name == file) {
+            Some((_, text)) => Ok(text.expose().as_bytes().to_vec()),
+            None => fs::read(file).map_err(|error| BadCertificate::new(file, error.to_string())),
+        }
     }
 }
 
@@ -66,11 +98,40 @@ impl Identity {
     /// # Errors
     /// [`BadCertificate`] with the file that is to blame.
     pub fn of_listener(tls: &ListenerTls) -> Result<Self, BadCertificate> {
+        Self::with_texts(tls, NewTexts::default())
+    }
+
+    fn with_texts(tls: &ListenerTls, texts: NewTexts<'_>) -> Result<Self, BadCertificate> {
         let clients = match tls.verify_peer {
             true => Some((tls.cacertfile.as_path(), tls.fail_if_no_peer_cert)),
             false => None,
         };
-        Self::read(&tls.certfile, &tls.keyfile, &tls.key_password, clients)
+        let (certfile, keyfile) = (&tls.certfile, &tls.keyfile);
+        Self::read(certfile, keyfile, &tls.key_password, clients, texts)
+    }
+
+    /// Whether a listener can be opened with new texts in the place of some of its files; of one that has only a part of
+    /// its files, whether each new text is one of its kind.
+    ///
+    /// # Errors
+    /// As [`of_listener`](Self::of_listener).
+    pub fn check(tls: &ListenerTls, texts: NewTexts<'_>) -> Result<(), BadCertificate> {
+        if texts.has(&tls.cacertfile) {
+            authorities(&tls.cacertfile, texts)?;
+        }
+        let is_set = |file: &Path| !file.as_os_str().is_empty();
+        if is_set(&tls.certfile) && is_set(&tls.keyfile) {
+            return Self::with_texts(tls, texts).map(drop);
+        }
+        if texts.has(&tls.certfile) {
+            certificates(&tls.certfile, texts)?;
+        }
+        if texts.has(&tls.keyfile) {
+            let key = private_key(&tls.keyfile, &tls.key_password, texts)?;
+            aws_lc_rs::sign::any_supported_type(&key)
+                .map_err(|error| BadCertificate::new(&tls.keyfile, error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Reads the files of the HTTP API.
@@ -78,7 +139,8 @@ impl Identity {
     /// # Errors
     /// As [`of_listener`](Self::of_listener).
     pub fn of_http(tls: &HttpTls) -> Result<Self, BadCertificate> {
-        Self::read(&tls.certfile, &tls.keyfile, &Secret::default(), None)
+        let (password, texts) = (Secret::default(), NewTexts::default());
+        Self::read(&tls.certfile, &tls.keyfile, &password, None, texts)
     }
 
     /// `clients`: the file with the authorities of client certificates, and whether one has to be shown.
@@ -87,16 +149,17 @@ impl Identity {
         keyfile: &Path,
         password: &Secret,
         clients: Option<(&Path, bool)>,
+        texts: NewTexts<'_>,
     ) -> Result<Self, BadCertificate> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let chain = certificates(certfile)?;
+        let chain = certificates(certfile, texts)?;
         let not_after = chain.first().and_then(|first| x509::not_after(first));
-        let key = private_key(keyfile, password)?;
+        let key = private_key(keyfile, password, texts)?;
         let key = CertifiedKey::from_der(chain, key, &provider).map_err(|error| {
             let why = format!("it does not go with {}: {error}", keyfile.display());
             BadCertificate::new(certfile, why)
         })?;
-        let config = server_config(&key, &provider, clients)?;
+        let config = server_config(&key, &provider, clients, texts)?;
         Ok(Self {
             config: Arc::new(config),
             key: Arc::new(key),
@@ -110,6 +173,7 @@ fn server_config(
     key: &CertifiedKey,
     provider: &Arc<CryptoProvider>,
     clients: Option<(&Path, bool)>,
+    texts: NewTexts<'_>,
 ) -> Result<ServerConfig, BadCertificate> {
     let of_provider =
         |error: rustls::Error| BadCertificate::new(Path::new("TLS"), error.to_string());
@@ -119,12 +183,7 @@ fn server_config(
     let builder = match clients {
         None => builder.with_no_client_auth(),
         Some((cacertfile, must)) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(cacertfile)? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| BadCertificate::new(cacertfile, error.to_string()))?;
-            }
+            let roots = authorities(cacertfile, texts)?;
             let verifier =
                 WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
             let verifier = match must {
@@ -146,12 +205,29 @@ fn server_config(
     Ok(config)
 }
 
+/// The authorities in a PEM file.
+pub(super) fn authorities(
+    file: &Path,
+    texts: NewTexts<'_>,
+) -> Result<RootCertStore, BadCertificate> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file, texts)? {
+        roots
+            .add(certificate)
+            .map_err(|error| BadCertificate::new(file, error.to_string()))?;
+    }
+    Ok(roots)
+}
+
 /// All certificates of a PEM file, at least one.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, BadCertificate> {
+pub(super) fn certificates(
+    file: &Path,
+    texts: NewTexts<'_>,
+) -> Result<Vec<CertificateDer<'static>>, BadCertificate> {
     let unreadable = |error| BadCertificate::unreadable(file, "certificate", &error);
-    let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_file_iter(file)
-        .map_err(unreadable)?
-        .collect();
+    let text = texts.read(file)?;
+    let chain: Result<Vec<CertificateDer<'static>>, _> =
+        CertificateDer::pem_slice_iter(&text).collect();
     let chain = chain.map_err(unreadable)?;
     match chain.is_empty() {
         true => Err(unreadable(pem::Error::NoItemsFound)),
@@ -160,9 +236,13 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, BadCertific
 }
 
 /// The first private key of a PEM file (PKCS#8, PKCS#1 or SEC1), decrypted if it is PKCS#8 with a password.
-fn private_key(file: &Path, password: &Secret) -> Result<PrivateKeyDer<'static>, BadCertificate> {
-    let text =
-        fs::read_to_string(file).map_err(|error| BadCertificate::new(file, error.to_string()))?;
+pub(super) fn private_key(
+    file: &Path,
+    password: &Secret,
+    texts: NewTexts<'_>,
+) -> Result<PrivateKeyDer<'static>, BadCertificate> {
+    let text = String::from_utf8(texts.read(file)?)
+        .map_err(|_| BadCertificate::new(file, "it is no PEM file: it is not UTF-8"))?;
     if text.contains("Proc-Type: 4,ENCRYPTED") {
         let why = format!(
             "the key is encrypted in OpenSSL's old form; convert it with: openssl pkcs8 -topk8 -v2 aes-256-cbc \
@@ -220,7 +300,7 @@ mod tests {
     use super::*;
 
     fn read(cert: &Path, key: &Path, password: &str) -> Result<Identity, BadCertificate> {
-        Identity::read(cert, key, &Secret::new(password), None)
+        Identity::read(cert, key, &Secret::new(password), None, NewTexts::default())
     }
 
     #[test]
@@ -257,7 +337,13 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         let clients = Some((text.as_path(), true));
-        let error = Identity::read(&cert, &key, &Secret::default(), clients);
+        let error = Identity::read(
+            &cert,
+            &key,
+            &Secret::default(),
+            clients,
+            NewTexts::default(),
+        );
         let error = error.err().unwrap().to_string();
         assert!(error.contains("text.pem: it has no certificate"), "{error}");
     }

@@ -274,21 +274,33 @@ impl Layers {
         true
     }
 
-    /// Appends the ends of the streams, each once.
+    /// Appends the ends of the streams, each once; that of TLS when the client's answer to our close frame need not be
+    /// waited for any more.
     pub(super) fn close(&mut self) {
         let mut frame = BytesMut::new();
         if let Some(websocket) = &mut self.websocket {
             websocket.close(&mut frame);
         }
         self.closed_first |= !frame.is_empty();
+        let waits = self.awaits_close();
         match &mut self.tls {
             None => self.out.extend_from_slice(&frame),
             Some(tls) => {
                 if !frame.is_empty() {
                     tls.send(&frame, &mut self.input, &mut self.out);
                 }
-                tls.close(&mut self.input, &mut self.out);
+                if !waits {
+                    tls.close(&mut self.input, &mut self.out);
+                }
             }
+        }
+    }
+
+    /// Appends the ends of the streams, each once, and waits for nothing.
+    pub(super) fn end(&mut self) {
+        self.close();
+        if let Some(tls) = &mut self.tls {
+            tls.close(&mut self.input, &mut self.out);
         }
     }
 }

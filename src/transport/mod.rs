@@ -1,8 +1,11 @@
 //! One stream of bytes, whatever carries it: reads into a buffer, writes without waiting, ends cleanly.
 
 mod certificate;
+mod client_tls;
 mod identity;
 mod layers;
+#[cfg(test)]
+mod mutated_tls;
 mod proxy;
 mod tls;
 mod websocket;
@@ -20,7 +23,8 @@ use bytes::{Buf, BytesMut};
 use tokio::{io::AsyncWrite, net::TcpStream};
 use tokio_util::io::poll_read_buf;
 
-pub use certificate::{BadCertificate, Identity};
+pub use certificate::{BadCertificate, Identity, NewTexts};
+pub use client_tls::ClientTls;
 pub use identity::{IdentitySource, NewestCertificate, ServerIdentity};
 pub use layers::{Fault, Layers};
 
@@ -174,6 +178,7 @@ impl Transport {
     /// Tells a peer that is not waited for that nothing more comes, where TCP alone does not tell it.
     pub fn say_goodbye(&mut self, cx: &mut Context<'_>) {
         if let Self::Layered(layered) = self {
+            layered.layers.end();
             // Whoever has left already does not hear it.
             let _ = layered.poll_shutdown(cx);
         }

@@ -67,6 +67,7 @@ impl Tls {
 
     /// Takes what was received, all that is there since the last byte that was used. `plain` gets what the client says,
     /// `out` what is to be written. Returns how many bytes are used up; the rest has to come again with what follows it.
+    /// After our own end, and once the client broke a rule, everything is thrown away: rustls does not bear a fault then.
     ///
     /// # Errors
     /// What the client did wrong; `out` has the alert that tells it.
@@ -76,7 +77,7 @@ impl Tls {
         out: &mut BytesMut,
         mut plain: impl FnMut(&[u8]),
     ) -> Result<usize, rustls::Error> {
-        if self.failed {
+        if self.failed || self.closed {
             return Ok(incoming.len());
         }
         let received = self.records(incoming, out, &mut plain);
@@ -139,6 +140,9 @@ impl Tls {
     /// Appends `data` to `out`, encrypted. `incoming` is what [`receive`](Self::receive) has left. False while the
     /// handshake is not done, or after the end: nothing is appended then.
     pub fn send(&mut self, data: &[u8], incoming: &mut [u8], out: &mut BytesMut) -> bool {
+        if self.closed {
+            return false;
+        }
         let room = data.len() + (data.len() / RECORD_MAX + 1) * RECORD_OVERHEAD;
         self.write(incoming, out, room, |traffic, room| {
             traffic.encrypt(data, room)

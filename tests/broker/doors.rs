@@ -15,7 +15,7 @@ use nanomq::{
 
 use crate::kit::{Client, DEADLINE, Hello, TestBroker, bytes_of, publish_bytes};
 
-const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+pub const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Protocol: mqtt\r\n\r\n";
 
@@ -38,7 +38,7 @@ fn open(broker: &TestBroker) -> TcpStream {
 }
 
 /// A masked frame.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [1, 2, 3, 4];
     let mut bytes = vec![first];
     match u8::try_from(payload.len()) {
@@ -73,7 +73,7 @@ fn connect_packet(client_id: &str) -> Vec<u8> {
 }
 
 /// Reads the answer to the upgrade.
-fn upgraded(socket: &mut TcpStream) -> String {
+pub fn upgraded(socket: &mut impl Read) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

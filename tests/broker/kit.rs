@@ -15,6 +15,7 @@ use nanomq::{
     actors::{ConfigManager, ConfigSource, StatsCollector, SubscriptionRegistry},
     broker::Broker,
     config::{BindAddr, Config},
+    listeners::WorkerHandle,
     messages::{
         ClientRow, GetQueueTotals, GetStats, ListClients, QueueTotals, ReloadConfig, ReloadReport,
         StatsSnapshot,
@@ -33,6 +34,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// A running broker; it stops when this is dropped.
 pub struct TestBroker {
     pub address: SocketAddr,
+    pub workers: Vec<WorkerHandle>,
     stats: Addr<StatsCollector>,
     registry: Addr<SubscriptionRegistry>,
     config: Addr<ConfigManager>,
@@ -80,7 +82,7 @@ impl TestBroker {
         let thread = thread::spawn(move || {
             actix::System::new().block_on(async move {
                 let broker = Broker::start(config, source).await.unwrap();
-                let address = broker.mqtt()[0].1;
+                let address = (broker.mqtt()[0].1, broker.workers().to_vec());
                 let actors = (
                     broker.stats().clone(),
                     broker.registry().clone(),
@@ -91,9 +93,11 @@ impl TestBroker {
                 broker.stop().await;
             });
         });
-        let (address, (stats, registry, config)) = started.recv_timeout(DEADLINE).unwrap();
+        let ((address, workers), (stats, registry, config)) =
+            started.recv_timeout(DEADLINE).unwrap();
         Self {
             address,
+            workers,
             stats,
             registry,
             config,
@@ -402,7 +406,7 @@ pub fn subscribe_bytes(version: ProtocolVersion, id: u16, filters: &[(&str, QoS)
     bytes_of(&Packet::Subscribe(subscribe), version)
 }
 
-fn got(version: ProtocolVersion, first_byte: u8, body: &[u8]) -> Got {
+pub fn got(version: ProtocolVersion, first_byte: u8, body: &[u8]) -> Got {
     match decode_as(Sender::Server, version, first_byte, body).unwrap() {
         Packet::ConnAck(ack) => Got::ConnAck(ack.session_present, ack.reason),
         Packet::Publish(publish) => Got::Publish(Message {

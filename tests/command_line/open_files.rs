@@ -1,6 +1,7 @@
 //! The limit of open files of the process.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
     process::{Command, Stdio},
@@ -61,5 +62,53 @@ fn class_31_the_limit_of_open_files() {
     assert_eq!(code(knock(&broker.address)), 4);
     broker.signal(Signal::HUP);
     broker.wait_for("configuration reloaded");
+    broker.assert_serves();
+}
+
+/// Class 31, in front of a door with TLS: those who do not finish their handshake take all files; accepting pauses, says so,
+/// and goes on when they have left.
+#[test]
+fn class_31_the_limit_of_open_files_at_a_tls_listener() {
+    let setup = Setup::new();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = |name: &str, text: String| {
+        let path = setup.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let certfile = file("c.pem", made.cert.pem());
+    let keyfile = file("k.pem", made.signing_key.serialize_pem());
+    let ssl = format!(
+        "listeners.ssl {{ bind = \"127.0.0.1:0\", certfile = \"{certfile}\", keyfile = \"{keyfile}\" }}"
+    );
+    setup.configure("127.0.0.1:0", &ssl);
+    let mut shell = Command::new("sh");
+    let start = format!("ulimit -n {LIMIT} && exec \"$0\" start --conf \"$1\"");
+    shell
+        .env_clear()
+        .stdin(Stdio::null())
+        .args(["-c", &start, env!("CARGO_BIN_EXE_nanomq")])
+        .arg(setup.conf());
+    let mut broker = setup.start_with(shell);
+    let tls = broker.tls_address.clone();
+    let silent: Vec<TcpStream> = (0..LIMIT)
+        .map(|_| {
+            let mut socket = TcpStream::connect(&tls).unwrap();
+            // The begin of a record.
+            socket.write_all(b"\x16\x03\x01").unwrap();
+            socket
+        })
+        .collect();
+    broker.wait_for("accepting pauses");
+    drop(silent);
+    // Whoever comes now is served: something that is no handshake is answered by an alert and closed.
+    let mut socket = TcpStream::connect(&tls).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    socket.write_all(b"\x10\x0c\x00\x04MQTT").unwrap();
+    let mut alert = [0; 7];
+    socket.read_exact(&mut alert).unwrap();
+    assert_eq!(alert[0], 0x15, "{alert:?}");
     broker.assert_serves();
 }

@@ -89,11 +89,17 @@ impl Setup {
             child,
             log,
             address: String::new(),
+            tls_address: String::new(),
         };
-        let listening = broker.wait_for("listening mqtt tcp default ");
-        let address = listening.rsplit(' ').next();
-        broker.address = address.unwrap().to_owned();
-        broker.wait_for("nanomq is ready");
+        let address = |line: &str| line.rsplit(' ').next().unwrap().to_owned();
+        broker.address = address(&broker.wait_for("listening mqtt tcp default "));
+        let mut before_ready = broker.wait_for("");
+        while !before_ready.contains("nanomq is ready") {
+            if before_ready.contains("listening mqtt ssl default ") {
+                broker.tls_address = address(&before_ready);
+            }
+            before_ready = broker.wait_for("");
+        }
         broker
     }
 }
@@ -110,6 +116,8 @@ pub struct Broker {
     child: Child,
     log: Receiver<String>,
     pub address: String,
+    /// Of the TLS listener; empty without one.
+    pub tls_address: String,
 }
 
 impl Broker {

@@ -8,15 +8,19 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, header::CONTENT_TYPE, redirect};
+use reqwest::{Certificate, Client, Identity, header::CONTENT_TYPE, redirect};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::passwords::Waiting;
 use crate::{
-    auth::http_request::{Built, Facts, build},
-    config::{Auth, AuthRequest},
+    auth::{
+        http_request::{Built, Facts, build},
+        policy::Policy,
+    },
+    config::{AuthRequest, RequestTls},
     messages::HttpAnswer,
     stats::{Counters, Metric},
+    transport::{BadCertificate, ClientTls},
 };
 
 /// Bytes of an answer's body that are read. What it says does not matter; reading it lets the connection be used again.
@@ -30,14 +34,25 @@ pub(super) struct Http {
     failing: Cell<bool>,
 }
 
-/// The client, as long as what it was made with is the same.
-#[derive(Clone)]
+/// The clients, as long as what they were made with is the same.
 struct Pool {
     size: usize,
     connect_timeout: Duration,
-    client: Client,
+    /// One for each way to speak TLS.
+    clients: Vec<Speaker>,
     turns: Arc<Semaphore>,
 }
+
+/// A client that speaks TLS in one way.
+struct Speaker {
+    tls: RequestTls,
+    /// Of the policy for which its files were read.
+    version: u64,
+    client: Client,
+}
+
+/// Most clients: one for each kind of request, and those of the policy before.
+const SPEAKERS: usize = 6;
 
 /// Why there is no usable answer.
 enum Failure {
@@ -46,6 +61,7 @@ enum Failure {
     TooLarge,
     Status(u16),
     Request(reqwest::Error),
+    Certificate(BadCertificate),
 }
 
 impl fmt::Display for Failure {
@@ -53,6 +69,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Late => f.write_str("no answer within auth.http_auth.timeout"),
             Self::NotSent => f.write_str("auth.http_auth.max_waiting requests are waiting"),
+            Self::Certificate(bad) => bad.fmt(f),
             Self::TooLarge => write!(f, "an answer of more than {MAX_BODY} bytes"),
             Self::Status(status) => write!(f, "status {status}"),
             // Without the URL, whose query may have a password in it.
@@ -77,11 +94,11 @@ impl Http {
     /// Whether the server says yes, by a status of 200 to 299.
     pub(super) async fn ask(
         &self,
-        auth: &Auth,
+        policy: &Policy,
         request: &AuthRequest,
         facts: &Facts,
     ) -> HttpAnswer {
-        match self.try_ask(auth, request, facts).await {
+        match self.try_ask(policy, request, facts).await {
             Ok(allowed) => {
                 if self.failing.replace(false) {
                     log::info!("the HTTP authentication server answers again");
@@ -111,54 +128,95 @@ impl Http {
 
     async fn try_ask(
         &self,
-        auth: &Auth,
+        policy: &Policy,
         request: &AuthRequest,
         facts: &Facts,
     ) -> Result<bool, Failure> {
-        let http = &auth.http_auth;
-        let pool = self.pool(http.pool_size, http.connect_timeout)?;
-        if pool.turns.available_permits() == 0 && self.waiting.get() >= http.max_waiting {
+        let http = &policy.auth().http_auth;
+        let (client, turns) = self.client(policy, &request.tls)?;
+        if turns.available_permits() == 0 && self.waiting.get() >= http.max_waiting {
             return Err(Failure::NotSent);
         }
         let asked = timeout(http.timeout, async {
             let turn = {
                 let _waiting = Waiting::begin(&self.waiting);
-                pool.turns.acquire().await.map_err(|_| Failure::NotSent)?
+                turns.acquire().await.map_err(|_| Failure::NotSent)?
             };
             self.counters.add(Metric::AuthRequestsSent, 1);
-            let allowed = send(&pool.client, build(request, facts)).await;
+            let allowed = send(&client, build(request, facts)).await;
             drop(turn);
             allowed
         });
         asked.await.unwrap_or(Err(Failure::Late))
     }
 
-    fn pool(&self, size: usize, connect_timeout: Duration) -> Result<Pool, Failure> {
+    /// The client for a way to speak TLS, and the turns of all. Its files are read when it is made, and anew for a newer
+    /// policy.
+    fn client(
+        &self,
+        policy: &Policy,
+        tls: &RequestTls,
+    ) -> Result<(Client, Arc<Semaphore>), Failure> {
+        let http = &policy.auth().http_auth;
+        let (size, connect_timeout) = (http.pool_size, http.connect_timeout);
         let mut pool = self.pool.borrow_mut();
-        if let Some(pool) = &*pool
-            && (pool.size, pool.connect_timeout) == (size, connect_timeout)
+        if pool
+            .as_ref()
+            .is_none_or(|pool| (pool.size, pool.connect_timeout) != (size, connect_timeout))
         {
-            return Ok(pool.clone());
+            *pool = None;
         }
-        // Somebody else may have done it.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(connect_timeout)
-            .pool_max_idle_per_host(size)
-            .user_agent(concat!("nanomq/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(Failure::Request)?;
-        let made = Pool {
+        let pool = pool.get_or_insert_with(|| Pool {
             size,
             connect_timeout,
-            client,
+            clients: Vec::new(),
             turns: Arc::new(Semaphore::new(size)),
+        });
+        let is_usable = |speaker: &&Speaker| {
+            speaker.tls == *tls && (tls.is_default() || speaker.version >= policy.version)
         };
-        *pool = Some(made.clone());
-        Ok(made)
+        if let Some(speaker) = pool.clients.iter().find(is_usable) {
+            return Ok((speaker.client.clone(), pool.turns.clone()));
+        }
+        let client = make_client(tls, size, connect_timeout)?;
+        pool.clients.retain(|speaker| speaker.tls != *tls);
+        if pool.clients.len() >= SPEAKERS {
+            pool.clients.remove(0);
+        }
+        pool.clients.push(Speaker {
+            tls: tls.clone(),
+            version: policy.version,
+            client: client.clone(),
+        });
+        Ok((client, pool.turns.clone()))
     }
+}
+
+fn make_client(
+    tls: &RequestTls,
+    size: usize,
+    connect_timeout: Duration,
+) -> Result<Client, Failure> {
+    // Somebody else may have done it.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let read = ClientTls::read(tls).map_err(Failure::Certificate)?;
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(connect_timeout)
+        .pool_max_idle_per_host(size)
+        .user_agent(concat!("nanomq/", env!("CARGO_PKG_VERSION")));
+    if !read.authorities.is_empty() {
+        let authorities = read.authorities.iter();
+        let authorities: Result<Vec<Certificate>, _> = authorities
+            .map(|authority| Certificate::from_der(authority))
+            .collect();
+        builder = builder.tls_certs_only(authorities.map_err(Failure::Request)?);
+    }
+    if let Some(pem) = read.identity {
+        builder = builder.identity(Identity::from_pem(&pem).map_err(Failure::Request)?);
+    }
+    builder.build().map_err(Failure::Request)
 }
 
 async fn send(client: &Client, built: Built) -> Result<bool, Failure> {

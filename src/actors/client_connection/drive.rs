@@ -307,13 +307,13 @@ impl ClientConnection {
             return;
         };
         let late = self.watch_time(cx);
-        if peer_is_done && self.wire.is_empty() {
-            self.transport.say_goodbye(cx);
-        }
         let ended = late
             || (self.wire.is_empty()
                 && (peer_is_done
                     || (self.transport.poll_shutdown(cx).is_ready() && self.peer_has_ended(cx))));
+        if ended {
+            self.transport.say_goodbye(cx);
+        }
         if let Phase::Closing { finished, .. } = &mut self.phase
             && ended
         {

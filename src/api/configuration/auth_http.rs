@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::{doors::Tls, shown::MASK};
-use crate::config::{AuthRequest, Config};
+use crate::{
+    config::{AuthRequest, Config, HttpServer},
+    messages::{CertificateTexts, PemTexts},
+};
 
 /// The requests, as newer versions of NanoMQ show them.
 #[derive(Serialize)]
@@ -42,11 +45,19 @@ struct Parameter<'a> {
 
 impl<'a> AuthHttp<'a> {
     /// As it is in force.
-    pub fn new(config: &'a Config) -> Self {
+    pub fn new(config: &'a Config, texts: &CertificateTexts) -> Self {
         let http = &config.auth.http_auth;
-        let hide = config.http_server.hide_secrets;
+        let server = &config.http_server;
         let requests = [&http.auth_req, &http.acl_req, &http.super_req];
-        let [auth_req, acl_req, super_req] = requests.map(|request| Request::new(request, hide));
+        let CertificateTexts {
+            auth_req,
+            acl_req,
+            super_req,
+            ..
+        } = texts;
+        let auth_req = Request::new(&http.auth_req, auth_req, server);
+        let acl_req = Request::new(&http.acl_req, acl_req, server);
+        let super_req = Request::new(&http.super_req, super_req, server);
         Self {
             enable: http.enable && requests.iter().any(|request| !request.url.is_empty()),
             timeout: seconds(http.timeout),
@@ -61,7 +72,8 @@ impl<'a> AuthHttp<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn new(request: &'a AuthRequest, hide: bool) -> Self {
+    fn new(request: &'a AuthRequest, texts: &PemTexts, server: &HttpServer) -> Self {
+        let hide = server.hide_secrets;
         let is_sent = !request.url.is_empty();
         // A header may be a password of the server.
         let headers = request.headers.iter().map(|(name, value)| {
@@ -77,7 +89,7 @@ impl<'a> Request<'a> {
                 .iter()
                 .map(|(name, value)| Parameter { name, value })
                 .collect(),
-            tls: Tls::default(),
+            tls: Tls::of_request(&request.tls, server, texts),
         }
     }
 }

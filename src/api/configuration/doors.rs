@@ -3,21 +3,25 @@
 use serde::Serialize;
 
 use super::shown::MASK;
-use crate::config::{Config, DEFAULT_LISTENER, HttpServer, ListenerTls, SslListener};
+use crate::{
+    config::{Config, DEFAULT_LISTENER, HttpServer, RequestTls, Secret, SslListener},
+    messages::{CertificateTexts, PemTexts},
+};
 
-/// A value that is not shown: the files of a certificate stay where they are.
-type Nothing = Option<&'static str>;
-
-/// The TLS listener.
+/// TLS of the listener, or of a request.
 #[derive(Serialize)]
 pub struct Tls {
     enable: bool,
-    url: String,
+    /// Where it listens.
+    url: Option<String>,
     key_password: Option<String>,
     keypass: Option<String>,
-    key: Nothing,
-    cert: Nothing,
-    cacert: Nothing,
+    /// PEM.
+    key: Option<String>,
+    /// PEM.
+    cert: Option<String>,
+    /// PEM.
+    cacert: Option<String>,
     verify_peer: bool,
     fail_if_no_peer_cert: bool,
 }
@@ -26,42 +30,60 @@ impl Default for Tls {
     fn default() -> Self {
         let mut listener = SslListener::default();
         listener.common.enable = false;
-        Self::of(&listener, &HttpServer::default())
+        let (http, texts) = (HttpServer::default(), PemTexts::default());
+        Self::of(&listener, &http, &texts)
     }
 }
 
 impl Tls {
     /// The running configuration; switched off where there is no such listener.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, texts: &CertificateTexts) -> Self {
         match config.listeners.ssl.get(DEFAULT_LISTENER) {
-            Some(listener) => Self::of(listener, &config.http_server),
+            Some(listener) => Self::of(listener, &config.http_server, &texts.listener),
             None => Self::default(),
         }
     }
 
-    fn of(listener: &SslListener, http: &HttpServer) -> Self {
-        let SslListener { common, tls } = listener;
-        let password = password(tls, http);
+    /// A request, which always verifies the server.
+    pub fn of_request(tls: &RequestTls, http: &HttpServer, texts: &PemTexts) -> Self {
+        let password = shown(&tls.key_password, http);
         Self {
-            enable: common.enable,
-            url: format!("tls+nmq-tcp://{}", common.bind),
+            enable: !tls.is_default(),
+            url: None,
             key_password: password.clone(),
             keypass: password,
-            key: None,
-            cert: None,
-            cacert: None,
+            key: texts.key.as_ref().and_then(|key| shown(key, http)),
+            cert: texts.cert.clone(),
+            cacert: texts.cacert.clone(),
+            verify_peer: true,
+            fail_if_no_peer_cert: false,
+        }
+    }
+
+    fn of(listener: &SslListener, http: &HttpServer, texts: &PemTexts) -> Self {
+        let SslListener { common, tls } = listener;
+        let password = shown(&tls.key_password, http);
+        Self {
+            enable: common.enable,
+            url: Some(format!("tls+nmq-tcp://{}", common.bind)),
+            key_password: password.clone(),
+            keypass: password,
+            key: texts.key.as_ref().and_then(|key| shown(key, http)),
+            cert: texts.cert.clone(),
+            cacert: texts.cacert.clone(),
             verify_peer: tls.verify_peer,
             fail_if_no_peer_cert: tls.fail_if_no_peer_cert,
         }
     }
 }
 
-fn password(tls: &ListenerTls, http: &HttpServer) -> Option<String> {
-    let password = tls.key_password.expose();
-    match (password.is_empty(), http.hide_secrets) {
+/// A secret, or what stands in its place; none where it is empty.
+fn shown(secret: &Secret, http: &HttpServer) -> Option<String> {
+    let secret = secret.expose();
+    match (secret.is_empty(), http.hide_secrets) {
         (true, _) => None,
         (false, true) => Some(MASK.to_owned()),
-        (false, false) => Some(password.to_owned()),
+        (false, false) => Some(secret.to_owned()),
     }
 }
 

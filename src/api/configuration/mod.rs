@@ -29,8 +29,8 @@ use crate::{
     auth::{api_access::Login, api_users::Role},
     config::{Config, Problem, Severity},
     messages::{
-        ChangeConfig, ChangeRefused, ChangeReport, GetConfig, GetPending, Lasting, ReloadConfig,
-        ReplaceConfig,
+        ChangeConfig, ChangeRefused, ChangeReport, GetCertificates, GetConfig, GetPending, Lasting,
+        ReloadConfig, ReplaceConfig,
     },
 };
 
@@ -38,8 +38,9 @@ use crate::{
 pub async fn show(state: Data<ApiState>, login: ReqData<Login>) -> Result<HttpResponse, ApiError> {
     let pending = ask(&state.pending, GetPending).await?;
     let config = shown_to(&login, ask(&state.config, GetConfig).await?);
+    let texts = ask(&state.certificates, GetCertificates).await?;
     let pending = pending.iter().map(|change| name_of(&change.key).to_owned());
-    Ok(answer::data(Flat::new(&config, pending.collect())))
+    Ok(answer::data(Flat::new(&config, &texts, pending.collect())))
 }
 
 /// `GET /configuration/{section}`: one section, as newer versions have them.
@@ -49,7 +50,8 @@ pub async fn show_section(
     login: ReqData<Login>,
 ) -> Result<HttpResponse, ApiError> {
     let config = shown_to(&login, ask(&state.config, GetConfig).await?);
-    let section = Section::find(&config, &name);
+    let texts = ask(&state.certificates, GetCertificates).await?;
+    let section = Section::find(&config, &texts, &name);
     let section = section.ok_or_else(|| ApiError::NothingCalled(name.into_inner()))?;
     Ok(answer::data(section))
 }
@@ -60,10 +62,12 @@ pub async fn change(state: Data<ApiState>, body: Body) -> Result<HttpResponse, A
     // Shown beside the keys, and nothing to change.
     data.remove("pending");
     let running = ask(&state.config, GetConfig).await?;
-    let may_be = posted::postable(&running);
+    let texts = ask(&state.certificates, GetCertificates).await?;
+    let may_be = posted::postable(&running, &texts);
     let posted = posted::read(&data, &may_be, &running).map_err(ApiError::RefusedKeys)?;
     let change = ChangeConfig {
         settings: posted.settings,
+        texts: posted.texts,
         lasting: Lasting::InFile,
     };
     changed(ask(&state.change, change).await?, posted.ignored)
@@ -107,6 +111,7 @@ pub async fn reload(state: Data<ApiState>, body: RawBody) -> Result<HttpResponse
     let posted = posted::read(&data, &may_be, &running).map_err(ApiError::RefusedKeys)?;
     let change = ChangeConfig {
         settings: posted.settings,
+        texts: posted.texts,
         lasting: Lasting::WhileRunning,
     };
     changed(ask(&state.change, change).await?, posted.ignored)

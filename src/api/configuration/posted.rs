@@ -6,6 +6,7 @@ use super::shown::{self, MASK};
 use crate::{
     api::error::RefusedKey,
     config::{BindAddr, Config, DEFAULT_LISTENER, ListenerKind, Secret, Setting, with_settings},
+    messages::{CertificateTexts, PemText},
 };
 
 /// A member that stands for a key.
@@ -166,13 +167,21 @@ const ROWS: &[Row] = &[
     row("http_server.auth_type", "http_server.auth_type", TEXT, text),
 ];
 
+/// Members that stand for what is in the file that a key names.
+const FILES: [(&str, &str); 3] = [
+    ("tls.key", "listeners.ssl.default.keyfile"),
+    ("tls.cert", "listeners.ssl.default.certfile"),
+    ("tls.cacert", "listeners.ssl.default.cacertfile"),
+];
+
 /// Members that are accepted without effect, as in a file; they take whole numbers.
 const WITHOUT_EFFECT: [&str; 3] = ["parallel", "property_size", "qos_duration"];
 
 /// The name that the flat object has for a HOCON key; the key itself where it has none.
 pub fn name_of(key: &str) -> &str {
-    let row = ROWS.iter().find(|row| row.key == key);
-    row.map_or(key, |row| row.name)
+    let row = ROWS.iter().map(|row| (row.name, row.key));
+    let row = row.chain(FILES).find(|(_, of)| *of == key);
+    row.map_or(key, |(name, _)| name)
 }
 
 /// Reads members of the configuration. `shown` holds what is shown of `running`, the members that may be there.
@@ -187,6 +196,7 @@ pub fn read(
     let mut reader = Reader {
         running,
         settings: Vec::new(),
+        texts: Vec::new(),
         ignored: Vec::new(),
         refused: Vec::new(),
     };
@@ -202,6 +212,7 @@ pub fn read(
     match reader.refused.is_empty() {
         true => Ok(Posted {
             settings: reader.settings,
+            texts: reader.texts,
             ignored: reader.ignored,
         }),
         false => Err(reader.refused),
@@ -212,6 +223,8 @@ pub fn read(
 pub struct Posted {
     /// Keys and their values.
     pub settings: Vec<Setting>,
+    /// Files and their texts.
+    pub texts: Vec<PemText>,
     /// Members that would change what is not built yet: taken, as a file with them would be, and told.
     pub ignored: Vec<String>,
 }
@@ -219,6 +232,7 @@ pub struct Posted {
 struct Reader<'a> {
     running: &'a Config,
     settings: Vec<Setting>,
+    texts: Vec<PemText>,
     ignored: Vec<String>,
     refused: Vec<RefusedKey>,
 }
@@ -232,6 +246,9 @@ impl Reader<'_> {
         };
         if let Some(row) = ROWS.iter().find(|row| row.name == name) {
             return self.key(path, row, value, shown);
+        }
+        if let Some((_, key)) = FILES.iter().find(|(file, _)| *file == name) {
+            return self.file(path, key, value, shown);
         }
         if WITHOUT_EFFECT.contains(&name) {
             if !value.is_u64() {
@@ -285,6 +302,20 @@ impl Reader<'_> {
         }
     }
 
+    /// A text for a file; null, as in the specification's example, leaves it as it is.
+    fn file(&mut self, path: &str, key: &'static str, value: &Value, shown: &Value) {
+        if value.is_null() || value == shown {
+            return;
+        }
+        match value.as_str().filter(|text| !text.is_empty()) {
+            Some(text) => self.texts.push(PemText {
+                key,
+                text: Secret::new(text),
+            }),
+            None => self.refuse(path, "expected a PEM text"),
+        }
+    }
+
     /// True for the key of a listener that is not there: what is shown in its place must not make it.
     fn is_of_no_listener(&self, key: &str) -> bool {
         let kind = key
@@ -327,7 +358,9 @@ impl Reader<'_> {
                 .settings
                 .iter()
                 .filter(|setting| setting.key.starts_with(section));
-            let is_made = given.clone().next().is_some() && self.is_of_no_listener(key);
+            let has_text = self.texts.iter().any(|text| text.key.starts_with(section));
+            let is_given = has_text || given.clone().next().is_some();
+            let is_made = is_given && self.is_of_no_listener(key);
             if is_made && !given.any(|setting| setting.key == key) {
                 self.settings.push(Setting {
                     key,
@@ -392,8 +425,8 @@ fn address_of(value: &Value, kind: ListenerKind) -> Option<String> {
 }
 
 /// What may be posted as configuration.
-pub fn postable(running: &Config) -> Value {
-    let mut shown = shown::everything(running);
+pub fn postable(running: &Config, texts: &CertificateTexts) -> Value {
+    let mut shown = shown::everything(running, texts);
     if let Value::Object(members) = &mut shown {
         // Members of `basic` are taken without it too.
         if let Some(Value::Object(basic)) = members.get("basic").cloned() {
@@ -412,9 +445,13 @@ mod tests {
 
     fn read_json(posted: Value, running: &Config) -> Result<Vec<Setting>, Vec<String>> {
         let posted = posted.as_object().unwrap();
-        read(posted, &postable(running), running)
-            .map(|posted| posted.settings)
-            .map_err(|refused| refused.into_iter().map(|refused| refused.key).collect())
+        read(
+            posted,
+            &postable(running, &CertificateTexts::default()),
+            running,
+        )
+        .map(|posted| posted.settings)
+        .map_err(|refused| refused.into_iter().map(|refused| refused.key).collect())
     }
 
     #[test]
@@ -424,7 +461,7 @@ mod tests {
         config.auth.password = vec![("u".to_owned(), Secret::new("p"))];
         for hide_secrets in [false, true] {
             config.http_server.hide_secrets = hide_secrets;
-            let everything = shown::everything(&config);
+            let everything = shown::everything(&config, &CertificateTexts::default());
             for setting in read_json(everything, &config).unwrap() {
                 assert!(setting.holds_in(&config), "{setting:?}");
             }
@@ -453,6 +490,10 @@ mod tests {
             (json!({"tls": {"x": true}}), vec!["tls.x"]),
             (json!({"tls": true}), vec!["tls"]),
             (
+                json!({"tls": {"key": 1, "cert": ""}}),
+                vec!["tls.cert", "tls.key"],
+            ),
+            (
                 json!({"http_server": {"port": "1"}}),
                 vec!["http_server.port"],
             ),
@@ -473,18 +514,17 @@ mod tests {
     fn changes_of_what_is_not_built_are_told_and_change_nothing() {
         let config = Config::default();
         let posted = json!({
-            "tls": {"cert": "x", "verify_peer": false},
+            "tls": {"verify_peer": false},
             "bridge": {"forwards": ["a"]},
         });
-        let read = read(posted.as_object().unwrap(), &postable(&config), &config);
+        let shown = postable(&config, &CertificateTexts::default());
+        let read = read(posted.as_object().unwrap(), &shown, &config);
         let read = read.unwrap_or_else(|refused| panic!("{refused:?}"));
         assert!(
             read.settings
                 .iter()
                 .all(|setting| setting.holds_in(&config))
         );
-        let mut ignored = read.ignored;
-        ignored.sort_unstable();
-        assert_eq!(ignored, ["bridge.forwards", "tls.cert"]);
+        assert_eq!(read.ignored, ["bridge.forwards"]);
     }
 }

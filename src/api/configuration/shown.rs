@@ -9,6 +9,7 @@ use super::auth_http::AuthHttp;
 use super::doors::{Tls, WebSocket, WebSocketSection};
 use super::not_built::{Bridge, Bridges, Sqlite};
 use crate::config::{Config, DEFAULT_LISTENER, HttpServer, Secret};
+use crate::messages::CertificateTexts;
 
 /// What stands in the place of a secret that is not shown.
 pub const MASK: &str = "******";
@@ -42,7 +43,7 @@ pub struct Flat<'a> {
 
 impl<'a> Flat<'a> {
     /// The running configuration, and what waits for a restart.
-    pub fn new(config: &'a Config, pending: Vec<String>) -> Self {
+    pub fn new(config: &'a Config, texts: &CertificateTexts, pending: Vec<String>) -> Self {
         Self {
             url: url(config),
             num_taskq_thread: threads(config),
@@ -53,7 +54,7 @@ impl<'a> Flat<'a> {
             qos_duration: QOS_DURATION,
             allow_anonymous: config.auth.allow_anonymous,
             daemon: config.system.daemon,
-            tls: Tls::new(config),
+            tls: Tls::new(config, texts),
             websocket: WebSocket::new(config),
             http_server: Http::new(&config.http_server),
             bridge: Bridge::default(),
@@ -90,12 +91,12 @@ pub enum Section<'a> {
 
 impl<'a> Section<'a> {
     /// The section with a name, if there is one.
-    pub fn find(config: &'a Config, name: &str) -> Option<Self> {
+    pub fn find(config: &'a Config, texts: &CertificateTexts, name: &str) -> Option<Self> {
         Some(match name {
             "basic" => Self::Basic(Basic::new(config)),
-            "tls" => Self::Tls(Tls::new(config)),
+            "tls" => Self::Tls(Tls::new(config, texts)),
             "auth" => Self::Auth(users(config)),
-            "auth_http" => Self::AuthHttp(Box::new(AuthHttp::new(config))),
+            "auth_http" => Self::AuthHttp(Box::new(AuthHttp::new(config, texts))),
             "websocket" => Self::Websocket(WebSocketSection::new(config)),
             "http_server" => Self::HttpServer(HttpSection::new(&config.http_server)),
             "sqlite" => Self::Sqlite(Sqlite::default()),
@@ -112,10 +113,10 @@ fn to_json(shown: &impl Serialize) -> Value {
 }
 
 /// Everything that is shown, in both forms, as one object: what may be posted back without a change.
-pub fn everything(config: &Config) -> Value {
-    let mut all = to_json(&Flat::new(config, Vec::new()));
+pub fn everything(config: &Config, texts: &CertificateTexts) -> Value {
+    let mut all = to_json(&Flat::new(config, texts, Vec::new()));
     for name in SECTIONS {
-        if let Some(section) = Section::find(config, name) {
+        if let Some(section) = Section::find(config, texts, name) {
             merge(&mut all, to_json(&section));
         }
     }

@@ -131,9 +131,18 @@ fn tls() -> Value {
         ("url", any_text()),
         ("key_password", text_or_none()),
         ("keypass", text_or_none()),
-        ("key", described(text_or_none(), "PEM")),
-        ("cert", described(text_or_none(), "PEM")),
-        ("cacert", described(text_or_none(), "PEM")),
+        (
+            "key",
+            described(text_or_none(), "PEM; when posted, null changes nothing"),
+        ),
+        (
+            "cert",
+            described(text_or_none(), "PEM; when posted, null changes nothing"),
+        ),
+        (
+            "cacert",
+            described(text_or_none(), "PEM; when posted, null changes nothing"),
+        ),
         ("verify_peer", flag()),
         ("fail_if_no_peer_cert", flag()),
     ])
