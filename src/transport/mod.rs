@@ -31,7 +31,7 @@ pub use layers::{Fault, Layers};
 /// What the fuzz targets drive and nobody else sees: `tests/fuzz`.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    pub use super::{
+    pub use crate::transport::{
         proxy::{ProxyHeader, Source},
         websocket::{FrameError, FrameReader, Progress, WebSocket, WebSocketError},
     };
