@@ -26,10 +26,10 @@ use tokio::{
 
 use crate::{
     actors::{
-        ApiUsers, AuthHandles, Authenticator, ConfigManager, ConfigSource, ConnectionHost, Door,
-        Life, PolicyKeeper, Publisher, Recovered, RegistryHandles, RetainedMessages, SessionStore,
-        Shared, StatsCollector, StoreHandles, StoreWriter, SubscriptionRegistry, Worker,
-        open_store, restore,
+        ApiUsers, AuthHandles, Authenticator, Carried, ConfigManager, ConfigSource, ConnectionHost,
+        Door, Life, PolicyKeeper, Publisher, Recovered, RegistryHandles, RetainedMessages,
+        SessionStore, Shared, StatsCollector, StoreHandles, StoreWriter, SubscriptionRegistry,
+        Worker, open_store, restore,
     },
     api::{Access, ApiState, Hashing, HttpServer},
     auth::policy::Policy,
@@ -61,6 +61,8 @@ pub struct Broker {
     /// Ends the threads when it is dropped.
     _threads: Threads,
     registry: Addr<SubscriptionRegistry>,
+    sessions: Addr<SessionStore>,
+    retained: Addr<RetainedMessages>,
     config: Addr<ConfigManager>,
     stats: Addr<StatsCollector>,
     wanted: UnboundedReceiver<Wanted>,
@@ -74,6 +76,19 @@ impl Broker {
     /// When a listener cannot be opened, a file of the HTTP API not be used, or a thread not be started; nothing runs
     /// then.
     pub async fn start(config: Config, source: ConfigSource) -> io::Result<Self> {
+        Self::start_again(config, source, &mut None).await
+    }
+
+    /// Starts a broker that goes on with what another life has left, see [`Broker::stop_to_restart`]. That is taken only
+    /// when everything that may fail because of the configuration has been done.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub async fn start_again(
+        config: Config,
+        source: ConfigSource,
+        carried: &mut Option<Carried>,
+    ) -> io::Result<Self> {
         let mut sockets = Vec::new();
         let mut known = Vec::new();
         let mut identities = Vec::new();
@@ -128,14 +143,14 @@ impl Broker {
         let auth = start_auth(&threads.start()?, auth_counters.clone()).await?;
         let access = (policy.clone(), auth);
         let durable = store.as_ref().map(|(handles, _)| handles.clone());
-        let (shared, registry, retained) = start_knowing(
+        let (shared, registry, sessions, retained) = start_knowing(
             &first,
             &config,
             access,
             &knowing_counters,
             gauges,
             durable,
-            recovered,
+            (recovered, carried.take()),
         )
         .await?;
 
@@ -196,7 +211,7 @@ impl Broker {
                     process: stats.clone().recipient(),
                     listeners: stats.clone().recipient(),
                     retained: shared.retained_pages.clone(),
-                    remove_retained: retained.recipient(),
+                    remove_retained: retained.clone().recipient(),
                     stopping: stopping.clone(),
                     reload: manager.clone().recipient(),
                     change: manager.clone().recipient(),
@@ -226,6 +241,8 @@ impl Broker {
             balancer,
             _threads: threads,
             registry,
+            sessions,
+            retained,
             config: manager,
             stats,
             wanted,
@@ -275,6 +292,16 @@ impl Broker {
     /// Stops accepting, tells every client `[MQTT-4.13.2-1]`, and ends the threads. The HTTP API answers until the
     /// clients have left.
     pub async fn stop(self) {
+        self.end(false).await;
+    }
+
+    /// As [`Broker::stop`]; brings what the next life in this process goes on with: sessions and retained messages, where
+    /// no durable store has them.
+    pub async fn stop_to_restart(self) -> Option<Carried> {
+        self.end(true).await
+    }
+
+    async fn end(self, carry: bool) -> Option<Carried> {
         self.stopping.store(true, Ordering::Release);
         for acceptor in &self.acceptors {
             acceptor.do_send(StopAccepting);
@@ -294,7 +321,7 @@ impl Broker {
         if let Some(http) = self.http {
             http.stop().await;
         }
-        if let Some(store) = self.store {
+        if let Some(store) = &self.store {
             // What the actors of the control thread were told by the clients that have left goes to the store first:
             // each has handled it when it answers.
             let settled = [
@@ -308,6 +335,15 @@ impl Broker {
                 log::error!("store: it was not closed in order");
             }
         }
+        if !carry {
+            return None;
+        }
+        let has_store = self.store.is_some();
+        let carried =
+            Carried::take(&self.registry, &self.sessions, &self.retained, has_store).await;
+        carried
+            .inspect_err(|error| log::error!("sessions are lost: {error}"))
+            .ok()
     }
 }
 
@@ -448,8 +484,13 @@ async fn start_knowing(
     counters: &Arc<Counters>,
     gauges: Arc<Gauges>,
     durable: Option<StoreHandles>,
-    recovered: Recovered,
-) -> io::Result<(Shared, Addr<SubscriptionRegistry>, Addr<RetainedMessages>)> {
+    (recovered, carried): (Recovered, Option<Carried>),
+) -> io::Result<(
+    Shared,
+    Addr<SubscriptionRegistry>,
+    Addr<SessionStore>,
+    Addr<RetainedMessages>,
+)> {
     let backlog = config.load().system.max_worker_backlog;
     let (config, counters) = (config.clone(), counters.clone());
     on(arbiter, move || {
@@ -481,20 +522,26 @@ async fn start_knowing(
         let load = shared.registry.store_load.clone();
         let worker = Worker::new(shared.clone(), counters.clone(), load);
         let (messages, next_session) = (recovered.retained, recovered.next_session);
-        let (directory, sessions) = restore(recovered.sessions, recovered.last_generation, &shared);
+        let last = carried.as_ref().map_or(0, Carried::last_generation);
+        let last = last.max(recovered.last_generation);
+        let (mut directory, mut sessions) = restore(recovered.sessions, last, &shared);
         let retained = retained.run(RetainedMessages::new(
             shared.clone(),
             counters.clone(),
             messages,
         ));
-        store.run(SessionStore::new(worker, sessions));
+        if let Some(mut carried) = carried {
+            carried.retain(&shared);
+            carried.enter(&shared, &mut directory, &mut sessions);
+        }
+        let sessions = store.run(SessionStore::new(worker, sessions));
         let registry = registry.run(SubscriptionRegistry::new(
             shared.clone(),
             counters,
             directory,
             NonZeroU64::new(next_session).unwrap_or(NonZeroU64::MIN),
         ));
-        (shared, registry, retained)
+        (shared, registry, sessions, retained)
     })
     .await
 }

@@ -18,6 +18,7 @@
 
 mod api_users;
 mod authenticator;
+mod carried;
 mod certificate_files;
 mod client_connection;
 mod config_changes;
@@ -42,6 +43,7 @@ mod worker;
 
 pub use api_users::ApiUsers;
 pub use authenticator::Authenticator;
+pub use carried::Carried;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};
 pub use connection_host::{Accepted, ConnectionHost, CountBusy, Relieve};

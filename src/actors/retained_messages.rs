@@ -8,8 +8,8 @@ use super::{Shared, durable};
 use crate::{
     config::Mqtt,
     messages::{
-        Refused, RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved, StoreRetained,
-        WriteRecord,
+        GiveUpRetained, Refused, RemoveRetained, RetainedPage, RetainedPageRequest,
+        RetainedRemoved, StoreRetained, WriteRecord,
     },
     mqtt::Message,
     routing::{RetainedLimits, RetainedStore, StoreOutcome},
@@ -172,5 +172,18 @@ impl Handler<RemoveRetained> for RetainedMessages {
             removed: messages.len(),
             next: more.then_some(cursor),
         }
+    }
+}
+
+impl Handler<GiveUpRetained> for RetainedMessages {
+    type Result = Vec<Arc<Message>>;
+
+    fn handle(&mut self, _: GiveUpRetained, _: &mut Self::Context) -> Self::Result {
+        let messages = self.store.messages();
+        // What the broker says of itself is said anew.
+        messages
+            .filter(|message| !message.topic().starts_with('$'))
+            .cloned()
+            .collect()
     }
 }

@@ -13,7 +13,9 @@ use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use super::{Worker, durable};
 use crate::{
     auth::acl::Action,
-    messages::{AddressedCommand, EndSession, Inbox, KeptSession, Owner, SessionCommand},
+    messages::{
+        AddressedCommand, EndSession, GiveUpSessions, Inbox, KeptSession, Owner, SessionCommand,
+    },
     session::Will,
     stats::Metric,
     store::Record,
@@ -267,5 +269,18 @@ impl Handler<AddressedCommand> for SessionStore {
             }
             SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {}
         }
+    }
+}
+
+impl Handler<GiveUpSessions> for SessionStore {
+    type Result = Vec<KeptSession>;
+
+    fn handle(&mut self, _: GiveUpSessions, _: &mut Self::Context) -> Self::Result {
+        let client_ids: Vec<_> = self.sessions.keys().cloned().collect();
+        for client_id in client_ids {
+            self.drain(&client_id);
+        }
+        self.deadlines.clear();
+        self.sessions.drain().map(|(_, kept)| kept).collect()
     }
 }

@@ -14,9 +14,9 @@ use super::{
 use crate::{
     auth::acl::Subject,
     messages::{
-        AdminSubscribe, AdminUnsubscribe, CloseClients, EndSession, HandOver, Inbox, KeepSession,
-        KickClient, Kicked, OpenRefused, OpenSession, OpenedSession, Owner, RecheckClients,
-        SessionCommand, Subscribe, Unsubscribe, WriteRecord,
+        AdminSubscribe, AdminUnsubscribe, CarriedClient, CarriedClients, CloseClients, EndSession,
+        GiveUpClients, HandOver, Inbox, KeepSession, KickClient, Kicked, OpenRefused, OpenSession,
+        OpenedSession, Owner, RecheckClients, SessionCommand, Subscribe, Unsubscribe, WriteRecord,
     },
     mqtt::ReasonCode,
     routing::{ClientDirectory, ClientInfo, Opened, Previous, StoredSubscription, SubscribeError},
@@ -511,5 +511,26 @@ impl Handler<KickClient> for SubscriptionRegistry {
             connected,
             session_ended: true,
         })
+    }
+}
+
+impl Handler<GiveUpClients> for SubscriptionRegistry {
+    type Result = CarriedClients;
+
+    fn handle(&mut self, _: GiveUpClients, _: &mut Self::Context) -> Self::Result {
+        let directory = std::mem::take(&mut self.directory);
+        let last_generation = directory.last_generation();
+        let clients = directory
+            .into_clients()
+            .map(|(client_id, entry)| CarriedClient {
+                client_id,
+                info: entry.info,
+                generation: entry.generation,
+                subscriptions: entry.subscriptions.into_iter().collect(),
+            });
+        CarriedClients {
+            clients: clients.collect(),
+            last_generation,
+        }
     }
 }

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, logging, pid_file::PidFile};
 use crate::{
-    actors::ConfigSource,
+    actors::{Carried, ConfigSource},
     broker::Broker,
     config::Config,
     messages::{ReloadConfig, Wanted},
@@ -40,12 +40,12 @@ pub(super) fn run(
     on_ready: impl FnOnce(),
 ) -> Result<(), Failure> {
     let mut current = config;
-    let mut signals = None;
+    let mut between = Between::default();
     let first = live(
         current.clone(),
         source.clone(),
         pid_file,
-        &mut signals,
+        &mut between,
         on_ready,
     );
     let mut ended = first?;
@@ -57,7 +57,7 @@ pub(super) fn run(
         };
         log::info!("nanomq starts again");
         logging::set_level(next.log.level);
-        ended = match live(next.clone(), source.clone(), pid_file, &mut signals, || {}) {
+        ended = match live(next.clone(), source.clone(), pid_file, &mut between, || {}) {
             Ok(ended) => {
                 current = next;
                 ended
@@ -71,7 +71,7 @@ pub(super) fn run(
                     current.clone(),
                     source.clone(),
                     pid_file,
-                    &mut signals,
+                    &mut between,
                     || {},
                 )?
             }
@@ -80,13 +80,21 @@ pub(super) fn run(
     }
 }
 
-/// The life of one broker, with an actix system of its own, of which nothing is left afterwards. The signals that it
-/// begins to listen to are kept for the next life, so that none between two lives is lost.
+/// What goes from one life to the next.
+#[derive(Default)]
+struct Between {
+    /// The signals that the first life begins to listen to, so that none between two lives is lost.
+    signals: Option<Signals>,
+    /// Sessions and retained messages.
+    carried: Option<Carried>,
+}
+
+/// The life of one broker, with an actix system of its own, of which nothing but `between` is left afterwards.
 fn live(
     config: Config,
     source: ConfigSource,
     pid_file: &mut PidFile,
-    signals: &mut Option<Signals>,
+    between: &mut Between,
     on_ready: impl FnOnce(),
 ) -> Result<Ended, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -95,13 +103,14 @@ fn live(
         .map_err(Failure::Start)?;
     let system = actix::System::with_tokio_rt(|| runtime);
     system.block_on(async move {
+        let Between { signals, carried } = between;
         let signals = match signals {
             Some(signals) => signals,
             None => signals.insert(Signals::listen().map_err(Failure::Start)?),
         };
         // Only now, so that nobody who reads it sends a signal that would end the process without more ado.
         pid_file.write()?;
-        let mut broker = Broker::start(config, source)
+        let mut broker = Broker::start_again(config, source, carried)
             .await
             .map_err(Failure::Start)?;
         log::info!("nanomq is ready");
@@ -122,13 +131,22 @@ fn live(
             }
         };
         log::info!("nanomq is stopping");
-        match select(pin!(broker.stop()), pin!(signals.stop())).await {
-            Either::Left(_) => {
+        let stopping = async {
+            match wanted {
+                Wanted::Stop => {
+                    broker.stop().await;
+                    Ended::Stopped
+                }
+                Wanted::Restart(config) => {
+                    *carried = broker.stop_to_restart().await;
+                    Ended::Restart(config)
+                }
+            }
+        };
+        match select(pin!(stopping), pin!(signals.stop())).await {
+            Either::Left((ended, _)) => {
                 log::info!("nanomq has stopped");
-                Ok(match wanted {
-                    Wanted::Stop => Ended::Stopped,
-                    Wanted::Restart(config) => Ended::Restart(config),
-                })
+                Ok(ended)
             }
             Either::Right(_) => Ok(Ended::CutShort),
         }

@@ -9,6 +9,7 @@ mod inbox;
 mod life;
 mod publish;
 mod registry;
+mod restart;
 mod retained;
 mod session;
 mod stats;
@@ -36,6 +37,7 @@ pub use registry::{
     ListSlowClients, ListSubscriptions, OpenRefused, OpenSession, OpenedSession, Page, QueueTotals,
     RecheckClients, Subscribe, SubscriptionRow, Unsubscribe,
 };
+pub use restart::{CarriedClient, CarriedClients, GiveUpClients, GiveUpRetained, GiveUpSessions};
 pub use retained::{
     RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved, StoreRetained,
 };

@@ -277,6 +277,16 @@ impl<T: Target> ClientDirectory<T> {
         })
     }
 
+    /// The highest number of a connection.
+    pub fn last_generation(&self) -> u64 {
+        self.last_generation
+    }
+
+    /// All clients.
+    pub fn into_clients(self) -> impl Iterator<Item = (Arc<str>, ClientEntry<T>)> {
+        self.clients.into_iter()
+    }
+
     /// Enters a session that outlived the last process, without a connection.
     pub fn restore(
         &mut self,

@@ -149,6 +149,11 @@ impl RetainedStore {
         dropped
     }
 
+    /// All messages, in the order of their topics.
+    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.messages.values()
+    }
+
     /// When the next message expires.
     pub fn next_expiry(&self) -> Option<Instant> {
         self.expiries.first().map(|(at, _)| *at)

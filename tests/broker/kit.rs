@@ -3,7 +3,9 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    ops::Deref,
     path::Path,
+    sync::{Mutex, mpsc::Receiver},
     thread,
     time::{Duration, Instant},
 };
@@ -26,20 +28,40 @@ use nanomq::{
         frame_header,
     },
 };
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// How long anything may take before a test fails: far longer than it ever does.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A running broker; it stops when this is dropped.
-pub struct TestBroker {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Stop,
+    Restart,
+}
+
+/// A broker from a start to the next.
+pub struct Life {
     pub address: SocketAddr,
     pub workers: Vec<WorkerHandle>,
     stats: Addr<StatsCollector>,
     registry: Addr<SubscriptionRegistry>,
     config: Addr<ConfigManager>,
-    stop: Option<oneshot::Sender<()>>,
+}
+
+/// A running broker; it stops when this is dropped.
+pub struct TestBroker {
+    life: Life,
+    started: Mutex<Receiver<Life>>,
+    orders: Option<UnboundedSender<Order>>,
     thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Deref for TestBroker {
+    type Target = Life;
+
+    fn deref(&self) -> &Life {
+        &self.life
+    }
 }
 
 impl TestBroker {
@@ -77,33 +99,48 @@ impl TestBroker {
     }
 
     fn run(config: Config, source: ConfigSource) -> Self {
-        let (stop, stopped) = oneshot::channel();
+        let (orders, mut ordered) = unbounded_channel();
         let (ready, started) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
-            actix::System::new().block_on(async move {
-                let broker = Broker::start(config, source).await.unwrap();
-                let address = (broker.mqtt()[0].1, broker.workers().to_vec());
-                let actors = (
-                    broker.stats().clone(),
-                    broker.registry().clone(),
-                    broker.config().clone(),
-                );
-                ready.send((address, actors)).unwrap();
-                stopped.await.ok();
-                broker.stop().await;
-            });
+            let mut carried = None;
+            let mut goes_on = true;
+            while goes_on {
+                let (config, source) = (config.clone(), source.clone());
+                goes_on = actix::System::new().block_on(async {
+                    let broker = Broker::start_again(config, source, &mut carried)
+                        .await
+                        .unwrap();
+                    let life = Life {
+                        address: broker.mqtt()[0].1,
+                        workers: broker.workers().to_vec(),
+                        stats: broker.stats().clone(),
+                        registry: broker.registry().clone(),
+                        config: broker.config().clone(),
+                    };
+                    ready.send(life).unwrap();
+                    let again = ordered.recv().await == Some(Order::Restart);
+                    match again {
+                        true => carried = broker.stop_to_restart().await,
+                        false => broker.stop().await,
+                    }
+                    again
+                });
+            }
         });
-        let ((address, workers), (stats, registry, config)) =
-            started.recv_timeout(DEADLINE).unwrap();
         Self {
-            address,
-            workers,
-            stats,
-            registry,
-            config,
-            stop: Some(stop),
+            life: started.recv_timeout(DEADLINE).unwrap(),
+            started: Mutex::new(started),
+            orders: Some(orders),
             thread: Some(thread),
         }
+    }
+
+    /// Starts again in place, as the command does; listens on another port.
+    pub fn restart(&mut self) {
+        let orders = self.orders.as_ref().unwrap();
+        orders.send(Order::Restart).unwrap();
+        let started = self.started.get_mut().unwrap();
+        self.life = started.recv_timeout(DEADLINE).unwrap();
     }
 
     pub fn stats(&self) -> StatsSnapshot {
@@ -139,8 +176,8 @@ impl TestBroker {
     }
 
     pub fn stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop.send(()).ok();
+        if let Some(orders) = self.orders.take() {
+            orders.send(Order::Stop).ok();
         }
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
@@ -150,8 +187,8 @@ impl TestBroker {
 
 impl Drop for TestBroker {
     fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop.send(()).ok();
+        if let Some(orders) = self.orders.take() {
+            orders.send(Order::Stop).ok();
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::{sync::Barrier, thread};
 
 use nanomq::{
-    mqtt::{Packet, PropertiesBuf, Property, ProtocolVersion, QoS, ReasonCode, Will},
+    mqtt::{
+        Packet, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion, Publish, QoS,
+        ReasonCode, Will,
+    },
     stats::Metric,
 };
 
@@ -198,4 +201,66 @@ fn clients_are_told_when_the_broker_stops() {
     assert_eq!(v5.next(), Got::Disconnect(ReasonCode::ServerShuttingDown));
     assert_eq!(v5.next(), Got::End);
     assert_eq!(v3.next(), Got::End);
+}
+
+#[test]
+fn a_restart_in_place_loses_nothing() {
+    let mut broker = TestBroker::start();
+    let (mut away, _) = Client::connect(broker.address, Hello::kept("away"));
+    away.subscribe("t/+", QoS::ExactlyOnce);
+    away.subscribe("$share/g/u", QoS::AtLeastOnce);
+    away.goodbye();
+    // This one is there when the broker restarts, in the middle of a message each way.
+    let (mut there, _) = Client::connect(broker.address, Hello::kept("there"));
+    there.subscribe("t/1", QoS::ExactlyOnce);
+    let mut clean = Client::v5(broker.address, "clean");
+    clean.subscribe("t/1", QoS::AtMostOnce);
+    broker.until("one is away", |stats| stats.connections == 2);
+    let mut publisher = Client::v5(broker.address, "p");
+    for (n, topic) in [(1, "t/1"), (2, "t/2"), (3, "u")] {
+        publisher.publish(topic, &[n as u8], QoS::AtLeastOnce, n);
+        publisher.next();
+    }
+    let retained = Publish {
+        retain: true,
+        dup: false,
+        qos: QoS::AtLeastOnce,
+        topic: "kept",
+        packet_id: PacketId::new(4),
+        properties: Properties::EMPTY,
+        payload: b"retained",
+    };
+    publisher.send(&Packet::Publish(retained));
+    publisher.next();
+    let received = there.message();
+    there.ack(Packet::PubAck, received.id.unwrap());
+    there.publish("t/9", b"half", QoS::ExactlyOnce, 7);
+    assert!(matches!(there.next(), Got::PubRec(..)));
+
+    for _ in 0..2 {
+        broker.restart();
+        let clients = broker.clients();
+        let known: Vec<_> = clients
+            .iter()
+            .map(|client| (&*client.client_id, client.connected))
+            .collect();
+        assert_eq!(known, [("away", false), ("there", false)]);
+        assert_eq!(broker.stats().subscriptions, 3);
+        assert_eq!(broker.queues().messages, 4);
+    }
+    let (mut away, present) = Client::connect(broker.address, Hello::kept("away"));
+    assert!(present);
+    let payloads: Vec<_> = (0..4).map(|_| away.message().payload).collect();
+    assert_eq!(payloads, [&[1][..], &[2], &[3], b"half"]);
+    away.subscribe("kept", QoS::AtMostOnce);
+    assert_eq!(away.message().payload, b"retained");
+    // The identifier is known still: sent again, the message is not taken a second time.
+    let (mut there, present) = Client::connect(broker.address, Hello::kept("there"));
+    assert!(present);
+    there.publish("t/9", b"half", QoS::ExactlyOnce, 7);
+    assert!(matches!(there.next(), Got::PubRec(..)));
+    there.ack(Packet::PubRel, 7);
+    assert!(matches!(there.next(), Got::PubComp(..)));
+    let (_, present) = Client::connect(broker.address, Hello::kept("clean"));
+    assert!(!present);
 }
