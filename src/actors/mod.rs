@@ -36,6 +36,8 @@ mod publisher;
 mod retained_messages;
 mod router;
 mod session_store;
+#[cfg(test)]
+mod simulation;
 mod stats_collector;
 mod store_writer;
 mod subscription_registry;

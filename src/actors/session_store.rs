@@ -100,8 +100,7 @@ impl SessionStore {
     }
 
     /// Publishes wills and ends sessions whose time has come.
-    fn on_timer(&mut self, ctx: &mut Context<Self>) {
-        let now = Instant::now();
+    pub(super) fn pass_time(&mut self, now: Instant) {
         while let Some((at, client_id)) = self.deadlines.first().cloned() {
             if at > now {
                 break;
@@ -123,7 +122,6 @@ impl SessionStore {
                 self.end(&client_id, now);
             }
         }
-        self.arm(ctx);
     }
 
     /// A session has expired.
@@ -181,7 +179,8 @@ impl SessionStore {
             let wait = at.saturating_duration_since(Instant::now());
             let timer = ctx.run_later(wait, |actor, ctx| {
                 actor.timer = None;
-                actor.on_timer(ctx);
+                actor.pass_time(Instant::now());
+                actor.arm(ctx);
             });
             (at, timer)
         });

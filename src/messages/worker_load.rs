@@ -44,6 +44,12 @@ impl WorkerLoad {
         }
     }
 
+    /// Bytes that wait.
+    #[cfg(test)]
+    pub fn pending(&self) -> usize {
+        self.pending.load(Ordering::Acquire)
+    }
+
     /// True when publishers are to pause.
     pub fn is_over(&self) -> bool {
         self.pending.load(Ordering::Acquire) > self.limit

@@ -66,6 +66,11 @@ impl RetainedCursor {
             from: Bound::Included(key_of(&prefix.join("/"))),
         }
     }
+
+    /// The filter.
+    pub fn filter(&self) -> &str {
+        &self.filter
+    }
 }
 
 impl RetainedStore {

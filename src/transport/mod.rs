@@ -5,6 +5,8 @@ mod client_tls;
 mod identity;
 mod layers;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod mutated_tls;
 mod proxy;
 mod tls;
@@ -27,6 +29,8 @@ pub use certificate::{BadCertificate, Identity, NewTexts};
 pub use client_tls::ClientTls;
 pub use identity::{IdentitySource, NewestCertificate, ServerIdentity};
 pub use layers::{Fault, Layers};
+#[cfg(test)]
+pub use memory::Memory;
 
 /// What the fuzz targets drive and nobody else sees: `tests/fuzz`.
 #[cfg(fuzzing)]
@@ -59,6 +63,9 @@ pub enum Transport {
     Tcp(TcpStream),
     /// TCP with something between it and MQTT.
     Layered(Layered),
+    /// Nothing but memory.
+    #[cfg(test)]
+    Memory(Memory),
     /// Taken away, see [`Transport::take`].
     Gone,
 }
@@ -66,14 +73,33 @@ pub enum Transport {
 /// A stream without the event loop that watched it, on its way to another thread.
 #[derive(Debug)]
 pub struct Detached {
-    socket: std::net::TcpStream,
+    socket: Socket,
     layers: Option<Box<Layers>>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(std::net::TcpStream),
+    #[cfg(test)]
+    Memory(Memory),
 }
 
 impl Detached {
     /// A socket that was accepted, and what is between it and MQTT.
     pub fn new(socket: std::net::TcpStream, layers: Option<Box<Layers>>) -> Self {
-        Self { socket, layers }
+        Self {
+            socket: Socket::Tcp(socket),
+            layers,
+        }
+    }
+
+    /// The broker's end of a stream in memory.
+    #[cfg(test)]
+    pub fn in_memory(stream: Memory) -> Self {
+        Self {
+            socket: Socket::Memory(stream),
+            layers: None,
+        }
     }
 }
 
@@ -84,6 +110,14 @@ impl Transport {
     /// As the operating system reports them.
     pub fn attach(detached: Detached) -> io::Result<Self> {
         let Detached { socket, layers } = detached;
+        #[cfg(test)]
+        if let Socket::Memory(stream) = socket {
+            return Ok(Self::Memory(stream));
+        }
+        #[cfg_attr(not(test), expect(irrefutable_let_patterns))]
+        let Socket::Tcp(socket) = socket else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let socket = TcpStream::from_std(socket)?;
@@ -103,6 +137,8 @@ impl Transport {
             Self::Layered(Layered { socket, layers }) => {
                 Ok(Detached::new(socket.into_std()?, Some(layers)))
             }
+            #[cfg(test)]
+            Self::Memory(stream) => Ok(Detached::in_memory(stream)),
             Self::Gone => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -126,6 +162,8 @@ impl Transport {
         match self {
             Self::Layered(layered) => Some(&layered.layers),
             Self::Tcp(_) | Self::Gone => None,
+            #[cfg(test)]
+            Self::Memory(_) => None,
         }
     }
 
@@ -142,6 +180,8 @@ impl Transport {
         match self {
             Self::Tcp(socket) => poll_read_buf(Pin::new(socket), cx, buffer),
             Self::Layered(layered) => layered.poll_read(cx, buffer),
+            #[cfg(test)]
+            Self::Memory(stream) => stream.poll_read(cx, buffer),
             Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
@@ -159,6 +199,8 @@ impl Transport {
         match self {
             Self::Tcp(socket) => poll_write_buffer(socket, cx, buffer),
             Self::Layered(layered) => layered.poll_write(cx, buffer),
+            #[cfg(test)]
+            Self::Memory(stream) => stream.poll_write(cx, buffer),
             Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
@@ -171,6 +213,8 @@ impl Transport {
         match self {
             Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Layered(layered) => layered.poll_shutdown(cx),
+            #[cfg(test)]
+            Self::Memory(stream) => stream.poll_shutdown(),
             Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }

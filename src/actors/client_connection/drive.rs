@@ -314,8 +314,12 @@ impl ClientConnection {
         if ended {
             self.transport.say_goodbye(cx);
         }
-        if let Phase::Closing { finished, .. } = &mut self.phase
+        // The registry's farewell may still be with the actor that a moved connection was before.
+        if let Phase::Closing {
+            finished, awaited, ..
+        } = &mut self.phase
             && ended
+            && (late || awaited.is_none())
         {
             *finished = true;
             self.timer = None;

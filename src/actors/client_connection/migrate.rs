@@ -1,7 +1,8 @@
 //! Moving a connection to another worker while its client notices nothing.
 //!
 //! The socket and the session are values: they travel in one message, and a new actor goes on where the old one
-//! left off. The old one stays until the new one owns the inbox, and sends it the commands that came meanwhile.
+//! left off. The old one stays until the new one owns the inbox, and sends it the commands that came meanwhile; until it
+//! has, the new one does not move again, so that they find it.
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
@@ -44,8 +45,13 @@ pub struct MovedConnection {
 #[rtype(result = "()")]
 pub(super) struct Arrived {
     /// None when the connection was lost on its way.
-    now_at: Option<Recipient<SessionCommand>>,
+    now_at: Option<(Recipient<SessionCommand>, Recipient<Forwarded>)>,
 }
+
+/// The old actor of a connection has sent the new one all that came for it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Forwarded;
 
 impl ClientConnection {
     /// Leaves for another worker if this one is to be relieved and nothing is under way; true when it has left.
@@ -63,7 +69,10 @@ impl ClientConnection {
         };
         match &self.phase {
             Phase::Connected(connected)
-                if !connected.asking && !connected.fetching && self.hold.is_none() => {}
+                if !connected.asking
+                    && !connected.fetching
+                    && self.hold.is_none()
+                    && self.left.is_none() => {}
             _ => return false,
         }
         request.connections = request.connections.saturating_sub(1);
@@ -138,7 +147,7 @@ impl ClientConnection {
 
     /// Takes the inbox over from the actor that the connection left behind, if it comes from one.
     pub(super) fn arrive(&mut self, ctx: &mut Context<Self>) {
-        let (Some(left), Phase::Connected(connected)) = (self.left.take(), &mut self.phase) else {
+        let (Some(left), Phase::Connected(connected)) = (&self.left, &mut self.phase) else {
             return;
         };
         let now_at: Recipient<SessionCommand> = ctx.address().recipient();
@@ -150,7 +159,7 @@ impl ClientConnection {
         });
         connected.drain = true;
         left.do_send(Arrived {
-            now_at: Some(now_at),
+            now_at: Some((now_at, ctx.address().recipient())),
         });
     }
 }
@@ -159,11 +168,22 @@ impl Handler<Arrived> for ClientConnection {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, ctx: &mut Self::Context) {
-        if let (Phase::Moved { deferred }, Some(now_at)) = (&mut self.phase, &arrived.now_at) {
+        if let (Phase::Moved { deferred }, Some((now_at, done))) =
+            (&mut self.phase, &arrived.now_at)
+        {
             for command in deferred.drain(..) {
                 now_at.do_send(command);
             }
+            done.do_send(Forwarded);
         }
         ctx.stop();
+    }
+}
+
+impl Handler<Forwarded> for ClientConnection {
+    type Result = ();
+
+    fn handle(&mut self, _: Forwarded, _: &mut Self::Context) {
+        self.left = None;
     }
 }

@@ -71,7 +71,7 @@ pub struct ClientConnection {
     wire: BytesMut,
     /// Armed for a time not after the earliest deadline.
     timer: Option<Pin<Box<Sleep>>>,
-    /// The actor that the connection was before it moved here, until it knows.
+    /// The actor that the connection was before it moved here, until it has sent on all that came for it.
     left: Option<Recipient<migrate::Arrived>>,
     /// Counts this connection once among those that are busy, see [`MoveRequest`].
     census: u32,
@@ -129,6 +129,8 @@ struct Connected {
     /// Retained messages to be sent for new subscriptions.
     retained: VecDeque<(RetainedCursor, Delivery)>,
     fetching: bool,
+    /// Filters that were unsubscribed from since the retained messages on their way were asked for.
+    no_longer: Vec<Arc<str>>,
     /// Acknowledgements that wait for the durable store.
     held: Held,
     /// Bodies of messages are on their way from the store.

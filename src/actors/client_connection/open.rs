@@ -204,6 +204,7 @@ impl ClientConnection {
                 items: Default::default(),
                 retained: Default::default(),
                 fetching: false,
+                no_longer: Vec::new(),
                 held: Default::default(),
                 reading: false,
                 received_messages: 0,
@@ -246,9 +247,16 @@ async fn open_session(
             Ok(Ok(session)) => Some(session),
             Ok(Err(_)) | Err(_) => {
                 // So that the end of the lost session is not taken for the end of this connection.
-                opened
+                let own = opened
                     .inbox
                     .pass_on(opened.generation, &counters, || Owner::Nobody);
+                if !own {
+                    // A newer connection would lose what is begun here.
+                    return Err(Refusal::new(
+                        ReasonCode::ServerUnavailable,
+                        "the session was taken over while it was opened",
+                    ));
+                }
                 again.part = is_stored.then(Outcome::begin);
                 let outcome = again.part.as_ref().map(Part::outcome);
                 let opened = answer(registry.send(again).await)?;

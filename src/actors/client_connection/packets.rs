@@ -55,6 +55,16 @@ impl Connected {
                 (RetainedCursor::new(&request.filter), delivery)
             }));
     }
+
+    /// Has no more retained messages sent for subscriptions that are gone `[MQTT-3.10.4-2]`.
+    fn forget_retained(&mut self, filters: &[Arc<str>]) {
+        let is_gone = |filter: &str| filters.iter().any(|gone| **gone == *filter);
+        self.retained
+            .retain(|(cursor, _)| !is_gone(cursor.filter()));
+        if self.fetching {
+            self.no_longer.extend_from_slice(filters);
+        }
+    }
 }
 
 impl ClientConnection {
@@ -259,6 +269,7 @@ impl ClientConnection {
             match (&mut connection.phase, existed) {
                 (Phase::Connected(connected), Ok(existed)) => {
                     connected.asking = false;
+                    connected.forget_retained(&job.filters);
                     let Connected { channel, held, .. } = &mut **connected;
                     match outcome {
                         None => channel.unsubscribed(&job, &existed, &mut connection.wire),
@@ -329,6 +340,8 @@ impl ClientConnection {
             return;
         };
         connected.fetching = true;
+        connected.no_longer.clear();
+        let filter: Box<str> = cursor.filter().into();
         let room = self.worker.shared.config.load().mqtt.max_mqueue_len;
         let ask = self.worker.shared.retained_pages.send(RetainedPageRequest {
             cursor,
@@ -336,7 +349,7 @@ impl ClientConnection {
         });
         ctx.spawn(ask.into_actor(self).map(move |page, connection, ctx| {
             if let Ok(page) = page {
-                connection.deliver_retained(page, delivery, ctx);
+                connection.deliver_retained(page, &filter, delivery, ctx);
                 connection.wake();
             }
         }));
@@ -345,6 +358,7 @@ impl ClientConnection {
     fn deliver_retained(
         &mut self,
         page: RetainedPage,
+        filter: &str,
         delivery: Delivery,
         ctx: &mut Context<Self>,
     ) {
@@ -352,6 +366,10 @@ impl ClientConnection {
             return;
         };
         connected.fetching = false;
+        let gone = std::mem::take(&mut connected.no_longer);
+        if gone.iter().any(|gone| **gone == *filter) {
+            return;
+        }
         let config = self.worker.shared.config.load();
         let now = Instant::now();
         let permissions = &connected.permissions;

@@ -1,0 +1,406 @@
+//! What clients may get, and what they must: every message, subscription and delivery with the step in which it was
+//! asked for and the one in which it was confirmed.
+//!
+//! What the broker does happens at some step between the two. So a message *may* reach a subscription that could have
+//! been there when the message could have been routed, and *must* reach one that was there for sure.
+
+use std::collections::BTreeMap;
+
+use super::peer::Received;
+use crate::mqtt::{QoS, matches};
+
+/// A message, by its number.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub publisher: usize,
+    /// Session of the publisher.
+    pub epoch: u32,
+    pub topic: &'static str,
+    pub qos: QoS,
+    pub retain: bool,
+    pub empty: bool,
+    pub is_will: bool,
+    /// How often it was sent.
+    pub attempts: usize,
+    pub sent_at: u64,
+    /// The broker has it for sure.
+    pub taken_at: Option<u64>,
+    /// It must not reach anybody: a will that was deleted.
+    pub never: bool,
+}
+
+/// A subscription while it lasts with these options.
+#[derive(Clone, Debug)]
+pub struct Interval {
+    pub client: usize,
+    pub epoch: u32,
+    pub filter: &'static str,
+    pub qos: QoS,
+    pub asked_at: u64,
+    pub granted_at: Option<u64>,
+    /// From here on it may be gone.
+    pub ending_at: Option<u64>,
+    /// From here on it is.
+    pub gone_at: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Got {
+    client: usize,
+    epoch: u32,
+    qos: QoS,
+    dup: bool,
+    retain: bool,
+}
+
+/// Subscriber and its session, publisher and its session, topic, QoS as published and as delivered.
+type Stream = (usize, u32, usize, u32, &'static str, QoS, QoS);
+
+#[derive(Default)]
+pub struct Oracle {
+    pub now: u64,
+    pub messages: Vec<Message>,
+    pub intervals: Vec<Interval>,
+    got: BTreeMap<usize, Vec<Got>>,
+    last: BTreeMap<Stream, usize>,
+    /// When clients left: their shared messages may have gone to others.
+    departures: Vec<u64>,
+    /// When sessions may have ended: what waited in them is lost.
+    ends: Vec<u64>,
+    /// Deliveries looked at.
+    pub deliveries: u64,
+}
+
+/// The filter without `$share/group/`.
+fn plain(filter: &str) -> &str {
+    match filter.strip_prefix("$share/") {
+        Some(rest) => rest.split_once('/').map_or("", |(_, filter)| filter),
+        None => filter,
+    }
+}
+
+fn is_shared(filter: &str) -> bool {
+    filter.starts_with("$share/")
+}
+
+impl Interval {
+    fn matches(&self, topic: &str) -> bool {
+        matches(plain(self.filter), topic)
+    }
+}
+
+impl Oracle {
+    /// A client has left, which the broker may notice only later.
+    pub fn departed(&mut self) {
+        self.departures.push(u64::MAX);
+    }
+
+    /// The broker has noticed everything.
+    pub fn rested(&mut self) {
+        for at in self.departures.iter_mut().chain(&mut self.ends) {
+            *at = (*at).min(self.now);
+        }
+    }
+
+    /// A client's session may end from now on.
+    pub fn may_end(&mut self, client: usize, epoch: u32) {
+        self.ends.push(u64::MAX);
+        let now = self.now;
+        for interval in self.of_session(client, epoch) {
+            interval.ending_at.get_or_insert(now);
+        }
+    }
+
+    /// A client's session has ended.
+    pub fn has_ended(&mut self, client: usize, epoch: u32) {
+        self.may_end(client, epoch);
+        let now = self.now;
+        for interval in self.of_session(client, epoch) {
+            interval.gone_at.get_or_insert(now);
+        }
+    }
+
+    /// Changes what is known of a client's subscriptions with a filter.
+    pub fn change(
+        &mut self,
+        client: usize,
+        epoch: u32,
+        filter: &str,
+        change: impl FnMut(&mut Interval),
+    ) {
+        self.of_session(client, epoch)
+            .filter(|interval| interval.filter == filter)
+            .for_each(change);
+    }
+
+    /// The newest subscription of a client with a filter is there, in the place of the one before.
+    pub fn granted(&mut self, client: usize, epoch: u32, filter: &str) {
+        let now = self.now;
+        let of_filter = |interval: &&mut Interval| interval.filter == filter;
+        let mut of_filter = self
+            .of_session(client, epoch)
+            .filter(of_filter)
+            .collect::<Vec<_>>();
+        if let Some(newest) = of_filter.pop() {
+            newest.granted_at = Some(now);
+        }
+        for before in of_filter {
+            before.gone_at.get_or_insert(now);
+        }
+    }
+
+    fn of_session(&mut self, client: usize, epoch: u32) -> impl Iterator<Item = &mut Interval> {
+        self.intervals
+            .iter_mut()
+            .filter(move |interval| interval.client == client && interval.epoch == epoch)
+    }
+
+    /// The filters of a session that are granted, or asked for.
+    pub fn filters(&self, client: usize, epoch: u32) -> Vec<&'static str> {
+        let lasting = |interval: &&Interval| {
+            interval.client == client && interval.epoch == epoch && interval.ending_at.is_none()
+        };
+        let lasting = self.intervals.iter().filter(lasting);
+        lasting.map(|interval| interval.filter).collect()
+    }
+
+    /// A message has reached a client.
+    pub fn delivered(&mut self, client: usize, epoch: u32, received: &Received) {
+        self.deliveries += 1;
+        let Some(number) = received.number else {
+            return;
+        };
+        let message = self.messages.get(number).expect("a message that was sent");
+        let context = || {
+            format!(
+                "step {}, client {client} (session {epoch}): {received:?} of {message:?}",
+                self.now
+            )
+        };
+        assert_eq!(message.topic, received.topic, "{}", context());
+        assert!(!message.never, "a deleted will: {}", context());
+        assert!(message.sent_at <= self.now, "too early: {}", context());
+        let got = Got {
+            client,
+            epoch,
+            qos: received.qos,
+            dup: received.dup,
+            retain: received.retain,
+        };
+        let granted = match received.retain {
+            true => self.check_retained(number, &got),
+            false => self.check_live(number, &got),
+        };
+        let granted = granted.unwrap_or_else(|why| panic!("{why}: {}", context()));
+        let (least, most) = (granted.0.min(message.qos), granted.1.min(message.qos));
+        assert!(
+            (least..=most).contains(&received.qos),
+            "the QoS is {least:?} to {most:?}: {}",
+            context()
+        );
+        if !received.retain {
+            self.check_order(number, &got);
+        }
+        self.got.entry(number).or_default().push(got);
+    }
+
+    /// The lowest and the highest QoS that the client may have been granted for a message.
+    fn check_live(&self, number: usize, got: &Got) -> Result<(QoS, QoS), &'static str> {
+        let message = &self.messages[number];
+        let departures = self.departures_since(message.sent_at);
+        let until = message.taken_at.unwrap_or(u64::MAX);
+        let may = |interval: &&Interval| {
+            interval.client == got.client
+                && interval.epoch == got.epoch
+                && interval.matches(message.topic)
+                && (interval.asked_at <= until || (is_shared(interval.filter) && departures > 0))
+                && interval.gone_at.is_none_or(|at| at > message.sent_at)
+        };
+        let possible: Vec<_> = self.intervals.iter().filter(may).collect();
+        let qos = possible.iter().map(|interval| interval.qos);
+        let (Some(least), Some(most)) = (qos.clone().min(), qos.max()) else {
+            return Err("nobody is subscribed");
+        };
+        let shared = is_shared(possible[0].filter);
+        let before = self.live(number);
+        let own = before.iter().filter(|other| other.client == got.client);
+        if got.qos == QoS::ExactlyOnce && own.clone().any(|other| other.qos == got.qos) {
+            return Err("QoS 2 twice");
+        }
+        let anew = own.clone().filter(|other| !other.dup).count() + usize::from(!got.dup);
+        let mut sent = message.attempts;
+        if message.qos == QoS::ExactlyOnce {
+            sent = 1;
+        }
+        if anew > sent + if shared { departures } else { 0 } {
+            return Err("more often than it was sent");
+        }
+        if shared {
+            let others = before.iter().filter(|other| other.client != got.client);
+            if got.qos == QoS::ExactlyOnce && others.clone().any(|other| other.qos == got.qos) {
+                return Err("two members of the group with QoS 2");
+            }
+            if others.count() >= sent + departures {
+                return Err("more members of the group than may be");
+            }
+        }
+        Ok((least, most))
+    }
+
+    fn live(&self, number: usize) -> Vec<Got> {
+        let all = self.got.get(&number).into_iter().flatten();
+        all.filter(|other| !other.retain).copied().collect()
+    }
+
+    fn departures_since(&self, step: u64) -> usize {
+        self.departures.iter().filter(|at| **at >= step).count()
+    }
+
+    fn check_retained(&self, number: usize, got: &Got) -> Result<(QoS, QoS), &'static str> {
+        let message = &self.messages[number];
+        if !message.retain {
+            return Err("it was not retained");
+        }
+        let of_client = |interval: &&Interval| {
+            interval.client == got.client
+                && interval.epoch == got.epoch
+                && !is_shared(interval.filter)
+                && interval.matches(message.topic)
+        };
+        let asked: Vec<_> = self.intervals.iter().filter(of_client).collect();
+        // What waited in the session when the subscription ended may still come.
+        let waited = got.qos > QoS::AtMostOnce;
+        let lasts = |filter: &str| {
+            asked
+                .iter()
+                .any(|other| other.filter == filter && other.gone_at.is_none())
+        };
+        let fresh = |interval: &&&Interval| {
+            (waited || lasts(interval.filter)) && !self.is_superseded(number, interval.asked_at)
+        };
+        let possible: Vec<_> = asked.iter().filter(fresh).collect();
+        let qos = possible.iter().map(|interval| interval.qos);
+        let (Some(least), Some(most)) = (qos.clone().min(), qos.max()) else {
+            return Err("no subscription asks for what is retained, or for something newer");
+        };
+        let all = self.got.get(&number).into_iter().flatten();
+        let own = all.filter(|other| other.client == got.client && other.epoch == got.epoch);
+        let before = own.filter(|other| other.retain && !other.dup).count();
+        if !got.dup && before >= asked.len() {
+            return Err("retained, more often than it was asked for");
+        }
+        Ok((least, most))
+    }
+
+    /// True when another message was retained for sure after this one and before the step.
+    fn is_superseded(&self, number: usize, step: u64) -> bool {
+        let message = &self.messages[number];
+        let newer = |other: &Message| {
+            other.retain
+                && other.topic == message.topic
+                && message.taken_at.is_some_and(|at| at < other.sent_at)
+                && other.taken_at.is_some_and(|at| at < step)
+        };
+        self.messages.iter().any(newer)
+    }
+
+    fn check_order(&mut self, number: usize, got: &Got) {
+        let message = &self.messages[number];
+        let first = self
+            .live(number)
+            .iter()
+            .all(|other| (other.client, other.epoch) != (got.client, got.epoch));
+        let shared = self.intervals.iter().any(|interval| {
+            interval.client == got.client
+                && is_shared(interval.filter)
+                && interval.matches(message.topic)
+        });
+        // Who did not get it when it was sent first may get it where it was sent again.
+        let again = message.qos == QoS::AtLeastOnce && message.attempts > 1;
+        if !first || again || message.is_will || (shared && !self.departures.is_empty()) {
+            return;
+        }
+        let stream = (
+            got.client,
+            got.epoch,
+            message.publisher,
+            message.epoch,
+            message.topic,
+            message.qos,
+            got.qos,
+        );
+        let last = self.last.insert(stream, number);
+        assert!(
+            last < Some(number),
+            "{number} comes behind {last:?}: {got:?}"
+        );
+    }
+
+    /// All is delivered: what must have come has come, but for `dropped` messages at most. `epochs` are the sessions that
+    /// the clients have now.
+    pub fn check_complete(&self, epochs: &[u32], dropped: u64) {
+        // By message and subscriber: one that was dropped may have matched several subscriptions.
+        let mut missing = BTreeMap::new();
+        for (number, message) in self.messages.iter().enumerate() {
+            let Some(taken_at) = message.taken_at else {
+                continue;
+            };
+            if message.qos == QoS::AtMostOnce || message.empty || message.never {
+                continue;
+            }
+            let got = self.live(number);
+            let must = |interval: &&Interval| {
+                epochs.get(interval.client) == Some(&interval.epoch)
+                    && interval.qos > QoS::AtMostOnce
+                    && interval.matches(message.topic)
+                    && interval.granted_at.is_some_and(|at| at < message.sent_at)
+                    && interval.ending_at.is_none_or(|at| at > taken_at)
+            };
+            for interval in self.intervals.iter().filter(must) {
+                let has_it = if is_shared(interval.filter) {
+                    !got.is_empty() || self.ends.iter().any(|at| *at >= message.sent_at)
+                } else {
+                    got.iter()
+                        .any(|got| got.client == interval.client && got.epoch == interval.epoch)
+                };
+                if !has_it {
+                    let by = match is_shared(interval.filter) {
+                        true => Err(interval.filter),
+                        false => Ok(interval.client),
+                    };
+                    missing.insert((number, by), (message, interval));
+                }
+            }
+        }
+        assert!(
+            missing.len() as u64 <= dropped,
+            "{} messages are missing, {dropped} were dropped: {missing:#?}",
+            missing.len()
+        );
+    }
+
+    /// What a client gets that subscribes when all is at rest: `found` are the retained messages of each topic.
+    pub fn check_what_is_retained(&self, found: &BTreeMap<&'static str, usize>) {
+        for (topic, number) in found {
+            assert!(
+                !self.is_superseded(*number, self.now),
+                "{topic}: {number} is not the last that was retained"
+            );
+        }
+        for (number, message) in self.messages.iter().enumerate() {
+            let others =
+                self.messages.iter().enumerate().filter(|(other, of)| {
+                    *other != number && of.retain && of.topic == message.topic
+                });
+            let is_last = message.retain
+                && message.taken_at.is_some()
+                && others
+                    .clone()
+                    .all(|(_, other)| other.taken_at.is_some_and(|at| at < message.sent_at));
+            if is_last {
+                let expected = (!message.empty).then_some(&number);
+                assert_eq!(found.get(message.topic), expected, "{message:?}");
+            }
+        }
+    }
+}

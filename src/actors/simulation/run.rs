@@ -1,0 +1,610 @@
+//! One run: clients that do what comes to their minds, and a broker whose actors have their turns in between.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use fastrand::Rng;
+
+use super::{
+    oracle::{Interval, Message, Oracle},
+    peer::{Event, Hello, Outgoing, Peer, UNDER_WAY_MAX},
+    world::{AGE, World},
+};
+use crate::{
+    config::Mqtt,
+    mqtt::{ProtocolVersion, QoS, ReasonCode},
+    stats::Metric,
+    transport::Memory,
+};
+
+const NAMES: [&str; 4] = ["ann", "bob", "cid", "dot"];
+/// Those of the groups are not subscribed to otherwise, so that it is known by which way a message has come.
+const TOPICS: &[&str] = &["a/1", "a/2", "b/1", "b/2", "g/1", "g/2", "h/1"];
+const FILTERS: &[&str] = &[
+    "a/1",
+    "a/2",
+    "b/1",
+    "a/+",
+    "b/#",
+    "b/+/#",
+    "$share/g/g/+",
+    "$share/h/h/1",
+];
+const EVERY_QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
+/// Rounds in which everything must have come to rest.
+const ROUNDS_MAX: usize = 2000;
+const FOR_EVER: u32 = 100 * AGE;
+
+/// Metrics of messages that were received and went no further.
+const REFUSED: &[Metric] = &[
+    Metric::MessagesRouted,
+    Metric::MessagesDuplicate,
+    Metric::MessagesWithoutSubscriber,
+];
+/// Metrics of what becomes of messages that were given to a session.
+const DONE: &[Metric] = &[
+    Metric::MessagesSentQoS0,
+    Metric::MessagesAcknowledged,
+    Metric::MessagesHandedOver,
+    Metric::DroppedOutputFull,
+    Metric::DroppedOffline,
+    Metric::DroppedQueueFull,
+    Metric::DroppedSessionEnded,
+];
+
+struct Client {
+    peer: Peer,
+    worker: usize,
+    /// Number of the session.
+    epoch: u32,
+    /// Of the session, as the last CONNECT asked for it.
+    expiry: u32,
+    /// By the clock, when the client left.
+    left_at: u32,
+    /// Whether the next CONNECT finds the session.
+    kept: bool,
+    will: Option<(usize, u32)>,
+    /// A will that waits for its delay, and by the clock until when.
+    pending_will: Option<(usize, u32)>,
+    /// Filters by the identifiers of requests.
+    requests: BTreeMap<u16, &'static str>,
+    /// QoS 0 messages that are surely read when the broker has come to rest.
+    unread: Vec<usize>,
+}
+
+pub struct Run {
+    rng: Rng,
+    limits: Mqtt,
+    room: usize,
+    world: World,
+    oracle: Oracle,
+    clients: Vec<Client>,
+    /// Streams that clients have left without the broker's noticing.
+    half_open: Vec<Memory>,
+    /// Wills that are published for sure.
+    wills: Vec<usize>,
+    shows: bool,
+}
+
+impl Run {
+    pub fn new(seed: u64, shows: bool) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let limits = limits(&mut rng);
+        let number = rng.usize(2..=NAMES.len());
+        let clients = (0..number).map(|index| {
+            let version = rng.choice([ProtocolVersion::V5, ProtocolVersion::V311]);
+            Client {
+                peer: Peer::new(NAMES[index], version.unwrap(), TOPICS),
+                worker: rng.usize(..2),
+                epoch: 0,
+                expiry: 0,
+                left_at: 0,
+                kept: false,
+                will: None,
+                pending_will: None,
+                requests: BTreeMap::new(),
+                unread: Vec::new(),
+            }
+        });
+        Self {
+            clients: clients.collect(),
+            room: rng.choice([30, 300, 100_000]).unwrap(),
+            world: World::new(limits.clone()),
+            oracle: Oracle::default(),
+            half_open: Vec::new(),
+            wills: Vec::new(),
+            limits,
+            rng,
+            shows,
+        }
+    }
+
+    /// Everything, to its end; how many messages were delivered.
+    pub fn complete(mut self, steps: usize) -> u64 {
+        for client in 0..self.clients.len() {
+            self.connect(client);
+        }
+        for _ in 0..steps {
+            self.oracle.now += 1;
+            self.step();
+            for _ in 0..self.rng.usize(..8) {
+                self.world.turn(&mut self.rng);
+            }
+        }
+        self.finish();
+        self.oracle.deliveries
+    }
+
+    fn show(&self, what: impl FnOnce() -> String) {
+        if self.shows {
+            eprintln!("{:4} {}", self.oracle.now, what());
+        }
+    }
+
+    fn step(&mut self) {
+        let client = self.rng.usize(..self.clients.len());
+        let peer = &self.clients[client].peer;
+        let (here, ready) = (peer.link.is_some(), peer.is_ready());
+        match self.rng.u8(..100) {
+            _ if !here => match self.rng.u8(..4) {
+                0..3 => self.connect(client),
+                _ => self.pass(),
+            },
+            0..25 => self.read(client, 8),
+            _ if !ready => {}
+            25..50 => self.publish(client),
+            50..70 if peer.owes() => {
+                let oldest = self.rng.bool();
+                self.clients[client].peer.reply(&mut self.rng, oldest);
+            }
+            70..72 => self.clients[client].peer.repeat_a_reply(&mut self.rng),
+            72..83 => self.subscribe(client),
+            83..87 => self.unsubscribe(client),
+            87..89 => self.connect(client),
+            89..92 => self.lose(client),
+            92..94 => self.disconnect(client),
+            94..96 => {
+                let worker = self.rng.usize(..2);
+                self.world.relieve(worker);
+            }
+            96 => self.pass(),
+            97 => {
+                if let Some(stream) = self.half_open.pop() {
+                    stream.end();
+                }
+            }
+            98 => self.rest(),
+            _ => {}
+        }
+    }
+
+    /// Everything that was sent is read and handled.
+    fn rest(&mut self) {
+        self.show(|| "all come to rest".into());
+        self.world.settle();
+        check_sums(&mut self.world);
+        self.oracle.rested();
+        let now = self.oracle.now;
+        for client in &mut self.clients {
+            for number in std::mem::take(&mut client.unread) {
+                self.oracle.messages[number].taken_at.get_or_insert(now);
+            }
+        }
+    }
+
+    fn hello(&mut self, client: usize) -> Hello {
+        let v5 = self.clients[client].peer.version.is_v5();
+        let clean = self.rng.u8(..4) == 0;
+        let expiry = match v5 {
+            true => self.rng.choice([0, AGE, 2 * AGE, FOR_EVER]).unwrap(),
+            false if clean => 0,
+            false => self.limits.session_expiry_interval,
+        };
+        Hello {
+            clean,
+            expiry,
+            receive_maximum: if v5 { self.rng.u16(1..10) } else { u16::MAX },
+            will: None,
+        }
+    }
+
+    fn connect(&mut self, client: usize) {
+        let mut hello = self.hello(client);
+        let v5 = self.clients[client].peer.version.is_v5();
+        if self.rng.bool() {
+            let delay = if v5 { self.rng.u32(..3) * AGE } else { 0 };
+            let (topic, qos) = (self.topic(), self.qos());
+            let number = self.add_message(client, topic, qos, false, false);
+            let message = &mut self.oracle.messages[number];
+            (message.is_will, message.sent_at) = (true, u64::MAX);
+            hello.will = Some((number, topic, qos, delay));
+        }
+        self.connect_with(client, &hello);
+    }
+
+    fn connect_with(&mut self, client: usize, hello: &Hello) {
+        self.show(|| format!("{client} connects: {hello:?}"));
+        let stream = self.world.accept(self.clients[client].worker, self.room);
+        let of = &mut self.clients[client];
+        if of.peer.link.is_some() {
+            // A takeover: the connection there is ends without having been lost.
+            self.leave(client, hello.clean);
+        }
+        let of = &mut self.clients[client];
+        if hello.clean {
+            of.kept = false;
+            self.oracle.may_end(client, of.epoch);
+        }
+        of.expiry = hello.expiry;
+        of.will = hello.will.map(|(number, _, _, delay)| (number, delay));
+        let window = self.limits.max_inflight_window;
+        self.half_open
+            .extend(of.peer.connect(stream, hello, window));
+    }
+
+    /// The client's connection ends other than by its DISCONNECT. `begins_anew`: by another one that starts anew.
+    fn leave(&mut self, client: usize, begins_anew: bool) {
+        self.oracle.departed();
+        let (clock, now) = (self.world.clock(), self.oracle.now);
+        let of = &mut self.clients[client];
+        of.left_at = clock;
+        of.unread.clear();
+        of.requests.clear();
+        of.kept = of.expiry > 0;
+        if of.expiry == 0 {
+            self.oracle.may_end(client, of.epoch);
+        }
+        if let Some((number, delay)) = of.will.take() {
+            self.oracle.messages[number].sent_at = now;
+            of.pending_will = Some((number, clock + delay.min(of.expiry)));
+            if delay == 0 || of.expiry == 0 || begins_anew {
+                self.publish_will(client);
+            }
+        }
+    }
+
+    /// The pending will of a client is published for sure.
+    fn publish_will(&mut self, client: usize) {
+        if let Some((number, _)) = self.clients[client].pending_will.take() {
+            self.wills.push(number);
+        }
+    }
+
+    fn lose(&mut self, client: usize) {
+        self.show(|| format!("{client} is lost"));
+        self.leave(client, false);
+        let stream = self.clients[client].peer.lose().unwrap();
+        match self.rng.bool() {
+            true => stream.end(),
+            false => stream.reset(),
+        }
+    }
+
+    fn disconnect(&mut self, client: usize) {
+        let keeps_will = self.rng.bool() && self.clients[client].peer.version.is_v5();
+        self.show(|| format!("{client} disconnects, with its will: {keeps_will}"));
+        let reason = match keeps_will {
+            true => ReasonCode::DisconnectWithWill,
+            false => ReasonCode::Success,
+        };
+        let will = self.clients[client].will;
+        if !keeps_will {
+            self.clients[client].will = None;
+        }
+        self.leave(client, false);
+        let stream = self.clients[client].peer.disconnect(reason).unwrap();
+        if let (false, Some((number, _))) = (keeps_will, will) {
+            // Once the broker knows, and not if the next connection is there before it does.
+            self.rest();
+            self.oracle.messages[number].never = true;
+        }
+        stream.end();
+    }
+
+    /// Time passes, and all that comes of it happens.
+    fn pass(&mut self) {
+        let seconds = self.rng.u32(1..3) * AGE;
+        self.rest();
+        self.world.pass(seconds);
+        self.rest();
+        let clock = self.world.clock();
+        self.show(|| format!("it is {clock}"));
+        for client in 0..self.clients.len() {
+            let of = &mut self.clients[client];
+            if of.peer.link.is_some() {
+                continue;
+            }
+            let ended = of.kept && of.left_at + of.expiry <= clock;
+            if ended {
+                of.kept = false;
+                self.oracle.has_ended(client, of.epoch);
+            }
+            if ended || of.pending_will.is_some_and(|(_, due)| due <= clock) {
+                self.publish_will(client);
+            }
+        }
+    }
+
+    fn topic(&mut self) -> &'static str {
+        self.rng.choice(TOPICS).unwrap()
+    }
+
+    fn qos(&mut self) -> QoS {
+        self.rng.choice(EVERY_QOS).unwrap()
+    }
+
+    fn add_message(
+        &mut self,
+        client: usize,
+        topic: &'static str,
+        qos: QoS,
+        retain: bool,
+        empty: bool,
+    ) -> usize {
+        self.oracle.messages.push(Message {
+            publisher: client,
+            epoch: self.clients[client].epoch,
+            topic,
+            qos,
+            retain,
+            empty,
+            is_will: false,
+            attempts: 1,
+            sent_at: self.oracle.now,
+            taken_at: None,
+            never: false,
+        });
+        self.oracle.messages.len() - 1
+    }
+
+    fn publish(&mut self, client: usize) {
+        for _ in 0..self.rng.usize(1..4) {
+            if !self.clients[client].peer.may_publish() {
+                return;
+            }
+            let (topic, qos) = (self.topic(), self.qos());
+            let retain = self.rng.u8(..5) == 0;
+            let empty = retain && self.rng.u8(..4) == 0;
+            let number = self.add_message(client, topic, qos, retain, empty);
+            self.show(|| format!("{client} publishes {:?}", self.oracle.messages[number]));
+            let of = &mut self.clients[client];
+            of.peer
+                .publish(Outgoing::new(number, topic, qos, retain, empty));
+            if qos == QoS::AtMostOnce {
+                of.unread.push(number);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, client: usize) {
+        let filter = self.rng.choice(FILTERS).unwrap();
+        let shared = filter.starts_with('$');
+        let qos = self.rng.choice(&EVERY_QOS[usize::from(shared)..]).copied();
+        let qos = qos.unwrap();
+        self.show(|| format!("{client} subscribes to {filter} with {qos:?}"));
+        let now = self.oracle.now;
+        let of = &mut self.clients[client];
+        if of.requests.values().any(|other| other == filter) {
+            return;
+        }
+        self.oracle.change(client, of.epoch, filter, |interval| {
+            interval.ending_at.get_or_insert(now);
+        });
+        self.oracle.intervals.push(Interval {
+            client,
+            epoch: of.epoch,
+            filter,
+            qos,
+            asked_at: now,
+            granted_at: None,
+            ending_at: None,
+            gone_at: None,
+        });
+        of.requests.insert(of.peer.subscribe(filter, qos), filter);
+    }
+
+    fn unsubscribe(&mut self, client: usize) {
+        let of = &mut self.clients[client];
+        let Some(filter) = self.rng.choice(self.oracle.filters(client, of.epoch)) else {
+            return;
+        };
+        if of.requests.values().any(|other| *other == filter) {
+            return;
+        }
+        let now = self.oracle.now;
+        self.oracle.change(client, of.epoch, filter, |interval| {
+            interval.ending_at.get_or_insert(now);
+        });
+        of.requests.insert(of.peer.unsubscribe(filter), filter);
+        self.show(|| format!("{client} unsubscribes from {filter}"));
+    }
+
+    fn read(&mut self, client: usize, most: usize) {
+        let events = self.clients[client].peer.read(most);
+        for event in events {
+            self.show(|| format!("{client} reads {event:?}"));
+            self.take(client, event);
+        }
+    }
+
+    fn take(&mut self, client: usize, event: Event) {
+        let now = self.oracle.now;
+        let of = &mut self.clients[client];
+        match event {
+            Event::Connected { session_present } => self.connected(client, session_present),
+            Event::Message(received) => self.oracle.delivered(client, of.epoch, &received),
+            Event::Taken(number) => self.oracle.messages[number].taken_at = Some(now),
+            Event::Subscribed(id) => {
+                let filter = of.requests.remove(&id).unwrap();
+                self.oracle.granted(client, of.epoch, filter);
+            }
+            Event::Unsubscribed(id) => {
+                let filter = of.requests.remove(&id).unwrap();
+                self.oracle.change(client, of.epoch, filter, |interval| {
+                    interval.gone_at.get_or_insert(now);
+                });
+            }
+        }
+    }
+
+    fn connected(&mut self, client: usize, session_present: bool) {
+        let of = &mut self.clients[client];
+        assert_eq!(of.kept, session_present, "client {client}: session present");
+        if session_present {
+            for number in of.peer.resume() {
+                self.oracle.messages[number].attempts += 1;
+            }
+            if let Some((number, _)) = of.pending_will.take() {
+                // The client was back in time.
+                self.oracle.messages[number].never = true;
+            }
+            return;
+        }
+        of.peer.forget_session();
+        self.oracle.has_ended(client, of.epoch);
+        of.epoch += 1;
+        self.publish_will(client);
+    }
+
+    /// Everybody comes back, reads and answers all there is; then the books are closed.
+    fn finish(&mut self) {
+        self.oracle.now += 1;
+        for client in 0..self.clients.len() {
+            if self.clients[client].peer.link.is_none() {
+                let hello = Hello {
+                    clean: false,
+                    expiry: FOR_EVER,
+                    receive_maximum: u16::MAX,
+                    will: None,
+                };
+                self.connect_with(client, &hello);
+            }
+        }
+        self.drain();
+        let epochs: Vec<u32> = self.clients.iter().map(|client| client.epoch).collect();
+        let now = self.oracle.now;
+        for number in &self.wills {
+            self.oracle.messages[*number].taken_at = Some(now);
+        }
+        let dropped = self.world.count(Metric::DroppedQueueFull);
+        let roomy = self.limits.max_mqueue_len > 1000;
+        assert!(
+            !roomy || dropped == 0,
+            "{dropped} dropped from queues with room"
+        );
+        self.oracle.check_complete(&epochs, dropped);
+        check_sums(&mut self.world);
+        let wills = self.world.count(Metric::WillsPublished);
+        assert_eq!(wills, self.wills.len() as u64, "wills");
+        self.check_retained();
+        self.leave_nothing();
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            self.oracle.now += 1;
+            self.rest();
+            let mut quiet = true;
+            for client in 0..self.clients.len() {
+                let before = self.clients[client].peer.packets;
+                self.read(client, usize::MAX);
+                quiet &= self.clients[client].peer.packets == before;
+                while self.clients[client].peer.owes() {
+                    quiet = false;
+                    self.clients[client].peer.reply(&mut self.rng, true);
+                }
+            }
+            if quiet {
+                let done = self.clients.iter().all(|client| client.peer.is_done());
+                assert!(done, "an acknowledgement never comes");
+                return;
+            }
+        }
+        panic!("it never ends");
+    }
+
+    fn check_retained(&mut self) {
+        let mut peer = Peer::new("witness", ProtocolVersion::V5, TOPICS);
+        let hello = Hello {
+            clean: true,
+            expiry: 0,
+            receive_maximum: u16::MAX,
+            will: None,
+        };
+        let stream = self.world.accept(0, usize::MAX);
+        peer.connect(stream, &hello, self.limits.max_inflight_window);
+        self.world.settle();
+        peer.read(usize::MAX);
+        let mut found = BTreeMap::new();
+        // One by one, so that none is dropped where the output has hardly any room.
+        for topic in TOPICS {
+            peer.subscribe(topic, QoS::AtMostOnce);
+            self.world.settle();
+            for event in peer.read(usize::MAX) {
+                if let Event::Message(received) = event {
+                    assert!(received.retain);
+                    let number = received.number.expect("a payload");
+                    assert_eq!(found.insert(received.topic, number), None, "twice");
+                }
+            }
+        }
+        self.oracle.check_what_is_retained(&found);
+        peer.lose().unwrap().end();
+        self.world.settle();
+    }
+
+    fn leave_nothing(&mut self) {
+        for client in 0..self.clients.len() {
+            let hello = Hello {
+                clean: true,
+                expiry: 0,
+                receive_maximum: u16::MAX,
+                will: None,
+            };
+            self.connect_with(client, &hello);
+            self.world.settle();
+            self.read(client, usize::MAX);
+            self.lose(client);
+        }
+        for stream in self.half_open.drain(..) {
+            stream.end();
+        }
+        self.world.check_nothing_left();
+    }
+}
+
+/// When all is at rest: what was received went on or was refused; what was given to sessions waits, is sent,
+/// acknowledged or dropped.
+pub fn check_sums(world: &mut World) {
+    let waiting = world.waiting();
+    let received = world.sum(&EVERY_QOS.map(Metric::received));
+    let wills = world.count(Metric::WillsPublished);
+    assert_eq!(received + wills, world.sum(REFUSED), "received");
+    let deliveries = world.count(Metric::MessagesDeliveries);
+    let done: Vec<_> = DONE.iter().map(|of| (*of, world.count(*of))).collect();
+    assert_eq!(
+        deliveries,
+        world.sum(DONE) + waiting,
+        "delivered, of which {waiting} wait: {done:?}"
+    );
+}
+
+fn limits(rng: &mut Rng) -> Mqtt {
+    Mqtt {
+        max_inflight_window: rng.u16(1..10),
+        max_mqueue_len: rng.choice([3, 10_000, 10_000, 10_000]).unwrap(),
+        max_output_buffer: rng.choice([50, 100_000]).unwrap(),
+        ..quiet()
+    }
+}
+
+/// Limits of a broker that publishes nothing of its own and waits for no clock.
+pub fn quiet() -> Mqtt {
+    Mqtt {
+        receive_maximum: UNDER_WAY_MAX,
+        session_expiry_interval: 2 * AGE,
+        max_publisher_pause: Duration::ZERO,
+        sys_interval: Duration::ZERO,
+        sys_events: false,
+        ..Mqtt::default()
+    }
+}
