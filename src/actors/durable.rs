@@ -302,23 +302,30 @@ pub(super) fn kept_session(
     clock: &WallClock,
     now: Instant,
 ) -> Option<KeptSession> {
+    // A clock that was set back gives no session more time than it has.
+    let longest = |interval: u32| match interval {
+        u32::MAX => None,
+        seconds => now.checked_add(Duration::from_secs(seconds.into())),
+    };
     let (expiry_interval, expires_at, will) = match recovered.kept {
-        Some(kept) => (
-            kept.expiry_interval,
-            kept.expires_at.and_then(|at| clock.instant(at)),
-            kept.will
-                .and_then(|will| Some((clock.instant(will.due_at)?, restored_will(&will)))),
-        ),
+        Some(kept) => {
+            let expires_at = kept.expires_at.and_then(|at| clock.instant(at));
+            let longest = longest(kept.expiry_interval);
+            let expires_at = expires_at.map(|at| longest.map_or(at, |longest| at.min(longest)));
+            let will = kept.will.and_then(|will| {
+                let due = clock.instant(will.due_at)?;
+                let due = expires_at.map_or(due, |at| due.min(at));
+                Some((due, restored_will(&will)))
+            });
+            (kept.expiry_interval, expires_at, will)
+        }
         None => {
             let interval = recovered.info.expiry_interval;
             if interval == 0 {
                 return None;
             }
             // Its connection ended with the last process.
-            let expires_at = (interval != u32::MAX)
-                .then(|| now.checked_add(Duration::from_secs(interval.into())))
-                .flatten();
-            (interval, expires_at, None)
+            (interval, longest(interval), None)
         }
     };
     let entries = recovered.queue.into_iter().map(|entry| Restored {
@@ -378,3 +385,6 @@ pub(super) fn message(body: StoredBody, clock: &WallClock) -> Arc<Message> {
 pub(super) fn expiry(message: &MessageRef<'_>, clock: &WallClock) -> Option<u64> {
     message.expires_at.map(|at| clock.millis(at))
 }
+
+#[cfg(test)]
+mod tests;

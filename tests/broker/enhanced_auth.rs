@@ -5,7 +5,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use nanomq::{
     auth::scram::ScramVerifier,
     config::{Config, Secret},
-    mqtt::{Auth, Packet, Properties, PropertiesBuf, Property, QoS, ReasonCode},
+    mqtt::{
+        Auth, Packet, Properties, PropertiesBuf, Property, ProtocolVersion, QoS, ReasonCode,
+        Sender, decode_as, frame_header,
+    },
 };
 
 use crate::kit::{Client, Got, Hello, TestBroker};
@@ -240,4 +243,53 @@ fn an_auth_that_is_no_step_closes() {
         properties(METHOD, &first("ann")).as_properties(),
     );
     assert_eq!(client.next(), Got::Disconnect(ReasonCode::ProtocolError));
+}
+
+/// [MQTT-3.15.2-2] [MQTT-3.15.2-3] AUTH has neither a Reason String nor User Properties, so neither makes it too large: a
+/// client whose Maximum Packet Size is that of AUTH gets it, one byte less and it does not.
+#[test]
+fn auth_has_nothing_that_could_be_left_out() {
+    let broker = TestBroker::with(with_verifier);
+    let ask = |most: u32| {
+        let mut wanted = properties(METHOD, &first("ann"));
+        wanted.push(Property::MaximumPacketSize(most));
+        wanted.push(Property::RequestProblemInformation(1));
+        let mut client = Client::open(broker.address);
+        client.hello(Hello {
+            properties: wanted.as_properties(),
+            ..Hello::v5("c")
+        });
+        client
+    };
+    let bytes = ask(10_000).next_bytes();
+    let body = &bytes[frame_header(&bytes, 1 << 20).unwrap().unwrap().header_len..];
+    let packet = decode_as(Sender::Server, ProtocolVersion::V5, bytes[0], body);
+    let Ok(Packet::Auth(auth)) = packet else {
+        panic!("no AUTH but {packet:?}");
+    };
+    let kinds: Vec<_> = auth.properties.iter().collect();
+    assert!(
+        matches!(
+            kinds[..],
+            [
+                Property::AuthenticationMethod(METHOD),
+                Property::AuthenticationData(_)
+            ]
+        ),
+        "{kinds:?}"
+    );
+    let size = bytes.len() as u32;
+    assert_eq!(ask(size).next_bytes().len() as u32, size);
+    let mut refused = ask(size - 1);
+    refused.socket.shutdown(std::net::Shutdown::Write).unwrap();
+    loop {
+        let packet = refused.next_bytes();
+        if packet.is_empty() {
+            break;
+        }
+        assert!(
+            packet.len() < bytes.len() && packet[0] != 0xf0,
+            "{packet:02x?}"
+        );
+    }
 }

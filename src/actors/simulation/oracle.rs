@@ -63,6 +63,8 @@ pub struct Oracle {
     pub intervals: Vec<Interval>,
     got: BTreeMap<usize, Vec<Got>>,
     last: BTreeMap<Stream, usize>,
+    /// Since when each client has been there without a break.
+    here_since: BTreeMap<usize, u64>,
     /// When clients left: their shared messages may have gone to others.
     departures: Vec<u64>,
     /// When sessions may have ended: what waited in them is lost.
@@ -90,8 +92,14 @@ impl Interval {
 }
 
 impl Oracle {
+    /// A client was let in.
+    pub fn came(&mut self, client: usize) {
+        self.here_since.insert(client, self.now);
+    }
+
     /// A client has left, which the broker may notice only later.
-    pub fn departed(&mut self) {
+    pub fn departed(&mut self, client: usize) {
+        self.here_since.remove(&client);
         self.departures.push(u64::MAX);
     }
 
@@ -358,7 +366,12 @@ impl Oracle {
             };
             for interval in self.intervals.iter().filter(must) {
                 let has_it = if is_shared(interval.filter) {
-                    !got.is_empty() || self.ends.iter().any(|at| *at >= message.sent_at)
+                    // It may have gone to a member whose session has ended. With QoS 1 it goes on to one who is there.
+                    let was_here = |at: &u64| *at < message.sent_at;
+                    let may_be_lost = message.qos == QoS::ExactlyOnce
+                        || !self.here_since.get(&interval.client).is_some_and(was_here);
+                    let ended = self.ends.iter().any(|at| *at >= message.sent_at);
+                    !got.is_empty() || (ended && may_be_lost)
                 } else {
                     got.iter()
                         .any(|got| got.client == interval.client && got.epoch == interval.epoch)

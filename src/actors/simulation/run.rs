@@ -243,7 +243,7 @@ impl Run {
 
     /// The client's connection ends other than by its DISCONNECT. `begins_anew`: by another one that starts anew.
     fn leave(&mut self, client: usize, begins_anew: bool) {
-        self.oracle.departed();
+        self.oracle.departed(client);
         let (clock, now) = (self.world.clock(), self.oracle.now);
         let of = &mut self.clients[client];
         of.left_at = clock;
@@ -449,6 +449,7 @@ impl Run {
     fn connected(&mut self, client: usize, session_present: bool) {
         let of = &mut self.clients[client];
         assert_eq!(of.kept, session_present, "client {client}: session present");
+        self.oracle.came(client);
         if session_present {
             for number in of.peer.resume() {
                 self.oracle.messages[number].attempts += 1;
