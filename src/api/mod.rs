@@ -20,6 +20,8 @@ mod connections;
 mod control;
 mod endpoints;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod listeners;
 mod listing;

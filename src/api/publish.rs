@@ -55,6 +55,14 @@ pub async fn publish_batch(state: Data<ApiState>, body: Body) -> Result<HttpResp
     Ok(answer::batch(answers))
 }
 
+/// The messages of a request to publish.
+#[cfg(fuzzing)]
+pub fn messages_of(fields: Fields, limits: &Mqtt) -> Result<Vec<Message>, ApiError> {
+    let publication = Publication::read(fields, MOST, limits)?;
+    let topics = publication.topics.iter();
+    Ok(topics.map(|topic| publication.message(topic)).collect())
+}
+
 /// Has messages published in their order, a portion at a time: the next is made when the workers have kept up with
 /// the last.
 async fn send(state: &ApiState, publications: &[Publication]) -> Result<(), ApiError> {

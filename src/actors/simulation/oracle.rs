@@ -369,6 +369,7 @@ impl Oracle {
                     // It may have gone to a member whose session has ended. With QoS 1 it goes on to one who is there.
                     let was_here = |at: &u64| *at < message.sent_at;
                     let may_be_lost = message.qos == QoS::ExactlyOnce
+                        || interval.ending_at.is_some()
                         || !self.here_since.get(&interval.client).is_some_and(was_here);
                     let ended = self.ends.iter().any(|at| *at >= message.sent_at);
                     !got.is_empty() || (ended && may_be_lost)

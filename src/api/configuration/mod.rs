@@ -202,3 +202,14 @@ pub fn error_lines(problems: &[Problem]) -> Vec<String> {
         .filter(|problem| problem.severity == Severity::Error);
     errors.map(ToString::to_string).collect()
 }
+
+/// The settings that members of a posted configuration come to.
+#[cfg(fuzzing)]
+pub fn settings_of(
+    posted: Map<String, Value>,
+    running: &Config,
+) -> Result<Vec<crate::config::Setting>, ApiError> {
+    let may_be = posted::postable(running, &Default::default());
+    let posted = posted::read(&posted, &may_be, running).map_err(ApiError::RefusedKeys)?;
+    Ok(posted.settings)
+}

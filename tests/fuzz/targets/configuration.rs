@@ -44,18 +44,27 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let rules = Rules::new(&config.auth.acl);
-    let subject = Subject {
-        client_id: "client".into(),
-        username: Some(Arc::from("user")),
-        address: [127, 0, 0, 1].into(),
-        superuser: false,
-    };
-    for action in [Action::Publish, Action::Subscribe] {
-        let all = rules.decide_for_all(&subject, action);
-        let rulings: HashSet<_> = ["a", "a/b", "$SYS/x", "", "+/#"]
-            .map(|topic| format!("{:?}", rules.decide(&subject, action, topic)))
-            .into();
-        assert!(all.is_none() || rulings.len() == 1, "{text}");
+    // Topics, names and ids that the rules are about are in the text.
+    let words: Vec<&str> = text.split('"').take(40).collect();
+    for name in ["client", "", "+", "a/b"]
+        .iter()
+        .chain(words.iter().take(8))
+    {
+        let subject = Subject {
+            client_id: (*name).into(),
+            username: Some(Arc::from(*name)),
+            address: [127, 0, 0, 1].into(),
+            superuser: false,
+        };
+        for action in [Action::Publish, Action::Subscribe] {
+            let all = rules.decide_for_all(&subject, action);
+            let topics = ["a", "a/b", "$SYS/x", "", "+/#"];
+            let topics = topics.iter().chain(&words);
+            let rulings: HashSet<_> = topics
+                .map(|topic| format!("{:?}", rules.decide(&subject, action, topic)))
+                .collect();
+            assert!(all.is_none() || rulings.len() == 1, "{text}");
+        }
     }
     let written = render_effective(&config);
     if !written.contains("******") {
