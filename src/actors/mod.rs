@@ -18,6 +18,7 @@
 
 mod api_users;
 mod authenticator;
+mod awaiting;
 mod carried;
 mod certificate_files;
 mod client_connection;
@@ -39,6 +40,7 @@ mod session_store;
 mod stats_collector;
 mod store_writer;
 mod subscription_registry;
+mod timers;
 mod worker;
 
 pub use api_users::ApiUsers;

@@ -66,7 +66,8 @@ pub struct ClientEntry<T> {
 /// See the module's description.
 #[derive(Debug)]
 pub struct ClientDirectory<T> {
-    clients: BTreeMap<Arc<str>, ClientEntry<T>>,
+    /// Boxed, since a tree's nodes are not full.
+    clients: BTreeMap<Arc<str>, Box<ClientEntry<T>>>,
     /// User names with the ids of their clients.
     users: BTreeSet<(Arc<str>, Arc<str>)>,
     tree: SubscriptionTree<T>,
@@ -178,7 +179,7 @@ impl<T: Target> ClientDirectory<T> {
 
     /// One client.
     pub fn get(&self, client_id: &str) -> Option<&ClientEntry<T>> {
-        self.clients.get(client_id)
+        self.clients.get(client_id).map(|entry| &**entry)
     }
 
     /// All clients in the order of their ids, from behind `after` on.
@@ -190,7 +191,9 @@ impl<T: Target> ClientDirectory<T> {
             None => Bound::Unbounded,
             Some(id) => Bound::Excluded(id),
         };
-        self.clients.range::<str, _>((from, Bound::Unbounded))
+        self.clients
+            .range::<str, _>((from, Bound::Unbounded))
+            .map(|(id, entry)| (id, &**entry))
     }
 
     /// The clients with a user name, in the order of their ids, from behind `after` on.
@@ -208,6 +211,7 @@ impl<T: Target> ClientDirectory<T> {
             .range((from, Bound::Unbounded))
             .take_while(move |(name, _)| *name == username)
             .filter_map(|(_, id)| self.clients.get_key_value(id))
+            .map(|(id, entry)| (id, &**entry))
     }
 
     /// Opens a session for a connection: a new one, or, unless it is to `start_anew`, the one there is.
@@ -260,16 +264,14 @@ impl<T: Target> ClientDirectory<T> {
         let target = new_target(generation);
         self.connected += 1;
         self.users.extend(user_of(&client_id, &info));
-        self.clients.insert(
-            client_id,
-            ClientEntry {
-                target: target.clone(),
-                generation,
-                connected: true,
-                info,
-                subscriptions: BTreeMap::new(),
-            },
-        );
+        let entry = ClientEntry {
+            target: target.clone(),
+            generation,
+            connected: true,
+            info,
+            subscriptions: BTreeMap::new(),
+        };
+        self.clients.insert(client_id, Box::new(entry));
         Ok(Opened {
             target,
             generation,
@@ -284,7 +286,7 @@ impl<T: Target> ClientDirectory<T> {
 
     /// All clients.
     pub fn into_clients(self) -> impl Iterator<Item = (Arc<str>, ClientEntry<T>)> {
-        self.clients.into_iter()
+        self.clients.into_iter().map(|(id, entry)| (id, *entry))
     }
 
     /// Enters a session that outlived the last process, without a connection.
@@ -296,16 +298,14 @@ impl<T: Target> ClientDirectory<T> {
         target: Arc<T>,
         subscriptions: impl IntoIterator<Item = (Arc<str>, StoredSubscription)>,
     ) {
-        self.clients.insert(
-            client_id.clone(),
-            ClientEntry {
-                target,
-                generation,
-                connected: false,
-                info,
-                subscriptions: BTreeMap::new(),
-            },
-        );
+        let entry = ClientEntry {
+            target,
+            generation,
+            connected: false,
+            info,
+            subscriptions: BTreeMap::new(),
+        };
+        self.clients.insert(client_id.clone(), Box::new(entry));
         for (filter, subscription) in subscriptions {
             // What cannot be a filter was not entered.
             let _ = self.subscribe(&client_id, generation, &filter, subscription, 0);
@@ -356,7 +356,7 @@ impl<T: Target> ClientDirectory<T> {
                 self.tree.remove(&parsed, &entry.target);
             }
         }
-        Some(entry)
+        Some(*entry)
     }
 
     /// Enters a subscription; true when the client had none with this filter before.

@@ -111,17 +111,31 @@ pub struct Channel {
     keep_alive: KeepAlive,
     window: u16,
     max_packet_size: u32,
-    /// The last topic that was found valid: publishers repeat themselves.
-    valid_topic: String,
-    incoming_aliases: Option<Box<IncomingAliases>>,
+    /// Made for the first PUBLISH.
+    topics: Option<Box<PublishedTopics>>,
     outgoing_aliases: Option<Box<OutgoingAliases>>,
     problem_information: bool,
-    /// Set where there is a durable store: the acknowledgements of messages, which the connection lets go.
-    held: Option<Vec<HeldAck>>,
-    /// Set where the session is in it: PUBCOMP, and the identifiers that it releases.
-    released: Option<Vec<HeldAck>>,
+    /// Set where there is a durable store.
+    held: Option<Box<HeldAcks>>,
     /// Of enhanced authentication, if the client came in by it.
     authentication_method: Option<Box<str>>,
+}
+
+/// What is remembered of the topics that a client publishes to.
+#[derive(Debug, Default)]
+struct PublishedTopics {
+    /// The last one that was found valid: publishers repeat themselves.
+    valid: String,
+    aliases: Option<IncomingAliases>,
+}
+
+/// Acknowledgements that the connection lets go when the store has what they are about.
+#[derive(Debug, Default)]
+struct HeldAcks {
+    /// Of messages.
+    messages: Vec<HeldAck>,
+    /// Set where the session is in the store: PUBCOMP, and the identifiers that it releases.
+    released: Option<Vec<HeldAck>>,
 }
 
 impl Channel {
@@ -136,13 +150,11 @@ impl Channel {
             keep_alive: KeepAlive::new(admission.keep_alive, limits.keepalive_multiplier, now),
             window: admission.receive_maximum.min(limits.max_inflight_window),
             max_packet_size: admission.max_packet_size,
-            valid_topic: String::new(),
-            incoming_aliases: None,
+            topics: None,
             outgoing_aliases: (admission.topic_aliases > 0)
                 .then(|| Box::new(OutgoingAliases::new(admission.topic_aliases))),
             problem_information: admission.problem_information,
             held: None,
-            released: None,
             authentication_method: admission.authentication.map(|(method, _)| method),
         }
     }
@@ -150,22 +162,26 @@ impl Channel {
     /// Acknowledgements of messages are held back from now on, for [`Channel::take_held`]; if the `session` is in the
     /// store, those of PUBREC and PUBREL too, for [`Channel::take_answers`].
     pub fn hold_acknowledgements(&mut self, session: bool) {
-        self.held = Some(Vec::new());
+        let held = self.held.insert(Box::default());
         if session {
-            self.released = Some(Vec::new());
+            held.released = Some(Vec::new());
             self.session.outbound.make_durable();
         }
     }
 
     /// The acknowledgements of the messages since the last call.
     pub fn take_held(&mut self) -> Vec<HeldAck> {
-        self.held.as_mut().map(std::mem::take).unwrap_or_default()
+        self.held
+            .as_mut()
+            .map(|held| std::mem::take(&mut held.messages))
+            .unwrap_or_default()
     }
 
     /// The PUBCOMPs since the last call, each with the identifier that it releases.
     pub fn take_released(&mut self) -> Vec<HeldAck> {
-        self.released
+        self.held
             .as_mut()
+            .and_then(|held| held.released.as_mut())
             .map(std::mem::take)
             .unwrap_or_default()
     }
@@ -265,7 +281,9 @@ impl Channel {
             if self.session.awaiting_release.contains(id) {
                 // Sent again: it was taken the first time [MQTT-4.3.3-10]. Its alias is new on a new connection.
                 if let Some(alias) = alias {
-                    self.incoming_aliases
+                    let topics = self.topics.get_or_insert_default();
+                    topics
+                        .aliases
                         .get_or_insert_default()
                         .resolve(alias, publish.topic)
                         .ok_or(Violation::TopicAliasUnknown)?;
@@ -280,7 +298,7 @@ impl Channel {
         }
         let reason = match alias {
             None => {
-                let valid = &mut self.valid_topic;
+                let valid = &mut self.topics.get_or_insert_default().valid;
                 match topic_code(valid, publish.topic, limits, gate, counters)? {
                     TopicCode::Reason(ReasonCode::Success) => {
                         matched(publishing.publish(publish, packet, self.version))
@@ -316,7 +334,9 @@ impl Channel {
 
     /// Has the gate asked anew about the next topic, because its answers may be others now.
     pub fn forget_topic(&mut self) {
-        self.valid_topic.clear();
+        if let Some(topics) = &mut self.topics {
+            topics.valid.clear();
+        }
     }
 
     /// Drops what waits for the client and is of a topic that `may_receive` says no to.
@@ -328,7 +348,7 @@ impl Channel {
     fn acknowledge(&mut self, ack: HeldAck, wire: &mut BytesMut) {
         match &mut self.held {
             None => self.write_held(&[ack], true, wire),
-            Some(held) => held.push(ack),
+            Some(held) => held.messages.push(ack),
         }
     }
 
@@ -369,12 +389,12 @@ impl Channel {
         counters: &Counters,
     ) -> Result<Result<ReasonCode, Box<str>>, Violation> {
         // The alias is set even where the message is then refused [MQTT-3.3.2-12].
-        let topic = self
-            .incoming_aliases
+        let PublishedTopics { valid, aliases } = &mut **self.topics.get_or_insert_default();
+        let topic = aliases
             .get_or_insert_default()
             .resolve(alias, publish.topic)
             .ok_or(Violation::TopicAliasUnknown)?;
-        match topic_code(&mut self.valid_topic, topic, limits, gate, counters)? {
+        match topic_code(valid, topic, limits, gate, counters)? {
             TopicCode::Reason(ReasonCode::Success) => {}
             TopicCode::Reason(refused) => return Ok(Ok(refused)),
             TopicCode::Ask => return Ok(Err(topic.into())),
@@ -425,7 +445,7 @@ impl Channel {
                     true => ReasonCode::Success,
                     false => ReasonCode::PacketIdentifierNotFound,
                 };
-                match &mut self.released {
+                match self.held.as_mut().and_then(|held| held.released.as_mut()) {
                     None => self.answer(Packet::PubComp, ack.packet_id, reason, wire),
                     Some(released) => released.push(HeldAck::PubComp(ack.packet_id, reason)),
                 }

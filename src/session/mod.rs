@@ -16,6 +16,7 @@ mod connect;
 mod durable;
 mod keep_alive;
 mod kept;
+mod lazy_deque;
 mod outbound;
 mod publish_topic;
 mod subscribe;

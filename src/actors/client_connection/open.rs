@@ -44,7 +44,7 @@ impl ClientConnection {
         let header = match frame_header(&data, config.mqtt.max_packet_size) {
             Ok(Some(header)) => header,
             Ok(None) => {
-                self.keep_partial(data);
+                self.unread.keep_partial(data);
                 return;
             }
             Err(error) => return self.close(&CloseReason::Violation(error.into())),
@@ -67,7 +67,7 @@ impl ClientConnection {
                         self.refuse(refusal, connect.version, most.unwrap_or(u32::MAX));
                     }
                 }
-                self.waiting = data.slice(packet_len..);
+                self.unread.wait(data.slice(packet_len..));
             }
             Ok(_) => self.close(&CloseReason::Violation(Violation::ConnectExpected)),
             Err(error) => {
@@ -118,9 +118,7 @@ impl ClientConnection {
 
     /// Opens the session of a client that may come in.
     pub(super) fn open(&mut self, admission: Admission, info: ClientInfo, ctx: &mut Context<Self>) {
-        self.phase = Phase::Opening {
-            deferred: Vec::new(),
-        };
+        self.phase = Phase::Opening(Vec::new());
         let ask = OpenSession {
             client_id: admission.client_id.clone(),
             info: info.clone(),
@@ -191,6 +189,7 @@ impl ClientConnection {
             );
         }
         channel.pump(&mut self.wire, &config.mqtt, now, &self.worker.counters);
+        opened.inbox.counters.begin_connection();
         let before = std::mem::replace(
             &mut self.phase,
             Phase::Connected(Box::new(Connected {
@@ -202,18 +201,14 @@ impl ClientConnection {
                 asking: false,
                 drain: true,
                 items: Default::default(),
-                retained: Default::default(),
-                fetching: false,
+                retained: None,
                 held: Default::default(),
                 reading: false,
-                received_messages: 0,
-                received_bytes: 0,
-                sent_bytes: 0,
             })),
         );
         self.worker.counters.add(Metric::ConnectsAccepted, 1);
         events::connected(&self.worker, &client_id, &info, now);
-        if let Phase::Opening { deferred } = before {
+        if let Phase::Opening(deferred) = before {
             for command in deferred {
                 actix::Handler::<SessionCommand>::handle(self, command, ctx);
             }
