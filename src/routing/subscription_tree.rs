@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use compact_str::CompactString;
+use smol_str::SmolStr;
 
 use super::{
     persistent_map::PersistentMap,
@@ -17,7 +17,8 @@ use crate::mqtt::TopicFilter;
 /// See the module's description.
 #[derive(Debug)]
 pub struct SubscriptionTree<T> {
-    exact: PersistentMap<Arc<str>, Subscribers<T>>,
+    /// A short filter lies in the map itself: finding it takes one look at memory less.
+    exact: PersistentMap<SmolStr, Subscribers<T>>,
     wildcards: Level<T>,
     /// Filters with subscribers.
     filters: usize,
@@ -66,7 +67,7 @@ struct Level<T> {
     multi: Subscribers<T>,
     /// The `+` branch.
     single: Option<Arc<Level<T>>>,
-    children: PersistentMap<CompactString, Child<T>>,
+    children: PersistentMap<SmolStr, Child<T>>,
 }
 
 /// A named branch.
@@ -213,8 +214,8 @@ impl<T: Target> SubscriptionTree<T> {
             true => self.wildcards.slot_mut(filter.filter()),
             false => {
                 let key = match filter.share() {
-                    None => full_filter.clone(),
-                    Some(_) => filter.filter().into(),
+                    None => SmolStr::from(full_filter.clone()),
+                    Some(_) => SmolStr::new(filter.filter()),
                 };
                 self.exact.get_or_insert_with(key, || Subscribers::None)
             }
