@@ -18,6 +18,7 @@
 
 mod api_users;
 mod authenticator;
+mod awaiting;
 mod carried;
 mod certificate_files;
 mod client_connection;
@@ -41,6 +42,7 @@ mod simulation;
 mod stats_collector;
 mod store_writer;
 mod subscription_registry;
+mod timers;
 mod worker;
 
 pub use api_users::ApiUsers;

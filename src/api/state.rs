@@ -14,8 +14,8 @@ use crate::{
     messages::{
         AdminSubscribe, AdminUnsubscribe, ChangeClientUsers, ChangeConfig, ClientRow, EndLife,
         GetCertificates, GetClient, GetConfig, GetPending, GetPolicy, GetProcessStats,
-        GetQueueTotals, GetStats, GetSubscriptions, GetTopicTree, KickClient, ListClients,
-        ListListeners, ListSlowClients, ListSubscriptions, PublishMessages, ReloadConfig,
+        GetQueueTotals, GetStats, GetSubscriptions, GetTopicTree, IdleRow, KickClient, ListClients,
+        ListIdle, ListListeners, ListSlowClients, ListSubscriptions, PublishMessages, ReloadConfig,
         RemoveRetained, ReplaceConfig, RetainedPageRequest,
     },
 };
@@ -34,6 +34,8 @@ pub struct ApiState {
     pub stats: Recipient<GetStats>,
     /// Knows all clients.
     pub clients: Recipient<ListClients>,
+    /// Each knows the sockets of a worker.
+    pub idle: Arc<[Recipient<ListIdle>]>,
     /// Knows one client.
     pub client: Recipient<GetClient>,
     /// Knows the subscriptions.
@@ -121,5 +123,18 @@ impl ApiState {
             after,
         };
         Listing::open(&self.clients, ask_for).await
+    }
+
+    /// The sockets whose CONNECT has not come, the oldest first.
+    ///
+    /// # Errors
+    /// As [`ask`].
+    pub async fn idle_sockets(&self) -> Result<Listing<IdleRow>, ApiError> {
+        let mut rows = Vec::new();
+        for host in &*self.idle {
+            rows.extend(ask(host, ListIdle).await?);
+        }
+        rows.sort_by_key(|row| (row.accepted_at, row.peer));
+        Ok(Listing::whole(rows))
     }
 }

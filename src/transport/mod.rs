@@ -62,7 +62,7 @@ pub enum Transport {
     /// Plain TCP.
     Tcp(TcpStream),
     /// TCP with something between it and MQTT.
-    Layered(Layered),
+    Layered(Box<Layered>),
     /// Nothing but memory.
     #[cfg(test)]
     Memory(Memory),
@@ -104,7 +104,8 @@ impl Detached {
 }
 
 impl Transport {
-    /// Has a socket watched on this thread. TCP_NODELAY is set: what is written together is written at once anyway.
+    /// Has a socket watched on this thread: one that does not block, with TCP_NODELAY, since what is written together is
+    /// written at once anyway.
     ///
     /// # Errors
     /// As the operating system reports them.
@@ -118,12 +119,10 @@ impl Transport {
         let Socket::Tcp(socket) = socket else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
         let socket = TcpStream::from_std(socket)?;
         Ok(match layers {
             None => Self::Tcp(socket),
-            Some(layers) => Self::Layered(Layered { socket, layers }),
+            Some(layers) => Self::Layered(Box::new(Layered { socket, layers })),
         })
     }
 
@@ -134,7 +133,8 @@ impl Transport {
     pub fn take(&mut self) -> io::Result<Detached> {
         match std::mem::replace(self, Self::Gone) {
             Self::Tcp(socket) => Ok(Detached::new(socket.into_std()?, None)),
-            Self::Layered(Layered { socket, layers }) => {
+            Self::Layered(layered) => {
+                let Layered { socket, layers } = *layered;
                 Ok(Detached::new(socket.into_std()?, Some(layers)))
             }
             #[cfg(test)]
