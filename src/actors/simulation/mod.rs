@@ -33,7 +33,9 @@ impl Drop for Announce {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let seed = self.0;
-            eprintln!("replay: NANOMQ_SIMULATION_SEED={seed} cargo test --lib simulation");
+            eprintln!(
+                "replay: NANOMQ_SIMULATION_SEED={seed} cargo test --lib simulation:: -- --nocapture"
+            );
         }
     }
 }

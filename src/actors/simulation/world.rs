@@ -3,6 +3,10 @@
 //! The actors are those of the real broker. What is not here: listeners, authentication by others, the durable store,
 //! and timers, which never fire: where a session or a will is due, the test says how late it is ([`World::pass`]).
 
+mod stand_ins;
+
+use stand_ins::{Arrivals, Clock, Nobody, TimeIs};
+
 use std::{
     cell::{Cell, RefCell},
     future::Future,
@@ -82,95 +86,6 @@ pub struct World {
     start: Instant,
     clock: Rc<Cell<u32>>,
 }
-
-/// Time has come to this.
-#[derive(actix::Message)]
-#[rtype(result = "()")]
-struct TimeIs(Instant);
-
-impl Handler<TimeIs> for SessionStore {
-    type Result = ();
-
-    fn handle(&mut self, told: TimeIs, _: &mut Self::Context) {
-        self.pass_time(told.0);
-    }
-}
-
-/// Stands before the session store: what is due by the machine's clock is made due by that of the simulation.
-struct Clock {
-    start: Instant,
-    now: Rc<Cell<u32>>,
-    to: Addr<SessionStore>,
-}
-
-impl Actor for Clock {
-    type Context = Context<Self>;
-}
-
-impl Handler<KeptSession> for Clock {
-    type Result = ();
-
-    fn handle(&mut self, mut kept: KeptSession, _: &mut Self::Context) {
-        let machine = Instant::now();
-        let ages = |at: Instant| {
-            let left = at.saturating_duration_since(machine).as_secs_f64();
-            (left / f64::from(AGE)).round() as u32 * AGE
-        };
-        let due = |at| self.start + Duration::from_secs((self.now.get() + ages(at)).into());
-        kept.expires_at = kept.expires_at.map(due);
-        kept.will = kept.will.map(|(at, will)| (due(at), will));
-        self.to.do_send(kept);
-    }
-}
-
-impl Handler<AddressedCommand> for Clock {
-    type Result = ();
-
-    fn handle(&mut self, told: AddressedCommand, _: &mut Self::Context) {
-        self.to.do_send(told);
-    }
-}
-
-/// Takes in connections that move to a worker.
-struct Arrivals {
-    worker: Rc<Worker>,
-    begun: Begun,
-}
-
-impl Actor for Arrivals {
-    type Context = Context<Self>;
-}
-
-impl Handler<MovedConnection> for Arrivals {
-    type Result = ();
-
-    fn handle(&mut self, moved: MovedConnection, _: &mut Self::Context) {
-        let connection = ClientConnection::from_moved(self.worker.clone(), moved).unwrap();
-        let future = Context::new().into_future(connection);
-        self.begun.borrow_mut().push(Box::pin(future));
-    }
-}
-
-/// Is asked nothing: everybody may do everything.
-struct Nobody;
-
-impl Actor for Nobody {
-    type Context = Context<Self>;
-}
-
-macro_rules! never_asked {
-    ($($message:ty),+) => {$(
-        impl Handler<$message> for Nobody {
-            type Result = MessageResult<$message>;
-
-            fn handle(&mut self, _: $message, _: &mut Self::Context) -> Self::Result {
-                panic!("nobody is to be asked")
-            }
-        }
-    )+};
-}
-
-never_asked!(LogIn, AskPermissions, StartScram, CountClientFailure);
 
 impl World {
     pub fn new(limits: Mqtt) -> Self {

@@ -1,0 +1,147 @@
+//! What clients publish, subscribe to and read.
+
+use super::*;
+
+impl Run {
+    pub(super) fn topic(&mut self) -> &'static str {
+        self.rng.choice(TOPICS).unwrap()
+    }
+
+    pub(super) fn qos(&mut self) -> QoS {
+        self.rng.choice(EVERY_QOS).unwrap()
+    }
+
+    pub(super) fn add_message(
+        &mut self,
+        client: usize,
+        topic: &'static str,
+        qos: QoS,
+        retain: bool,
+        empty: bool,
+    ) -> usize {
+        self.oracle.messages.push(Message {
+            publisher: client,
+            epoch: self.clients[client].epoch,
+            topic,
+            qos,
+            retain,
+            empty,
+            is_will: false,
+            attempts: 1,
+            sent_at: self.oracle.now,
+            taken_at: None,
+            never: false,
+        });
+        self.oracle.messages.len() - 1
+    }
+
+    pub(super) fn publish(&mut self, client: usize) {
+        for _ in 0..self.rng.usize(1..4) {
+            if !self.clients[client].peer.may_publish() {
+                return;
+            }
+            let (topic, qos) = (self.topic(), self.qos());
+            let retain = self.rng.u8(..5) == 0;
+            let empty = retain && self.rng.u8(..4) == 0;
+            let number = self.add_message(client, topic, qos, retain, empty);
+            self.show(|| format!("{client} publishes {:?}", self.oracle.messages[number]));
+            let of = &mut self.clients[client];
+            of.peer
+                .publish(Outgoing::new(number, topic, qos, retain, empty));
+            if qos == QoS::AtMostOnce {
+                of.unread.push(number);
+            }
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, client: usize) {
+        let filter = self.rng.choice(FILTERS).unwrap();
+        let shared = filter.starts_with('$');
+        let qos = self.rng.choice(&EVERY_QOS[usize::from(shared)..]).copied();
+        let qos = qos.unwrap();
+        self.show(|| format!("{client} subscribes to {filter} with {qos:?}"));
+        let now = self.oracle.now;
+        let of = &mut self.clients[client];
+        if of.requests.values().any(|other| other == filter) {
+            return;
+        }
+        self.oracle.change(client, of.epoch, filter, |interval| {
+            interval.ending_at.get_or_insert(now);
+        });
+        self.oracle.intervals.push(Interval {
+            client,
+            epoch: of.epoch,
+            filter,
+            qos,
+            asked_at: now,
+            granted_at: None,
+            ending_at: None,
+            gone_at: None,
+        });
+        of.requests.insert(of.peer.subscribe(filter, qos), filter);
+    }
+
+    pub(super) fn unsubscribe(&mut self, client: usize) {
+        let of = &mut self.clients[client];
+        let Some(filter) = self.rng.choice(self.oracle.filters(client, of.epoch)) else {
+            return;
+        };
+        if of.requests.values().any(|other| *other == filter) {
+            return;
+        }
+        let now = self.oracle.now;
+        self.oracle.change(client, of.epoch, filter, |interval| {
+            interval.ending_at.get_or_insert(now);
+        });
+        of.requests.insert(of.peer.unsubscribe(filter), filter);
+        self.show(|| format!("{client} unsubscribes from {filter}"));
+    }
+
+    pub(super) fn read(&mut self, client: usize, most: usize) {
+        let events = self.clients[client].peer.read(most);
+        for event in events {
+            self.show(|| format!("{client} reads {event:?}"));
+            self.take(client, event);
+        }
+    }
+
+    pub(super) fn take(&mut self, client: usize, event: Event) {
+        let now = self.oracle.now;
+        let of = &mut self.clients[client];
+        match event {
+            Event::Connected { session_present } => self.connected(client, session_present),
+            Event::Message(received) => self.oracle.delivered(client, of.epoch, &received),
+            Event::Taken(number) => self.oracle.messages[number].taken_at = Some(now),
+            Event::Subscribed(id) => {
+                let filter = of.requests.remove(&id).unwrap();
+                self.oracle.granted(client, of.epoch, filter);
+            }
+            Event::Unsubscribed(id) => {
+                let filter = of.requests.remove(&id).unwrap();
+                self.oracle.change(client, of.epoch, filter, |interval| {
+                    interval.gone_at.get_or_insert(now);
+                });
+            }
+        }
+    }
+
+    pub(super) fn connected(&mut self, client: usize, session_present: bool) {
+        let of = &mut self.clients[client];
+        assert_eq!(of.kept, session_present, "client {client}: session present");
+        self.oracle.came(client);
+        if session_present {
+            for number in of.peer.resume() {
+                self.oracle.messages[number].attempts += 1;
+            }
+            if let Some((number, _)) = of.pending_will.take() {
+                // The client was back in time.
+                self.oracle.messages[number].never = true;
+            }
+            return;
+        }
+        of.peer.forget_session();
+        self.oracle.has_ended(client, of.epoch);
+        of.epoch += 1;
+        self.publish_will(client);
+    }
+}

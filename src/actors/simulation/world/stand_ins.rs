@@ -1,0 +1,92 @@
+//! What stands in the place of actors that are not part of the simulation, or before those that are.
+
+use super::*;
+
+/// Time has come to this.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct TimeIs(pub(super) Instant);
+
+impl Handler<TimeIs> for SessionStore {
+    type Result = ();
+
+    fn handle(&mut self, told: TimeIs, _: &mut Self::Context) {
+        self.pass_time(told.0);
+    }
+}
+
+/// Stands before the session store: what is due by the machine's clock is made due by that of the simulation.
+pub(super) struct Clock {
+    pub(super) start: Instant,
+    pub(super) now: Rc<Cell<u32>>,
+    pub(super) to: Addr<SessionStore>,
+}
+
+impl Actor for Clock {
+    type Context = Context<Self>;
+}
+
+impl Handler<KeptSession> for Clock {
+    type Result = ();
+
+    fn handle(&mut self, mut kept: KeptSession, _: &mut Self::Context) {
+        let machine = Instant::now();
+        let ages = |at: Instant| {
+            let left = at.saturating_duration_since(machine).as_secs_f64();
+            (left / f64::from(AGE)).round() as u32 * AGE
+        };
+        let due = |at| self.start + Duration::from_secs((self.now.get() + ages(at)).into());
+        kept.expires_at = kept.expires_at.map(due);
+        kept.will = kept.will.map(|(at, will)| (due(at), will));
+        self.to.do_send(kept);
+    }
+}
+
+impl Handler<AddressedCommand> for Clock {
+    type Result = ();
+
+    fn handle(&mut self, told: AddressedCommand, _: &mut Self::Context) {
+        self.to.do_send(told);
+    }
+}
+
+/// Takes in connections that move to a worker.
+pub(super) struct Arrivals {
+    pub(super) worker: Rc<Worker>,
+    pub(super) begun: Begun,
+}
+
+impl Actor for Arrivals {
+    type Context = Context<Self>;
+}
+
+impl Handler<MovedConnection> for Arrivals {
+    type Result = ();
+
+    fn handle(&mut self, moved: MovedConnection, _: &mut Self::Context) {
+        let connection = ClientConnection::from_moved(self.worker.clone(), moved).unwrap();
+        let future = Context::new().into_future(connection);
+        self.begun.borrow_mut().push(Box::pin(future));
+    }
+}
+
+/// Is asked nothing: everybody may do everything.
+pub(super) struct Nobody;
+
+impl Actor for Nobody {
+    type Context = Context<Self>;
+}
+
+macro_rules! never_asked {
+    ($($message:ty),+) => {$(
+        impl Handler<$message> for Nobody {
+            type Result = MessageResult<$message>;
+
+            fn handle(&mut self, _: $message, _: &mut Self::Context) -> Self::Result {
+                panic!("nobody is to be asked")
+            }
+        }
+    )+};
+}
+
+never_asked!(LogIn, AskPermissions, StartScram, CountClientFailure);
