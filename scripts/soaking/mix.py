@@ -186,6 +186,16 @@ class Mix:
         client.writer.write_eof()
         await asyncio.wait_for(asyncio.shield(client.task), ANSWER_LIMIT_S)
 
+    async def vanished(self):
+        """Is not there any more while its socket is: the broker closes it for its silence, and publishes its will."""
+        client = self.client("vanished")
+        will = (self.topic(), b"vanished", self.random.randrange(3), False, 0)
+        await client.opened(keep_alive=1, will=will)
+        await client.subscribe(("m/#", self.random.randrange(3)))
+        client.silent = True
+        await asyncio.wait_for(asyncio.shield(client.task), ANSWER_LIMIT_S)
+        client.drop()
+
     async def offender(self):
         """Breaks the protocol in the middle of a session."""
         client = self.client("offender")
@@ -321,7 +331,7 @@ class Witness:
 
 BEHAVIOURS = (
     (Mix.publisher, 6), (Mix.burst, 3), (Mix.subscriber, 6), (Mix.member, 3), (Mix.silent_subscriber, 2),
-    (Mix.slow_reader, 1), (Mix.with_will, 3), (Mix.retainer, 2), (Mix.silent_socket, 2), (Mix.half_closed, 1),
+    (Mix.slow_reader, 1), (Mix.with_will, 3), (Mix.retainer, 2), (Mix.silent_socket, 2), (Mix.half_closed, 1), (Mix.vanished, 2),
     (Mix.offender, 2),
 )
 
