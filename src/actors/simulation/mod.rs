@@ -23,7 +23,7 @@ use run::Run;
 use storm::Storm;
 
 /// Seeds that are run if nothing else is asked for.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 250;
 const STEPS: usize = 250;
 
 /// Tells which seed has failed.

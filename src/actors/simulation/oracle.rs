@@ -69,8 +69,10 @@ pub struct Oracle {
     here_since: BTreeMap<usize, u64>,
     /// When clients left: their shared messages may have gone to others.
     departures: Vec<u64>,
-    /// When sessions may have ended: what waited in them is lost.
-    ends: Vec<u64>,
+    /// When sessions may have begun to end, and when they had: what waited in them is lost.
+    ends: Vec<(u64, u64)>,
+    /// When everything that was sent had been handled.
+    rests: Vec<u64>,
     /// Deliveries looked at.
     pub deliveries: u64,
 }
@@ -107,14 +109,16 @@ impl Oracle {
 
     /// The broker has noticed everything.
     pub fn rested(&mut self) {
-        for at in self.departures.iter_mut().chain(&mut self.ends) {
+        let ended = self.ends.iter_mut().map(|(_, ended)| ended);
+        for at in self.departures.iter_mut().chain(ended) {
             *at = (*at).min(self.now);
         }
+        self.rests.push(self.now);
     }
 
     /// A client's session may end from now on.
     pub fn may_end(&mut self, client: usize, epoch: u32) {
-        self.ends.push(u64::MAX);
+        self.ends.push((self.now, u64::MAX));
         let now = self.now;
         for interval in self.of_session(client, epoch) {
             interval.ending_at.get_or_insert(now);

@@ -159,6 +159,7 @@ impl Run {
                 }
             }
             98 => self.rest(),
+            99 => self.kick(client),
             _ => {}
         }
     }
@@ -283,6 +284,16 @@ impl Run {
             self.rest();
             self.oracle.messages[number].never = true;
         }
+        stream.end();
+    }
+
+    /// An administrator closes the connection. The next one is there only when that has happened.
+    fn kick(&mut self, client: usize) {
+        self.show(|| format!("{client} is thrown out"));
+        self.world.kick(self.clients[client].peer.name, false);
+        self.leave(client, false);
+        let stream = self.clients[client].peer.lose().unwrap();
+        self.rest();
         stream.end();
     }
 

@@ -25,13 +25,21 @@ impl Oracle {
             };
             for interval in self.intervals.iter().filter(must) {
                 let has_it = if is_shared(interval.filter) {
-                    // It may have gone to a member whose session has ended. With QoS 1 it goes on to one who is there.
+                    // It may have gone to a member whose session has ended. With QoS 1 it goes on to one who is there,
+                    // unless it was still on its way into the session.
                     let was_here = |at: &u64| *at < message.sent_at;
-                    let may_be_lost = message.qos == QoS::ExactlyOnce
-                        || interval.ending_at.is_some()
-                        || !self.here_since.get(&interval.client).is_some_and(was_here);
-                    let ended = self.ends.iter().any(|at| *at >= message.sent_at);
-                    !got.is_empty() || (ended && may_be_lost)
+                    let may_be_lost = |began: u64| {
+                        let arrived = message.sent_at..=began;
+                        message.qos == QoS::ExactlyOnce
+                            || interval.ending_at.is_some()
+                            || !self.here_since.get(&interval.client).is_some_and(was_here)
+                            || !self.rests.iter().any(|at| arrived.contains(at))
+                    };
+                    let lost = self
+                        .ends
+                        .iter()
+                        .any(|(began, ended)| *ended >= message.sent_at && may_be_lost(*began));
+                    !got.is_empty() || lost
                 } else {
                     got.iter()
                         .any(|got| got.client == interval.client && got.epoch == interval.epoch)
