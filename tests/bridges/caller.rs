@@ -1,0 +1,194 @@
+//! A server that answers every connection of a bridge as a test says, and from some connection on leads to a real
+//! broker.
+
+use std::{
+    collections::VecDeque,
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+};
+
+use bytes::BytesMut;
+use nanomq::mqtt::frame_header;
+
+use crate::{kit::DEADLINE, notation::bytes, proxy::Proxy};
+
+/// What is done with one connection.
+pub type Conduct = Box<dyn FnOnce(&mut Caller) + Send>;
+
+/// The server; it ends when it is dropped.
+pub struct Server {
+    pub address: SocketAddr,
+    left: Arc<Mutex<Option<VecDeque<(String, Conduct)>>>>,
+    done: Receiver<(String, Result<(), String>)>,
+}
+
+impl Server {
+    /// Each connection gets the next conduct, with its name; those after the last are led on.
+    pub fn start(conducts: Vec<(String, Conduct)>, then: SocketAddr) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let left = Arc::new(Mutex::new(Some(VecDeque::from(conducts))));
+        let (says, done) = channel();
+        let taken = Arc::clone(&left);
+        thread::spawn(move || {
+            let on = Proxy::to(then);
+            for socket in listener.incoming().map_while(Result::ok) {
+                let next = match taken.lock().unwrap().as_mut() {
+                    Some(left) => left.pop_front(),
+                    None => return,
+                };
+                match next {
+                    Some((name, conduct)) => serve(socket, name, conduct, &says),
+                    None => lead_on(socket, on.address),
+                }
+            }
+        });
+        Self {
+            address,
+            left,
+            done,
+        }
+    }
+
+    /// The names of the conducts in their order, each with what went otherwise than it has to; waits for the next.
+    pub fn next_done(&self) -> (String, Result<(), String>) {
+        self.done
+            .recv_timeout(DEADLINE)
+            .expect("the bridge comes again")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        *self.left.lock().unwrap() = None;
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn serve(
+    socket: TcpStream,
+    name: String,
+    conduct: Conduct,
+    says: &Sender<(String, Result<(), String>)>,
+) {
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket.set_nodelay(true).unwrap();
+    let mut caller = Caller {
+        socket,
+        input: BytesMut::new(),
+        wrong: None,
+    };
+    conduct(&mut caller);
+    let _ = caller.socket.shutdown(Shutdown::Both);
+    let result = caller.wrong.map_or(Ok(()), Err);
+    let _ = says.send((name, result));
+}
+
+/// Passes bytes both ways.
+fn lead_on(near: TcpStream, to: SocketAddr) {
+    let Ok(far) = TcpStream::connect(to) else {
+        return;
+    };
+    for (mut from, mut to) in [
+        (near.try_clone().unwrap(), far.try_clone().unwrap()),
+        (far, near),
+    ] {
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Write);
+        });
+    }
+}
+
+/// The bridge as the server sees it: a socket.
+pub struct Caller {
+    socket: TcpStream,
+    input: BytesMut,
+    wrong: Option<String>,
+}
+
+impl Caller {
+    /// Sends bytes in notation. The bridge may be gone already.
+    pub fn send(&mut self, text: &str) {
+        self.send_bytes(&bytes(text));
+    }
+
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        let _ = self.socket.write_all(bytes);
+    }
+
+    /// The next packet with its fixed header; none when the bridge has closed the connection, or says nothing.
+    pub fn packet(&mut self) -> Option<BytesMut> {
+        loop {
+            if let Some(header) = frame_header(&self.input, 1 << 28).unwrap() {
+                return Some(self.input.split_to(header.packet_len()));
+            }
+            let mut chunk = [0; 4096];
+            match self.socket.read(&mut chunk) {
+                Ok(n @ 1..) => self.input.extend_from_slice(&chunk[..n]),
+                _ => return None,
+            }
+        }
+    }
+
+    /// The next packet of a kind (the first byte's upper half), and whatever comes before it is answered well:
+    /// CONNECT, SUBSCRIBE and PINGREQ. None when the connection ends first.
+    pub fn packet_of_kind(&mut self, kind: u8) -> Option<BytesMut> {
+        loop {
+            let packet = self.packet()?;
+            let first = packet.first()? >> 4;
+            if first == kind {
+                return Some(packet);
+            }
+            self.answer_well(first, &packet);
+        }
+    }
+
+    /// Answers as a version 3.1.1 server that grants everything.
+    fn answer_well(&mut self, kind: u8, packet: &[u8]) {
+        match kind {
+            1 => self.send("20 [00 00]"),
+            8 => {
+                let header = frame_header(packet, 1 << 28).unwrap().unwrap();
+                let body = &packet[header.header_len..];
+                let mut filters = 0;
+                let mut rest = &body[2..];
+                while let [high, low, more @ ..] = rest {
+                    rest = &more[usize::from(u16::from_be_bytes([*high, *low])) + 1..];
+                    filters += 1;
+                }
+                let mut answer = vec![0x90, 2 + filters, body[0], body[1]];
+                answer.extend(vec![2; filters.into()]);
+                self.send_bytes(&answer);
+            }
+            12 => self.send("D0 []"),
+            _ => {}
+        }
+    }
+
+    /// The bridge has to close the connection, whatever it sends before that.
+    pub fn expect_closed(&mut self) {
+        let mut chunk = [0; 4096];
+        loop {
+            match self.socket.read(&mut chunk) {
+                Ok(1..) => {}
+                Ok(0) => return,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return,
+                Err(error) => {
+                    self.wrong = Some(format!("the bridge goes on: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What happened must not have.
+    pub fn complain(&mut self, what: String) {
+        self.wrong.get_or_insert(what);
+    }
+}
