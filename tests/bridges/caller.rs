@@ -13,9 +13,15 @@ use std::{
 };
 
 use bytes::BytesMut;
-use nanomq::mqtt::frame_header;
+use nanomq::mqtt::{
+    Packet, Properties, ProtocolVersion, Sender as Side, SubAck, decode_as, frame_header,
+};
 
-use crate::{kit::DEADLINE, notation::bytes, proxy::Proxy};
+use crate::{
+    kit::{DEADLINE, bytes_of},
+    notation::bytes,
+    proxy::Proxy,
+};
 
 /// What is done with one connection.
 pub type Conduct = Box<dyn FnOnce(&mut Caller) + Send>;
@@ -82,6 +88,7 @@ fn serve(
         socket,
         input: BytesMut::new(),
         wrong: None,
+        version: 4,
     };
     conduct(&mut caller);
     let _ = caller.socket.shutdown(Shutdown::Both);
@@ -110,6 +117,8 @@ pub struct Caller {
     socket: TcpStream,
     input: BytesMut,
     wrong: Option<String>,
+    /// Protocol level of what [`Caller::packet_of_kind`] answers.
+    pub version: u8,
 }
 
 impl Caller {
@@ -149,24 +158,42 @@ impl Caller {
         }
     }
 
-    /// Answers as a version 3.1.1 server that grants everything.
+    /// Answers well until the first SUBSCRIBE is granted. False when the connection ends first.
+    pub fn subscribed(&mut self) -> bool {
+        match self.packet_of_kind(8) {
+            Some(packet) => {
+                self.answer_well(8, &packet);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Answers as a server that grants everything.
     fn answer_well(&mut self, kind: u8, packet: &[u8]) {
-        match kind {
-            1 => self.send("20 [00 00]"),
-            8 => {
+        match (kind, self.version) {
+            (1, 5) => self.send("20 [00 00 []]"),
+            (1, _) => self.send("20 [00 00]"),
+            (8, version) => {
+                let version = match version {
+                    5 => ProtocolVersion::V5,
+                    _ => ProtocolVersion::V311,
+                };
                 let header = frame_header(packet, 1 << 28).unwrap().unwrap();
                 let body = &packet[header.header_len..];
-                let mut filters = 0;
-                let mut rest = &body[2..];
-                while let [high, low, more @ ..] = rest {
-                    rest = &more[usize::from(u16::from_be_bytes([*high, *low])) + 1..];
-                    filters += 1;
-                }
-                let mut answer = vec![0x90, 2 + filters, body[0], body[1]];
-                answer.extend(vec![2; filters.into()]);
-                self.send_bytes(&answer);
+                let subscribe = decode_as(Side::Client, version, header.first_byte, body);
+                let Ok(Packet::Subscribe(subscribe)) = subscribe else {
+                    return self.complain("a SUBSCRIBE that is none".to_owned());
+                };
+                let granted = vec![2; subscribe.filters.iter().count()];
+                let answer = Packet::SubAck(SubAck {
+                    packet_id: subscribe.packet_id,
+                    properties: Properties::EMPTY,
+                    reasons: &granted,
+                });
+                self.send_bytes(&bytes_of(&answer, version));
             }
-            12 => self.send("D0 []"),
+            (12, _) => self.send("D0 []"),
             _ => {}
         }
     }

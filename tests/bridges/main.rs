@@ -3,7 +3,13 @@
 //!
 //! `./scripts/test` installs Mosquitto; without it the tests fail and say so.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    dead_code
+)]
 
 #[path = "../interop/harness.rs"]
 #[allow(dead_code)]
@@ -19,6 +25,9 @@ mod kit;
 mod notation;
 
 mod caller;
+mod faults;
+mod hostile;
+mod links;
 mod mosquitto;
 mod node;
 mod numbered;

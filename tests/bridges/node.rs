@@ -6,6 +6,14 @@ use serde_json::Value;
 
 use crate::{harness::Broker, http::At, numbered::until};
 
+/// The configuration of a bridge that comes again soon; `more` is in it too.
+pub fn bridge(name: &str, server: SocketAddr, more: &str) -> String {
+    format!(
+        "bridges.mqtt.{name} {{\n  server = \"mqtt-tcp://{server}\"\n  backoff_min = 10ms\n  backoff_max = 100ms\n  \
+         max_send_queue_len = 100000\n{more}\n}}\n"
+    )
+}
+
 /// A nanomq process.
 pub struct Node {
     pub process: Broker,
@@ -17,6 +25,13 @@ impl Node {
         Self {
             process: Broker::start(more),
         }
+    }
+
+    /// One with a store, in which whatever it acknowledges survives its end.
+    pub fn stored(more: &str) -> Self {
+        Self::start(&format!(
+            "store {{ enable = true, path = \"store\", durability = none }}\n{more}"
+        ))
     }
 
     /// Where it takes MQTT.
@@ -41,11 +56,10 @@ impl Node {
 
     /// Waits until a bridge is as wanted.
     pub fn until_bridge(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) {
-        let mut last = Value::Null;
-        until(&format!("{name} {what}; at last {last}"), || {
-            last = self.bridge(name);
-            wanted(&last)
-        });
+        until(
+            || format!("{name} {what}: {}", self.bridge(name)),
+            || wanted(&self.bridge(name)),
+        );
     }
 
     /// Waits until a bridge is connected and its subscriptions are acknowledged.
@@ -53,5 +67,12 @@ impl Node {
         self.until_bridge(name, "is connected", |bridge| {
             bridge["state"] == "connected"
         });
+    }
+
+    /// A counter of a bridge.
+    pub fn count(&self, name: &str, counter: &str) -> u64 {
+        let bridge = self.bridge(name);
+        let count = bridge["counters"][counter].as_u64();
+        count.unwrap_or_else(|| panic!("{name} has no {counter}: {bridge}"))
     }
 }

@@ -186,11 +186,11 @@ fn come_again(address: SocketAddr, client_id: &str, deadline: Instant) -> Client
     }
 }
 
-/// Waits until something is as wanted; what it looks at changes by itself.
-pub fn until(what: &str, mut wanted: impl FnMut() -> bool) {
+/// Waits until something is as wanted that changes by itself; `what` says what it is.
+pub fn until(what: impl Fn() -> String, mut wanted: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !wanted() {
-        assert!(Instant::now() < deadline, "never: {what}");
+        assert!(Instant::now() < deadline, "never: {}", what());
         thread::sleep(Duration::from_millis(5));
     }
 }
