@@ -178,6 +178,7 @@ fn hot_parts(running: &Config, new: Config) -> Config {
             ..new.store
         },
         auth: new.auth,
+        bridges: new.bridges,
     }
 }
 
@@ -247,7 +248,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Listener, LogLevel, Secret};
+    use crate::config::{BridgeConfig, Listener, LogLevel, Secret};
 
     #[test]
     fn what_can_change_while_running_is_what_the_table_of_keys_calls_hot() {
@@ -269,6 +270,8 @@ mod tests {
         new.log.level = LogLevel::Error;
         new.mqtt.max_qos = 1;
         new.auth.allow_anonymous = false;
+        let bridge = BridgeConfig::default();
+        new.bridges.mqtt.insert("up".to_owned(), bridge);
         let merged = hot_parts(&running, new.clone());
         let applied: Vec<_> = changes(&running, &merged).into_iter().collect();
         assert!(!applied.is_empty() && applied.iter().all(|change| change.hot));

@@ -56,7 +56,7 @@ impl Setting {
             return Err("cannot be changed".to_owned());
         };
         let value = Value::Text(self.value.expose().to_owned());
-        match set(config, &value, keys::name_in(key.path, &path)) {
+        match set(config, &value, &keys::name_in(key.path, &path)) {
             Ok(()) => Ok(()),
             Err(Trouble::Unexpected) if secret => Err(format!("expected {expects}")),
             Err(Trouble::Unexpected) => Err(format!("expected {expects}, got {}", value.shown())),

@@ -15,6 +15,7 @@
 //! | `property/` | the table of properties, validation, iteration, building |
 //! | `packet`, `filters` | the model of each packet kind |
 //! | `topic` | [`TopicName`], [`TopicFilter`] and [`matches()`] |
+//! | `topic_map` | [`TopicMap`]: how topics of one broker become topics of another |
 //! | `frame` | where a packet starts and ends |
 //! | `decode/`, `encode/` | one file per packet kind or family |
 //! | `message`, `batch` | application messages beyond their packet, alone and in batches |
@@ -37,6 +38,7 @@ mod reason;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod topic_map;
 mod types;
 
 pub use batch::{Batch, BatchBuilder};
@@ -57,6 +59,7 @@ pub use property::{
 };
 pub use reason::ReasonCode;
 pub use topic::{TopicError, TopicFilter, TopicName, matches};
+pub use topic_map::{TopicMap, TopicMapError};
 pub use types::{
     PacketId, PacketType, ProtocolVersion, QoS, RetainHandling, Sender, SubscribeOptions,
 };
