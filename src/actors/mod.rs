@@ -18,6 +18,7 @@
 
 mod api_users;
 mod authenticator;
+mod bridge_changes;
 mod carried;
 mod certificate_files;
 mod client_connection;

@@ -1,5 +1,7 @@
-//! Messages to the keeper of the bridges. A change touches only the bridge it is about, lasts until the configuration
-//! is read anew, and is in the running configuration when the answer comes.
+//! Messages about bridges. The keeper of the bridges is asked what they do, and told by the config manager what they
+//! are. Everybody else has the config manager change them, the only one to change the running configuration: a change
+//! touches only the bridge it is about, is written to the configuration file if there is one, and is in force when the
+//! answer comes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -111,6 +113,8 @@ pub enum BridgeRefused {
     TooMany,
     /// What does not go together, with the keys below `bridges.mqtt.NAME`.
     Keys(Vec<Refusal>),
+    /// The configuration file cannot be written: why.
+    NotWritten(String),
 }
 
 /// A bridge as lists show it.

@@ -26,10 +26,13 @@ use crate::{
 /// What is done with one connection.
 pub type Conduct = Box<dyn FnOnce(&mut Caller) + Send>;
 
+/// Conducts in their order, by name.
+type Conducts = VecDeque<(String, Conduct)>;
+
 /// The server; it ends when it is dropped.
 pub struct Server {
     pub address: SocketAddr,
-    left: Arc<Mutex<Option<VecDeque<(String, Conduct)>>>>,
+    left: Arc<Mutex<Option<Conducts>>>,
     done: Receiver<(String, Result<(), String>)>,
 }
 

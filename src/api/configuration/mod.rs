@@ -68,6 +68,7 @@ pub async fn change(state: Data<ApiState>, body: Body) -> Result<HttpResponse, A
     let change = ChangeConfig {
         settings: posted.settings,
         texts: posted.texts,
+        bridges: posted.bridges,
         lasting: Lasting::InFile,
     };
     changed(ask(&state.change, change).await?, posted.ignored)
@@ -112,6 +113,7 @@ pub async fn reload(state: Data<ApiState>, body: RawBody) -> Result<HttpResponse
     let change = ChangeConfig {
         settings: posted.settings,
         texts: posted.texts,
+        bridges: posted.bridges,
         lasting: Lasting::WhileRunning,
     };
     changed(ask(&state.change, change).await?, posted.ignored)

@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use super::shown::{self, MASK};
 use crate::{
     api::error::RefusedKey,
-    config::{BindAddr, Config, DEFAULT_LISTENER, ListenerKind, Secret, Setting, with_settings},
+    config::{
+        BindAddr, BridgeChanges, Config, DEFAULT_LISTENER, ListenerKind, Secret, Setting,
+        with_settings,
+    },
     messages::{CertificateTexts, PemText},
 };
 
@@ -197,6 +200,7 @@ pub fn read(
         running,
         settings: Vec::new(),
         texts: Vec::new(),
+        bridges: BridgeChanges::new(),
         ignored: Vec::new(),
         refused: Vec::new(),
     };
@@ -213,6 +217,7 @@ pub fn read(
         true => Ok(Posted {
             settings: reader.settings,
             texts: reader.texts,
+            bridges: reader.bridges,
             ignored: reader.ignored,
         }),
         false => Err(reader.refused),
@@ -225,6 +230,8 @@ pub struct Posted {
     pub settings: Vec<Setting>,
     /// Files and their texts.
     pub texts: Vec<PemText>,
+    /// Bridges that become others, or end.
+    pub bridges: BridgeChanges,
     /// Members that would change what is not built yet: taken, as a file with them would be, and told.
     pub ignored: Vec<String>,
 }
@@ -233,6 +240,7 @@ struct Reader<'a> {
     running: &'a Config,
     settings: Vec<Setting>,
     texts: Vec<PemText>,
+    bridges: BridgeChanges,
     ignored: Vec<String>,
     refused: Vec<RefusedKey>,
 }
