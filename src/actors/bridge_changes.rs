@@ -135,6 +135,9 @@ impl Handler<SubscribeBridge> for ConfigManager {
     fn handle(&mut self, message: SubscribeBridge, _: &mut Self::Context) -> Self::Result {
         let mut bridge = self.known_bridge(&message.name)?;
         subscribe(&mut bridge, message.subscriptions);
+        if let Some(properties) = message.properties {
+            bridge.sub_properties = properties;
+        }
         self.change_bridge(&message.name, Some(bridge))
     }
 }

@@ -8,7 +8,9 @@ use std::{sync::Arc, time::Duration};
 use actix::{Message, MessageResponse};
 
 use crate::{
-    config::{BridgeConfig, BridgeSubscription, Bridges, Refusal, RemoteUrl},
+    config::{
+        BridgeConfig, BridgeSubscribeProperties, BridgeSubscription, Bridges, Refusal, RemoteUrl,
+    },
     stats::DropReason,
 };
 
@@ -81,6 +83,8 @@ pub struct SubscribeBridge {
     pub name: String,
     /// The topics.
     pub subscriptions: Vec<BridgeSubscription>,
+    /// Properties that SUBSCRIBE is to have from now on; none = as before.
+    pub properties: Option<BridgeSubscribeProperties>,
 }
 
 /// Unsubscribes from topics of the remote, without reconnecting. Topics that are not subscribed to are left out.

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::shown::{self, MASK};
+use super::{
+    bridge,
+    shown::{self, MASK},
+};
 use crate::{
     api::error::RefusedKey,
     config::{
@@ -265,6 +268,12 @@ impl Reader<'_> {
             return;
         }
         match (value, shown) {
+            (Value::Object(members), shown) if path == "bridge" => {
+                let posted = bridge::read(members, shown, self.running);
+                self.bridges = posted.changes;
+                self.ignored.extend(posted.ignored);
+                self.refused.extend(posted.refused);
+            }
             (Value::Object(members), Value::Object(shown)) => {
                 for (name, value) in members {
                     self.member(&format!("{path}.{name}"), value, shown.get(name));
@@ -523,7 +532,7 @@ mod tests {
         let config = Config::default();
         let posted = json!({
             "tls": {"verify_peer": false},
-            "bridge": {"forwards": ["a"]},
+            "sqlite": {"resend_interval": 1},
         });
         let shown = postable(&config, &CertificateTexts::default());
         let read = read(posted.as_object().unwrap(), &shown, &config);
@@ -533,6 +542,6 @@ mod tests {
                 .iter()
                 .all(|setting| setting.holds_in(&config))
         );
-        assert_eq!(read.ignored, ["bridge.forwards"]);
+        assert_eq!(read.ignored, ["sqlite.resend_interval"]);
     }
 }

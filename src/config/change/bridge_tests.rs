@@ -89,7 +89,9 @@ fn whatever_the_file_looks_like_only_the_bridge_changes() {
         "will": {"topic": "w", "payload": "gone", "properties": {"user_property": {"k": "v"}}},
         "conn_properties": {"user_property": {"x": "y", "z": "1"}, "receive_maximum": 7},
     }));
-    let plain = up(serde_json::json!({"server": "h:9", "forwards": ["z"], "username": "u", "password": "123"}));
+    let plain = up(
+        serde_json::json!({"server": "h:9", "forwards": ["z"], "username": "u", "password": "123"}),
+    );
     let off = up(serde_json::json!({"enable": false, "server": "h", "forwards": ["z"]}));
     for text in TEXTS {
         for bridge in [
