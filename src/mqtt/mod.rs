@@ -19,6 +19,7 @@
 //! | `frame` | where a packet starts and ends |
 //! | `decode/`, `encode/` | one file per packet kind or family |
 //! | `message`, `batch` | application messages beyond their packet, alone and in batches |
+//! | `hops` | the marks of bridges in messages |
 //! | `error` | what is wrong with a packet, with its clause and reason code |
 //!
 //! The codec checks what can be told from one packet alone. What needs a session (a topic alias that was
@@ -30,6 +31,7 @@ mod encode;
 mod error;
 mod filters;
 mod frame;
+pub mod hops;
 mod message;
 mod packet;
 mod property;

@@ -16,6 +16,7 @@ use super::{
     keep_alive::KeepAlive,
     publish_topic::{TopicRefusal, check_topic},
     subscribe::{Granted, SubscribeRequest},
+    to_remote::ToRemote,
     writer::write_ack,
 };
 use crate::{
@@ -122,6 +123,23 @@ pub struct Channel {
     released: Option<Vec<HeldAck>>,
     /// Of enhanced authentication, if the client came in by it.
     authentication_method: Option<Box<str>>,
+    /// Set where the peer is not a client but the remote broker of a bridge.
+    remote: Option<Box<ToRemote>>,
+}
+
+/// What a remote broker said in CONNACK, brought within the limits of its bridge.
+#[derive(Debug)]
+pub struct RemoteTerms {
+    /// Protocol version.
+    pub version: ProtocolVersion,
+    /// Most messages with QoS 1 and 2 that may be unacknowledged `[MQTT-3.2.2-14]`.
+    pub window: u16,
+    /// Largest packet that it takes, in bytes `[MQTT-3.2.2-15]`.
+    pub max_packet_size: u32,
+    /// Topic aliases that may be set towards it `[MQTT-3.2.2-17]`.
+    pub topic_aliases: u16,
+    /// What is changed in the messages that it gets.
+    pub to_remote: ToRemote,
 }
 
 impl Channel {
@@ -144,7 +162,41 @@ impl Channel {
             held: None,
             released: None,
             authentication_method: admission.authentication.map(|(method, _)| method),
+            remote: None,
         }
+    }
+
+    /// The client's side: a remote broker that has accepted, with the session that its bridge has at this one.
+    /// PUBLISH and the acknowledgements of both directions go through it as those of a client do; other packets do not.
+    pub fn to_remote(
+        client_id: Arc<str>,
+        terms: RemoteTerms,
+        session: Session,
+        now: Instant,
+    ) -> Self {
+        Self {
+            client_id,
+            version: terms.version,
+            session,
+            will: None,
+            keep_alive: KeepAlive::new(0, 1.0, now),
+            window: terms.window,
+            max_packet_size: terms.max_packet_size,
+            valid_topic: String::new(),
+            incoming_aliases: None,
+            outgoing_aliases: (terms.topic_aliases > 0)
+                .then(|| Box::new(OutgoingAliases::new(terms.topic_aliases))),
+            problem_information: false,
+            held: None,
+            released: None,
+            authentication_method: None,
+            remote: Some(Box::new(terms.to_remote)),
+        }
+    }
+
+    /// What is changed in messages to a remote broker, if the peer is one.
+    pub fn remote_mut(&mut self) -> Option<&mut ToRemote> {
+        self.remote.as_deref_mut()
     }
 
     /// Acknowledgements of messages are held back from now on, for [`Channel::take_held`]; if the `session` is in the
@@ -613,6 +665,7 @@ impl Channel {
             max_packet_size: self.max_packet_size,
             window: self.window,
             aliases: self.outgoing_aliases.as_deref_mut(),
+            remote: self.remote.as_deref_mut(),
         };
         (&mut self.session.outbound, writer)
     }

@@ -7,6 +7,7 @@ mod layers;
 #[cfg(test)]
 mod mutated_tls;
 mod proxy;
+mod remote;
 mod tls;
 mod websocket;
 mod x509;
@@ -27,6 +28,7 @@ pub use certificate::{BadCertificate, Identity, NewTexts};
 pub use client_tls::ClientTls;
 pub use identity::{IdentitySource, NewestCertificate, ServerIdentity};
 pub use layers::{Fault, Layers};
+pub use remote::{RemoteStream, RemoteTls};
 
 /// What the fuzz targets drive and nobody else sees: `tests/fuzz`.
 #[cfg(fuzzing)]
