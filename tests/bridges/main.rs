@@ -25,6 +25,7 @@ mod kit;
 mod notation;
 
 mod caller;
+mod example;
 mod faults;
 mod hostile;
 mod links;
