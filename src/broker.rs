@@ -26,10 +26,10 @@ use tokio::{
 
 use crate::{
     actors::{
-        ApiUsers, AuthHandles, Authenticator, Carried, ConfigManager, ConfigSource, ConnectionHost,
-        Door, Life, PolicyKeeper, Publisher, Recovered, RegistryHandles, RetainedMessages,
-        SessionStore, Shared, StatsCollector, StoreHandles, StoreWriter, SubscriptionRegistry,
-        Worker, open_store, restore,
+        ApiUsers, AuthHandles, Authenticator, BridgeKeeper, Carried, ConfigManager, ConfigSource,
+        ConnectionHost, Door, Life, PolicyKeeper, Publisher, Recovered, RegistryHandles,
+        RetainedMessages, SessionStore, Shared, StatsCollector, StoreHandles, StoreWriter,
+        SubscriptionRegistry, Worker, open_store, restore,
     },
     api::{Access, ApiState, Hashing, HttpServer},
     auth::policy::Policy,
@@ -177,7 +177,10 @@ impl Broker {
         let users = users.map(ApiUsers::start);
         let recheck = registry.clone().recipient();
         let keeper = PolicyKeeper::new(policy, source.path.clone(), recheck);
-        let manager = ConfigManager::new(source, config, keeper, identities).start();
+        let bridges = BridgeKeeper::new(config.load().bridges.clone()).start();
+        let manager = ConfigManager::new(source, config, keeper, identities)
+            .telling(bridges.clone().recipient())
+            .start();
 
         let worker_handles = handles.clone();
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
@@ -217,6 +220,13 @@ impl Broker {
                     change: manager.clone().recipient(),
                     replace: manager.clone().recipient(),
                     pending: manager.clone().recipient(),
+                    bridges: bridges.clone().recipient(),
+                    bridge: bridges.recipient(),
+                    put_bridge: manager.clone().recipient(),
+                    delete_bridge: manager.clone().recipient(),
+                    switch_bridge: manager.clone().recipient(),
+                    subscribe_bridge: manager.clone().recipient(),
+                    unsubscribe_bridge: manager.clone().recipient(),
                     certificates: manager.clone().recipient(),
                     policy: manager.clone().recipient(),
                     change_client_users: manager.clone().recipient(),

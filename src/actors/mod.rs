@@ -18,6 +18,8 @@
 
 mod api_users;
 mod authenticator;
+mod bridge_changes;
+mod bridge_keeper;
 mod carried;
 mod certificate_files;
 mod client_connection;
@@ -43,6 +45,7 @@ mod worker;
 
 pub use api_users::ApiUsers;
 pub use authenticator::Authenticator;
+pub use bridge_keeper::BridgeKeeper;
 pub use carried::Carried;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};

@@ -91,7 +91,7 @@ pub(super) fn with_bridges(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> 
 }
 
 /// The bridge that a flat key is about, and what of it.
-fn key_of(path: &[String]) -> Option<(String, &[String])> {
+pub(super) fn key_of(path: &[String]) -> Option<(String, &[String])> {
     let rest = match path {
         [bridge, rest @ ..] if bridge == "bridge" => rest,
         _ => return None,

@@ -19,6 +19,7 @@ mod bridge_topics;
 mod change;
 mod check;
 mod edit;
+mod edit_bridge;
 mod entry;
 mod flat;
 mod flat_bridges;
@@ -51,7 +52,9 @@ mod values;
 mod tests;
 
 pub use bridge_topics::{BridgeForward, BridgeSubscription, MAX_BRIDGE_TOPICS, RETAIN_KEPT};
-pub use change::{EditedFile, Refusal, Setting, edit_file, refusals, with_settings};
+pub use change::{
+    BridgeChanges, EditedFile, Refusal, Setting, edit_file, refusals, with_bridges, with_settings,
+};
 pub use check::{Report, check};
 pub use load::{FileForm, Loaded, Overrides, Strictness};
 pub use model::{

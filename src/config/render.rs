@@ -52,9 +52,9 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
 
 /// One value with its path.
 #[derive(Debug, PartialEq)]
-struct Leaf {
-    path: Vec<String>,
-    value: Json,
+pub(super) struct Leaf {
+    pub(super) path: Vec<String>,
+    pub(super) value: Json,
 }
 
 fn leaves(config: &Config) -> Vec<Leaf> {
@@ -63,7 +63,8 @@ fn leaves(config: &Config) -> Vec<Leaf> {
     leaves
 }
 
-fn collect(path: Vec<String>, value: &Json, leaves: &mut Vec<Leaf>) {
+/// The values in a value, objects taken apart.
+pub(super) fn collect(path: Vec<String>, value: &Json, leaves: &mut Vec<Leaf>) {
     match value {
         Json::Object(fields) => {
             for (name, value) in fields {
@@ -119,7 +120,7 @@ fn write(out: &mut String, path: &mut Vec<String>, value: &Json, masked: bool) {
 }
 
 /// A name as a HOCON key: quoted unless it is plain.
-fn key_text(name: &str) -> String {
+pub(super) fn key_text(name: &str) -> String {
     let is_plain = !name.is_empty()
         && name != "include"
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');

@@ -1,12 +1,16 @@
-//! Messages to the keeper of the bridges. A change touches only the bridge it is about, lasts until the configuration
-//! is read anew, and is in the running configuration when the answer comes.
+//! Messages about bridges. The keeper of the bridges is asked what they do, and told by the config manager what they
+//! are. Everybody else has the config manager change them, the only one to change the running configuration: a change
+//! touches only the bridge it is about, is written to the configuration file if there is one, and is in force when the
+//! answer comes.
 
 use std::{sync::Arc, time::Duration};
 
 use actix::{Message, MessageResponse};
 
 use crate::{
-    config::{BridgeConfig, BridgeSubscription, Bridges, Refusal, RemoteUrl},
+    config::{
+        BridgeConfig, BridgeSubscribeProperties, BridgeSubscription, Bridges, Refusal, RemoteUrl,
+    },
     stats::DropReason,
 };
 
@@ -79,6 +83,8 @@ pub struct SubscribeBridge {
     pub name: String,
     /// The topics.
     pub subscriptions: Vec<BridgeSubscription>,
+    /// Properties that SUBSCRIBE is to have from now on; none = as before.
+    pub properties: Option<BridgeSubscribeProperties>,
 }
 
 /// Unsubscribes from topics of the remote, without reconnecting. Topics that are not subscribed to are left out.
@@ -111,6 +117,8 @@ pub enum BridgeRefused {
     TooMany,
     /// What does not go together, with the keys below `bridges.mqtt.NAME`.
     Keys(Vec<Refusal>),
+    /// The configuration file cannot be written: why.
+    NotWritten(String),
 }
 
 /// A bridge as lists show it.

@@ -1,10 +1,11 @@
 //! `/api/v4/configuration`, `/reload` and `/config_update`: showing and changing the configuration.
 
 mod auth_http;
+mod bridge;
 mod doors;
-mod not_built;
 mod posted;
 mod shown;
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use actix_web::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+pub use self::{shown::MASK, sqlite::Sqlite};
 
 use self::{
     posted::name_of,
@@ -68,6 +71,7 @@ pub async fn change(state: Data<ApiState>, body: Body) -> Result<HttpResponse, A
     let change = ChangeConfig {
         settings: posted.settings,
         texts: posted.texts,
+        bridges: posted.bridges,
         lasting: Lasting::InFile,
     };
     changed(ask(&state.change, change).await?, posted.ignored)
@@ -112,6 +116,7 @@ pub async fn reload(state: Data<ApiState>, body: RawBody) -> Result<HttpResponse
     let change = ChangeConfig {
         settings: posted.settings,
         texts: posted.texts,
+        bridges: posted.bridges,
         lasting: Lasting::WhileRunning,
     };
     changed(ask(&state.change, change).await?, posted.ignored)
