@@ -44,8 +44,8 @@ mod topic_map;
 mod types;
 
 pub use batch::{Batch, BatchBuilder};
-pub use decode::{connect_version, decode, decode_as, decode_publish};
-pub use encode::{encode, encode_publish, packet_len, publish_len};
+pub use decode::{connect_is_bridge, connect_version, decode, decode_as, decode_publish};
+pub use encode::{encode, encode_publish, packet_len, publish_len, set_bridge_bit};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, Field};
 pub use filters::{
     SubscribeFilters, SubscribeFiltersBuf, UnsubscribeFilters, UnsubscribeFiltersBuf,

@@ -25,6 +25,7 @@ mod to_remote;
 mod will;
 mod writer;
 
+pub use alias::IncomingAliases;
 pub use channel::{Channel, Gate, GateAnswer, HeldAck, Published, Publishing, RemoteTerms, Step};
 pub use close::{CloseReason, Violation};
 pub use connect::{Admission, Refusal, admit, refuse};
