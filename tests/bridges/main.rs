@@ -24,6 +24,9 @@ mod kit;
 #[allow(dead_code)]
 mod notation;
 
+#[path = "../interop/authority.rs"]
+#[allow(dead_code)]
+mod authority;
 mod caller;
 mod example;
 mod faults;
@@ -36,3 +39,4 @@ mod mosquitto;
 mod node;
 mod numbered;
 mod proxy;
+mod servers;
