@@ -26,6 +26,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "topics of bridges are checked when they are read",
     ),
     ("actors", "transport", "a connection drives its byte stream"),
+    ("bridge", "session", "it is the client's side of one"),
     (
         "cli",
         "broker",

@@ -18,6 +18,7 @@
 
 mod api_users;
 mod authenticator;
+mod bridge;
 mod bridge_changes;
 mod bridge_keeper;
 mod carried;
@@ -45,7 +46,7 @@ mod worker;
 
 pub use api_users::ApiUsers;
 pub use authenticator::Authenticator;
-pub use bridge_keeper::BridgeKeeper;
+pub use bridge_keeper::{BridgeCounterList, BridgeKeeper};
 pub use carried::Carried;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};

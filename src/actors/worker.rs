@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::{MoveRequest, Router, StoreHandles};
 use crate::{
     auth::policy::Policy,
+    bridge::Marks,
     config::Config,
     messages::{
         AddressedCommand, AskPermissions, CountClientFailure, DurableTarget, EndSession, Inbox,
@@ -51,6 +52,8 @@ pub struct Shared {
     pub retained_pages: Recipient<RetainedPageRequest>,
     /// To the durable store, if there is one.
     pub store: Option<StoreHandles>,
+    /// What all bridges know together.
+    pub marks: Arc<Marks>,
 }
 
 impl Shared {

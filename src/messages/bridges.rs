@@ -102,6 +102,12 @@ pub struct UnsubscribeBridge {
 #[rtype(result = "()")]
 pub struct ApplyBridges(pub Bridges);
 
+/// The broker stops: all bridges leave. What waits in them is kept for its next life. The answer comes when they have
+/// left.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct CloseBridges;
+
 /// Why a bridge was not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BridgeRefused {

@@ -22,8 +22,8 @@ pub use api_users::{
 };
 pub use bridges::{
     ApplyBridges, BridgeCounters, BridgeDrop, BridgeFault, BridgePut, BridgeRefused, BridgeState,
-    BridgeView, DeleteBridge, Expect, GetBridge, ListBridges, PutBridge, SubscribeBridge,
-    SwitchBridge, UnsubscribeBridge,
+    BridgeView, CloseBridges, DeleteBridge, Expect, GetBridge, ListBridges, PutBridge,
+    SubscribeBridge, SwitchBridge, UnsubscribeBridge,
 };
 pub use client_auth::{
     AskPermissions, ChangeClientUsers, CountClientFailure, GetPolicy, HttpAnswer, LogIn,

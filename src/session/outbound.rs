@@ -128,6 +128,11 @@ impl Outbound {
         self.queue_bytes
     }
 
+    /// Bytes of all messages that are not acknowledged, waiting or sent.
+    pub fn waiting_bytes(&self) -> usize {
+        self.window_bytes.saturating_add(self.queue_bytes)
+    }
+
     /// True when [`Outbound::pump`] has something to write as soon as there is room for it: messages behind the
     /// window, or packets to be sent again that did not fit the output.
     pub fn is_waiting(&self) -> bool {

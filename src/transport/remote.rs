@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     path::Path,
     pin::Pin,
     sync::Arc,
@@ -34,6 +35,7 @@ const OUT_MAX: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct RemoteStream {
     io: Io,
+    peer: IpAddr,
     websocket: Option<ClientWebSocket>,
     /// Frames that are to be written.
     out: BytesMut,
@@ -119,6 +121,7 @@ impl RemoteStream {
             return Err(last);
         };
         socket.set_nodelay(true)?;
+        let peer = socket.peer_addr()?.ip();
         let io = match tls.filter(|_| url.is_tls()) {
             None => Io::Tcp(socket),
             Some(tls) => {
@@ -134,6 +137,7 @@ impl RemoteStream {
         };
         let mut stream = Self {
             io,
+            peer,
             websocket: None,
             out: BytesMut::new(),
             raw: BytesMut::new(),
@@ -142,6 +146,11 @@ impl RemoteStream {
             stream.upgrade(url).await?;
         }
         Ok(stream)
+    }
+
+    /// The address of the remote.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
     }
 
     async fn upgrade(&mut self, url: &RemoteUrl) -> io::Result<()> {

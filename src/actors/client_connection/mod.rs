@@ -21,7 +21,10 @@ mod packets;
 mod permissions;
 
 pub use door::Door;
+pub(super) use held::Held;
+pub(super) use hold::Hold;
 pub use migrate::{MoveRequest, MovedConnection};
+pub(super) use open::{Opened, open_session};
 
 use std::{
     collections::VecDeque,
@@ -41,8 +44,6 @@ use self::{
     authenticate::Authenticating,
     close::{Disposal, Parting},
     drive::Drive,
-    held::Held,
-    hold::Hold,
 };
 use super::Worker;
 use crate::{

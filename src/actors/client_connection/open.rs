@@ -221,14 +221,17 @@ impl ClientConnection {
     }
 }
 
+/// A session that was opened, with its state if it is resumed.
+pub(in crate::actors) type Opened = (OpenedSession, Option<Session>);
+
 /// Opens the session, with the state that its present owner hands over. A session whose state is lost starts anew.
 /// With a durable store this ends when the store knows.
-async fn open_session(
+pub(in crate::actors) async fn open_session(
     registry: actix::Recipient<OpenSession>,
     mut ask: OpenSession,
     is_stored: bool,
     counters: Arc<Counters>,
-) -> Result<(OpenedSession, Option<Session>), Refusal> {
+) -> Result<Opened, Refusal> {
     let mut again = OpenSession {
         client_id: ask.client_id.clone(),
         info: ask.info.clone(),
