@@ -534,7 +534,7 @@ pub fn limits(config: &BridgeConfig, limits: &Mqtt) -> Mqtt {
         max_mqueue_len: config.max_send_queue_len,
         max_mqueue_bytes: config.max_send_queue_bytes,
         mqueue_policy: config.queue_policy,
-        max_inflight_window: config.max_inflight_window,
+        max_inflight_window: config.window(),
         receive_maximum: receive_maximum(config),
         max_qos: QoS::ExactlyOnce as u8,
         retain_available: true,

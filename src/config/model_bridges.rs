@@ -89,7 +89,7 @@ pub struct BridgeConfig {
     /// that this is shown and has no effect. Default 2.
     pub max_parallel_processes: u32,
     /// Most messages with QoS 1 and 2 sent and not yet acknowledged; the remote's Receive Maximum lowers it
-    /// [MQTT-3.3.4-9]. Default 128.
+    /// [MQTT-3.3.4-9]; 0 = see [`BridgeConfig::window`]. Default 0.
     pub max_inflight_window: u16,
     /// Most messages waiting for the remote. Default 10000.
     pub max_send_queue_len: usize,
@@ -135,7 +135,7 @@ impl Default for BridgeConfig {
             backoff_max: Duration::from_secs(60),
             no_local_v4: true,
             max_parallel_processes: 2,
-            max_inflight_window: 128,
+            max_inflight_window: 0,
             max_send_queue_len: 10_000,
             max_send_queue_bytes: 64 << 20,
             queue_policy: MqueuePolicy::DropOldest,
@@ -151,6 +151,16 @@ impl Default for BridgeConfig {
 }
 
 impl BridgeConfig {
+    /// Most messages with QoS 1 and 2 sent and not yet acknowledged, before the remote has said what it takes. Before
+    /// MQTT 5 it cannot say so, and Mosquitto closes the connection of a client that has more than 20.
+    pub fn window(&self) -> u16 {
+        match (self.max_inflight_window, self.proto_ver) {
+            (0, 5..) => 128,
+            (0, _) => 20,
+            (window, _) => window,
+        }
+    }
+
     /// The servers in the order in which they are tried.
     pub fn servers(&self) -> impl Iterator<Item = &RemoteUrl> {
         let others = self.hybrid_servers.iter().filter(|_| self.hybrid_bridging);
