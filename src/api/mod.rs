@@ -125,6 +125,12 @@ const ENDPOINTS: &[Endpoint] = &[
         || web::to(configuration::show_section),
     ),
     post(
+        "/configuration/:section",
+        "set_configuration_section",
+        "set a section of the broker configuration",
+        || web::to(configuration::change_section),
+    ),
+    post(
         "/config_update",
         "update_config_file",
         "replace the configuration file",

@@ -24,12 +24,19 @@ mod kit;
 #[allow(dead_code)]
 mod notation;
 
+#[path = "../interop/authority.rs"]
+#[allow(dead_code)]
+mod authority;
 mod caller;
 mod example;
 mod faults;
 mod hostile;
+mod hot;
 mod links;
+mod local;
+mod loops;
 mod mosquitto;
 mod node;
 mod numbered;
 mod proxy;
+mod servers;

@@ -1,10 +1,14 @@
 //! A nanomq process with bridges, and what its HTTP API says about them.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde_json::Value;
 
-use crate::{harness::Broker, http::At, numbered::until};
+use crate::{
+    harness::Broker,
+    http::{ADMIN, At},
+    numbered::until,
+};
 
 /// The configuration of a bridge that comes again soon; `more` is in it too.
 pub fn bridge(name: &str, server: SocketAddr, more: &str) -> String {
@@ -74,5 +78,26 @@ impl Node {
         let bridge = self.bridge(name);
         let count = bridge["counters"][counter].as_u64();
         count.unwrap_or_else(|| panic!("{name} has no {counter}: {bridge}"))
+    }
+
+    /// Messages that a bridge has dropped, by reason; `way` is `up` or `down`.
+    pub fn dropped(&self, name: &str, way: &str) -> BTreeMap<String, u64> {
+        let bridge = self.bridge(name);
+        let drops = bridge["counters"][format!("dropped_{way}")].clone();
+        let mut drops: BTreeMap<String, u64> = serde_json::from_value(drops).unwrap();
+        drops.retain(|_, n| *n > 0);
+        drops
+    }
+
+    /// A request of the administrator that has to be done.
+    pub fn ask(&self, method: &str, target: &str, body: &Value) {
+        let body = body.to_string();
+        let request = format!(
+            "{method} /api/v4{target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {ADMIN}\r\n\
+             Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = self.api().exchange(request.as_bytes());
+        assert_eq!(answer.status, 200, "{method} {target} {body}: {answer:?}");
     }
 }

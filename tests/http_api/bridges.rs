@@ -549,7 +549,16 @@ fn the_section_has_all_bridges_and_changes_them() {
         assert_eq!(names(at), ["two", "up"]);
         assert_eq!(node(at, "up")["connector"]["keepalive"], 7);
         more["nodes"].as_array_mut().unwrap().remove(0);
-        assert_eq!(post(&more).status, 200);
+        // By its own path, with its name around it or without.
+        for data in [json!({"bridge": shown}), more] {
+            let body = json!({"data": data}).to_string();
+            assert_eq!(
+                at.post("/configuration/bridge", &body).status,
+                200,
+                "{body}"
+            );
+        }
+        assert_code(&at.post("/configuration/none", "{\"data\":{}}"), 404, 101);
         assert_eq!(names(at), ["two"]);
         assert!(!files.text().contains("secret-one"), "{}", files.text());
     });

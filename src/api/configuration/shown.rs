@@ -63,7 +63,7 @@ impl<'a> Flat<'a> {
 }
 
 /// Names of the sections of newer versions.
-const SECTIONS: [&str; 8] = [
+pub const SECTIONS: [&str; 8] = [
     "basic",
     "tls",
     "auth",

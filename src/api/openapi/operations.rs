@@ -229,6 +229,11 @@ pub static ALL: &[Operation] = &[
         Answer::Json(|| data(reference("Section"))),
     )
     .refusing(&[404]),
+    operation(
+        "set_configuration_section",
+        Answer::Json(|| reference("Changed")),
+    )
+    .with_body(|| reference("ConfigurationChange")),
     Operation {
         body: Some(Body {
             content_type: "text/plain",
