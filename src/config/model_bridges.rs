@@ -58,7 +58,8 @@ pub struct BridgeConfig {
     pub failback_interval: Duration,
     /// Protocol level: 3 (MQTT 3.1), 4 (3.1.1) or 5. Default 4.
     pub proto_ver: u8,
-    /// Client identifier at the remote; empty = made of the host's name and that of the bridge. Default empty.
+    /// Client identifier at the remote; empty = made of the identity of this broker, which is kept in the file `nanomq_id`
+    /// beside the configuration file, and the name of the bridge. Default empty.
     pub clientid: String,
     /// Keep alive in seconds; 0 = none. Default 60s.
     #[serde(with = "super::units::seconds")]
@@ -98,8 +99,8 @@ pub struct BridgeConfig {
     pub max_send_queue_bytes: usize,
     /// What happens to a message that does not fit. Default `drop_oldest`.
     pub queue_policy: MqueuePolicy,
-    /// Most messages with QoS 1 and 2 of the remote handled at once, told it as Receive Maximum with MQTT 5, where
-    /// `conn_properties.receive_maximum` lowers it. Default 1024.
+    /// Most messages with QoS 1 and 2 of the remote handled at once: it is told so as Receive Maximum with MQTT 5, where
+    /// `conn_properties.receive_maximum` lowers it, and not read from while as many wait for the store. Default 1024.
     pub max_recv_queue_len: u16,
     /// What is forwarded to the remote. Default none.
     pub forwards: Vec<BridgeForward>,
