@@ -197,7 +197,7 @@ impl Accepted {
         let receive_maximum = said.receive_maximum().unwrap_or(u16::MAX).max(1);
         Ok(Self {
             session_present: connack.session_present,
-            window: receive_maximum.min(config.window()),
+            window: receive_maximum.min(config.inflight_window()),
             max_packet_size: said
                 .maximum_packet_size()
                 .unwrap_or(u32::MAX)

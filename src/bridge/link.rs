@@ -7,7 +7,7 @@ use bytes::BytesMut;
 
 use super::{
     echoes::Echoes,
-    greeting::{Accepted, max_packet_size, receive_maximum, version},
+    greeting::{Accepted, max_packet_size, version},
     incoming::{Incoming, Into, Taken, dropped},
     marks::{Marks, Origin},
     pings::{Pings, Silence},
@@ -534,8 +534,10 @@ pub fn limits(config: &BridgeConfig, limits: &Mqtt) -> Mqtt {
         max_mqueue_len: config.max_send_queue_len,
         max_mqueue_bytes: config.max_send_queue_bytes,
         mqueue_policy: config.queue_policy,
-        max_inflight_window: config.window(),
-        receive_maximum: receive_maximum(config),
+        max_inflight_window: config.inflight_window(),
+        // A remote that sends more than it was told costs an identifier for each, and no more; some do after a
+        // reconnect (Mosquitto 2.0.11), and would never get on.
+        receive_maximum: u16::MAX,
         max_qos: QoS::ExactlyOnce as u8,
         retain_available: true,
         max_payload_size: 0,

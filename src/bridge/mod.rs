@@ -27,10 +27,9 @@ pub use marks::{Marks, Origin};
 pub use requests::Answered;
 pub use servers::Servers;
 
-/// What the client ids of the sessions of bridges begin with; no client may have such a one.
-pub const SESSION_PREFIX: &str = "$bridge/";
+use crate::session::BRIDGE_SESSIONS;
 
 /// The client id of a bridge's session at this broker.
 pub fn session_id(name: &str) -> String {
-    format!("{SESSION_PREFIX}{name}")
+    format!("{BRIDGE_SESSIONS}{name}")
 }

@@ -27,7 +27,7 @@ pub struct BridgeForward {
     /// Text after the topic. Default empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub suffix: String,
-    /// QoS at the remote, 0 to 2; none = that of the message. Default none.
+    /// Highest QoS at the remote, 0 to 2; none = that of the message. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qos: Option<u8>,
     /// RETAIN at the remote: 0 never, 1 always, [`RETAIN_KEPT`] as the message. Default 2.

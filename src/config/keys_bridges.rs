@@ -64,7 +64,7 @@ static KEYS: &[Key] = &[
     hot("bridges.mqtt.*.backoff_max", WAIT, |c, v, name| set_wait(&mut of(c, name).backoff_max, v)),
     hot("bridges.mqtt.*.no_local_v4", FLAG, |c, v, name| v.flag(&mut of(c, name).no_local_v4)),
     hot("bridges.mqtt.*.max_parallel_processes", COUNT, |c, v, name| v.int(&mut of(c, name).max_parallel_processes, ANY_COUNT)),
-    hot("bridges.mqtt.*.max_inflight_window", "a number from 0 to 65535 (0 = 128 with MQTT 5, 20 before)", |c, v, name| v.int(&mut of(c, name).max_inflight_window, 0..=65_535)),
+    hot("bridges.mqtt.*.max_inflight_window", U16_OR_0, |c, v, name| v.int(&mut of(c, name).max_inflight_window, 0..=65_535)),
     hot("bridges.mqtt.*.max_send_queue_len", COUNT, |c, v, name| v.int(&mut of(c, name).max_send_queue_len, ANY_COUNT)),
     hot("bridges.mqtt.*.max_send_queue_bytes", "a size such as 64MB, at least 1KB", |c, v, name| v.size(&mut of(c, name).max_send_queue_bytes, 1024..=1 << 40)),
     hot("bridges.mqtt.*.queue_policy", "drop_oldest or reject", |c, v, name| v.word(&mut of(c, name).queue_policy)),

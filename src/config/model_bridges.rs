@@ -58,7 +58,8 @@ pub struct BridgeConfig {
     pub failback_interval: Duration,
     /// Protocol level: 3 (MQTT 3.1), 4 (3.1.1) or 5. Default 4.
     pub proto_ver: u8,
-    /// Client identifier at the remote; empty = made of the host's name and that of the bridge. Default empty.
+    /// Client identifier at the remote; empty = made of the identity of this broker, which is kept in the file `nanomq_id`
+    /// beside the configuration file, and the name of the bridge. Default empty.
     pub clientid: String,
     /// Keep alive in seconds; 0 = none. Default 60s.
     #[serde(with = "super::units::seconds")]
@@ -89,7 +90,7 @@ pub struct BridgeConfig {
     /// that this is shown and has no effect. Default 2.
     pub max_parallel_processes: u32,
     /// Most messages with QoS 1 and 2 sent and not yet acknowledged; the remote's Receive Maximum lowers it
-    /// [MQTT-3.3.4-9]; 0 = see [`BridgeConfig::window`]. Default 0.
+    /// [MQTT-3.3.4-9]. 0 = 1024 with MQTT 5, 20 with MQTT 3, where no remote says how many it takes. Default 0.
     pub max_inflight_window: u16,
     /// Most messages waiting for the remote. Default 10000.
     pub max_send_queue_len: usize,
@@ -98,8 +99,8 @@ pub struct BridgeConfig {
     pub max_send_queue_bytes: usize,
     /// What happens to a message that does not fit. Default `drop_oldest`.
     pub queue_policy: MqueuePolicy,
-    /// Most messages with QoS 1 and 2 of the remote handled at once, told it as Receive Maximum with MQTT 5, where
-    /// `conn_properties.receive_maximum` lowers it. Default 1024.
+    /// Most messages with QoS 1 and 2 of the remote handled at once: it is told so as Receive Maximum with MQTT 5, where
+    /// `conn_properties.receive_maximum` lowers it, and not read from while as many wait for the store. Default 1024.
     pub max_recv_queue_len: u16,
     /// What is forwarded to the remote. Default none.
     pub forwards: Vec<BridgeForward>,
@@ -151,11 +152,11 @@ impl Default for BridgeConfig {
 }
 
 impl BridgeConfig {
-    /// Most messages with QoS 1 and 2 sent and not yet acknowledged, before the remote has said what it takes. Before
-    /// MQTT 5 it cannot say so, and Mosquitto closes the connection of a client that has more than 20.
-    pub fn window(&self) -> u16 {
+    /// Most messages with QoS 1 and 2 sent and not yet acknowledged, by `max_inflight_window`.
+    pub fn inflight_window(&self) -> u16 {
         match (self.max_inflight_window, self.proto_ver) {
-            (0, 5..) => 128,
+            (0, 5) => 1024,
+            // What Mosquitto takes, which closes the connection of one that sends more.
             (0, _) => 20,
             (window, _) => window,
         }

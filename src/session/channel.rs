@@ -123,6 +123,9 @@ pub struct Channel {
     released: Option<Vec<HeldAck>>,
     /// Of enhanced authentication, if the client came in by it.
     authentication_method: Option<Box<str>>,
+    /// A bridge of another broker that speaks MQTT 3: it gets back nothing of what it sends, and RETAIN as it was
+    /// published, as one with MQTT 5 asks for.
+    is_v3_bridge: bool,
     /// Set where the peer is not a client but the remote broker of a bridge.
     remote: Option<Box<ToRemote>>,
 }
@@ -159,6 +162,7 @@ impl Channel {
             outgoing_aliases: (admission.topic_aliases > 0)
                 .then(|| Box::new(OutgoingAliases::new(admission.topic_aliases))),
             problem_information: admission.problem_information,
+            is_v3_bridge: admission.from_bridge && !admission.version.is_v5(),
             held: None,
             released: None,
             authentication_method: admission.authentication.map(|(method, _)| method),
@@ -187,6 +191,7 @@ impl Channel {
             outgoing_aliases: (terms.topic_aliases > 0)
                 .then(|| Box::new(OutgoingAliases::new(terms.topic_aliases))),
             problem_information: false,
+            is_v3_bridge: false,
             held: None,
             released: None,
             authentication_method: None,
@@ -255,6 +260,11 @@ impl Channel {
     /// Client id.
     pub fn client_id(&self) -> &Arc<str> {
         &self.client_id
+    }
+
+    /// Whether the client is a bridge of another broker that speaks MQTT 3.
+    pub fn is_v3_bridge(&self) -> bool {
+        self.is_v3_bridge
     }
 
     /// Protocol version.
@@ -485,11 +495,11 @@ impl Channel {
             }
             Packet::Subscribe(subscribe) => {
                 self.check_answer(subscribe.filters().count())?;
-                return Ok(Step::Subscribe(SubscribeJob::new(
-                    subscribe,
-                    self.version,
-                    limits,
-                )));
+                let mut job = SubscribeJob::new(subscribe, self.version, limits);
+                if self.is_v3_bridge {
+                    job.serve_a_bridge();
+                }
+                return Ok(Step::Subscribe(job));
             }
             Packet::Unsubscribe(unsubscribe) => {
                 self.check_answer(unsubscribe.filters().count())?;

@@ -28,7 +28,7 @@ mod writer;
 pub use alias::IncomingAliases;
 pub use channel::{Channel, Gate, GateAnswer, HeldAck, Published, Publishing, RemoteTerms, Step};
 pub use close::{CloseReason, Violation};
-pub use connect::{Admission, Refusal, admit, refuse};
+pub use connect::{Admission, BRIDGE_SESSIONS, Refusal, admit, refuse};
 pub use durable::{Bodies, Place, Restored};
 pub use kept::Session;
 pub use outbound::{Delivery, Orphan, Outbound};

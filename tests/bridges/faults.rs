@@ -64,7 +64,8 @@ fn a_line_that_is_cut_in_the_middle_of_packets_loses_nothing() {
         node.until_connected("b");
         line.cut_every(40_001);
         send_disturbed("up", node.address(), mosquitto.address, 1, |_| {});
-        line.cut_every(8_009);
+        // Mosquitto writes what it has sent before in one go, before it reads any acknowledgement of it.
+        line.cut_every(60_013);
         send_disturbed("down", mosquitto.address, node.address(), 1, |_| {});
         assert!(line.accepted() > 10, "the line was hardly cut");
         for way in ["up", "down"] {

@@ -199,8 +199,7 @@ impl Bridge {
             self.hold = None;
         }
         // What the store has not taken yet is bounded as for a client.
-        let most = usize::from(self.limits().receive_maximum.min(u16::MAX / 2));
-        is_held || self.held.len() >= most.max(1)
+        is_held || self.held.len() >= usize::from(self.config.max_recv_queue_len)
     }
 
     fn read(&mut self, now: Instant, cx: &mut task::Context<'_>) -> Round {

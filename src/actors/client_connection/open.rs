@@ -17,8 +17,8 @@ use crate::{
     config::CertUsername,
     messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
     mqtt::{
-        Connect, Packet, PacketType, ProtocolVersion, ReasonCode, connect_version, decode,
-        frame_header,
+        Connect, Packet, PacketType, ProtocolVersion, ReasonCode, connect_is_bridge,
+        connect_version, decode, frame_header,
     },
     routing::ClientInfo,
     session::{Admission, Channel, CloseReason, Refusal, Session, Violation, admit, refuse},
@@ -61,7 +61,14 @@ impl ClientConnection {
                 let mut connect = connect;
                 connect.username = common_name.as_deref().or(connect.username);
                 match self.admit(&connect) {
-                    Ok((admission, info)) => self.authenticate(&connect, admission, info, ctx),
+                    Ok((mut admission, info)) => {
+                        admission.from_bridge |= connect_is_bridge(body);
+                        if admission.from_bridge && admission.version.is_v5() {
+                            let id = self.worker.shared.marks.own_id();
+                            admission.broker_id = id.cloned();
+                        }
+                        self.authenticate(&connect, admission, info, ctx);
+                    }
                     Err(refusal) => {
                         let most = connect.properties.maximum_packet_size();
                         self.refuse(refusal, connect.version, most.unwrap_or(u32::MAX));
