@@ -73,6 +73,7 @@ pub fn publisher(address: SocketAddr, client_id: &str) -> Client {
 /// A client with a kept session that receives numbers until it gets the end, through whatever happens to its
 /// connection.
 pub struct Receiver {
+    name: String,
     thread: JoinHandle<Vec<String>>,
 }
 
@@ -81,9 +82,10 @@ impl Receiver {
     pub fn start(address: SocketAddr, client_id: &str, topic: &str, qos: QoS) -> Self {
         let (mut client, _) = Client::connect(address, Hello::kept(client_id));
         client.subscribe(topic, qos);
-        let client_id = client_id.to_owned();
+        let name = client_id.to_owned();
+        let client_id = name.clone();
         let thread = thread::spawn(move || receive(client, address, &client_id));
-        Self { thread }
+        Self { name, thread }
     }
 
     /// The payloads that came before the end, QoS 2 without those that were sent again.
@@ -93,6 +95,7 @@ impl Receiver {
 
     /// Checks that the first `count` numbers came, in order and once each.
     pub fn expect_once(self, count: u32) {
+        let name = self.name.clone();
         let got = self.payloads();
         let expected = (0..count).map(|number| number.to_string());
         let wrong = got
@@ -100,7 +103,10 @@ impl Receiver {
             .zip(expected)
             .position(|(got, expected)| *got != expected);
         if let Some(at) = wrong {
-            panic!("message {at} is {:?}", &got[at..got.len().min(at + 5)]);
+            panic!(
+                "{name}: message {at} is {:?}",
+                &got[at..got.len().min(at + 5)]
+            );
         }
         assert_eq!(got.len(), count as usize);
     }
