@@ -74,7 +74,9 @@ pub fn publisher(address: SocketAddr, client_id: &str) -> Client {
 /// connection.
 pub struct Receiver {
     name: String,
-    thread: JoinHandle<Vec<String>>,
+    address: SocketAddr,
+    /// None while it is away.
+    thread: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Receiver {
@@ -85,12 +87,35 @@ impl Receiver {
         let name = client_id.to_owned();
         let client_id = name.clone();
         let thread = thread::spawn(move || receive(client, address, &client_id));
-        Self { name, thread }
+        Self {
+            name,
+            address,
+            thread: Some(thread),
+        }
+    }
+
+    /// Subscribes, leaves, and receives everything only when that is asked for.
+    pub fn away(address: SocketAddr, client_id: &str, topic: &str, qos: QoS) -> Self {
+        let (mut client, _) = Client::connect(address, Hello::kept(client_id));
+        client.subscribe(topic, qos);
+        client.goodbye();
+        Self {
+            name: client_id.to_owned(),
+            address,
+            thread: None,
+        }
     }
 
     /// The payloads that came before the end, QoS 2 without those that were sent again.
     pub fn payloads(self) -> Vec<String> {
-        self.thread.join().unwrap()
+        match self.thread {
+            Some(thread) => thread.join().unwrap(),
+            None => {
+                let deadline = Instant::now() + PATIENCE;
+                let client = come_again(self.address, &self.name, deadline);
+                receive(client, self.address, &self.name)
+            }
+        }
     }
 
     /// Checks that the first `count` numbers came, in order and once each.
