@@ -74,7 +74,7 @@ fn a_line_that_is_cut_in_the_middle_of_packets_loses_nothing() {
         let line = Proxy::to(mosquitto.address);
         let node = Node::start(&bridge("b", line.address, &both_ways(version)));
         node.until_connected("b");
-        line.cut_every(15_013);
+        line.cut_every(20_011);
         send_disturbed("up", node.address(), mosquitto.address, 1, |_| {});
         // Mosquitto writes what it has sent before in one go, before it reads any acknowledgement of it.
         line.cut_every(60_013);

@@ -1,7 +1,7 @@
 //! Numbered messages: who sends them, who receives them, and whether they are all there, once, and in order.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     ops::Range,
     thread::{self, JoinHandle},
@@ -155,8 +155,8 @@ impl Receiver {
 fn receive(mut client: Client, address: SocketAddr, client_id: &str) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
     let mut got = Vec::new();
-    // Identifiers of QoS 2 messages that are not released yet.
-    let mut held = HashSet::new();
+    // QoS 2 messages that are not released yet, by their identifiers.
+    let mut held: HashMap<u16, String> = HashMap::new();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         assert!(
@@ -166,11 +166,14 @@ fn receive(mut client: Client, address: SocketAddr, client_id: &str) -> Vec<Stri
         );
         match client.next() {
             Got::Publish(message) => {
+                let payload = String::from_utf8(message.payload).unwrap();
                 let is_new = match (message.qos, message.id) {
                     (QoS::ExactlyOnce, Some(id)) => {
-                        let is_new = held.insert(id);
+                        let before = held.insert(id, payload.clone());
+                        let same = before.as_ref().is_none_or(|before| *before == payload);
+                        assert!(same, "{client_id}: {id} is {before:?}, and now {payload}");
                         answer(&mut client, Packet::PubRec, id);
-                        is_new
+                        before.is_none()
                     }
                     (QoS::AtLeastOnce, Some(id)) => {
                         answer(&mut client, Packet::PubAck, id);
@@ -178,7 +181,6 @@ fn receive(mut client: Client, address: SocketAddr, client_id: &str) -> Vec<Stri
                     }
                     _ => true,
                 };
-                let payload = String::from_utf8(message.payload).unwrap();
                 if payload == END {
                     return got;
                 }
