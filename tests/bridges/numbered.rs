@@ -122,18 +122,24 @@ impl Receiver {
     pub fn expect_once(self, count: u32) {
         let name = self.name.clone();
         let got = self.payloads();
-        let expected = (0..count).map(|number| number.to_string());
+        let expected: Vec<String> = (0..count).map(|number| number.to_string()).collect();
         let wrong = got
             .iter()
-            .zip(expected)
-            .position(|(got, expected)| *got != expected);
+            .zip(&expected)
+            .position(|(got, expected)| got != expected);
         if let Some(at) = wrong {
+            let came: HashSet<&String> = got.iter().collect();
+            let missing = expected
+                .iter()
+                .filter(|number| !came.contains(number))
+                .count();
+            let again = got.len().saturating_sub(came.len());
             panic!(
-                "{name}: message {at} is {:?}",
+                "{name}: message {at} is {:?}; {missing} are missing, {again} came again",
                 &got[at..got.len().min(at + 5)]
             );
         }
-        assert_eq!(got.len(), count as usize);
+        assert_eq!(got.len(), count as usize, "{name}");
     }
 
     /// Checks that the first `count` numbers came, each for the first time in order. Returns how many came again.
