@@ -544,3 +544,6 @@ pub fn limits(config: &BridgeConfig, limits: &Mqtt) -> Mqtt {
         ..limits.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,7 +101,8 @@ impl Bridge {
     pub(super) fn greet(&mut self, stream: RemoteStream, url: RemoteUrl, now: Instant) {
         let bit = self.config.no_local_v4
             && !version(&self.config).is_v5()
-            && !self.without_bit.contains(&url.to_string());
+            && !self.without_bit.contains(&url.to_string())
+            && !self.bit_in_doubt;
         let config = self.worker.shared.config.load();
         let client_id = self.client_id();
         let greeting = Greeting {
@@ -197,8 +198,15 @@ impl Bridge {
         true
     }
 
+    /// The server has closed the connection instead of answering CONNECT. Perhaps it does not know the bit of bridges: if it
+    /// accepts one without, it does not.
+    pub(super) fn doubt_bit(&mut self, now: Instant) {
+        self.bit_in_doubt = true;
+        self.remote = Remote::Waiting { until: now };
+    }
+
     /// The server does not know the bit of bridges: it is greeted once more without.
-    pub(super) fn drop_bit(&mut self, url: &RemoteUrl, now: Instant) {
+    fn drop_bit(&mut self, url: &RemoteUrl, now: Instant) {
         log::info!(
             "bridge {:?}: {url} does not take the bit of bridges; copies that it sends back are dropped here",
             self.name
@@ -218,6 +226,10 @@ impl Bridge {
         else {
             return;
         };
+        if std::mem::take(&mut self.bit_in_doubt) {
+            self.drop_bit(&url, now);
+            self.remote = Remote::Off;
+        }
         let session_present = accepted.session_present;
         log::info!(
             "bridge {:?} is connected to {url}{}",
@@ -298,6 +310,7 @@ impl Bridge {
     /// An attempt has failed: the next server is tried, or, when all have been, time has to pass.
     pub(super) fn failed(&mut self, what: String, now: Instant) {
         self.failed_connects = self.failed_connects.saturating_add(1);
+        self.bit_in_doubt = false;
         self.note_fault(what);
         self.next_server(now);
     }

@@ -158,7 +158,7 @@ impl Bridge {
                 self.read_connack(now);
             }
             // Some do not answer a level that they do not know.
-            Poll::Ready(_) if bit => self.drop_bit(&url, now),
+            Poll::Ready(_) if bit => self.doubt_bit(now),
             Poll::Ready(Ok(_)) => {
                 self.failed(format!("{url} closed the connection before CONNACK"), now);
             }
@@ -400,7 +400,8 @@ impl Bridge {
     fn deadline(&self) -> Option<Instant> {
         match &self.remote {
             Remote::Off => None,
-            Remote::Waiting { until } => Some(*until),
+            // Behind that time something else is waited for, which wakes the actor.
+            Remote::Waiting { until } => Some(*until).filter(|until| *until > Instant::now()),
             Remote::Connecting(attempt) => Some(attempt.deadline),
             Remote::Greeting { deadline, .. } | Remote::Closing { deadline, .. } => Some(*deadline),
             Remote::Up(up) => {

@@ -96,6 +96,8 @@ pub struct Bridge {
     backoff: Backoff,
     /// Servers that refuse the bit of bridges.
     without_bit: HashSet<String>,
+    /// The server has closed a connection with the bit, and is tried without.
+    bit_in_doubt: bool,
     /// No remote has accepted since the bridge was made.
     first: bool,
     /// What a remote has acknowledged that the bridge is subscribed to, and which.
@@ -207,6 +209,7 @@ impl Bridge {
             servers: Servers::default(),
             backoff: Backoff::default(),
             without_bit: HashSet::new(),
+            bit_in_doubt: false,
             first: true,
             confirmed: None,
             partial: BytesMut::new(),
