@@ -31,11 +31,23 @@ fn send_disturbed(
     from: SocketAddr,
     to: SocketAddr,
     parts: u32,
+    disturb: impl FnMut(u32),
+) {
+    send_disturbed_to(Receiver::start, way, from, to, parts, disturb);
+}
+
+/// As [`send_disturbed`], with receivers of some kind.
+fn send_disturbed_to(
+    receiver: fn(SocketAddr, &str, &str, QoS) -> Receiver,
+    way: &str,
+    from: SocketAddr,
+    to: SocketAddr,
+    parts: u32,
     mut disturb: impl FnMut(u32),
 ) {
     let kinds = [QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| {
         let topic = format!("{way}/{}", qos as u8);
-        let receiver = Receiver::start(to, &topic.replace('/', "-"), &topic, qos);
+        let receiver = receiver(to, &topic.replace('/', "-"), &topic, qos);
         (qos, topic, receiver)
     });
     let mut publisher = publisher(from, "publisher");
@@ -72,6 +84,16 @@ fn a_line_that_is_cut_in_the_middle_of_packets_loses_nothing() {
             assert_eq!(node.dropped("b", way), Default::default(), "{way}");
         }
     }
+}
+
+#[test]
+fn a_line_that_is_slow_and_then_cut_loses_nothing() {
+    let mosquitto = Mosquitto::start("");
+    let line = Proxy::to(mosquitto.address);
+    let node = Node::start(&bridge("b", line.address, &both_ways(5)));
+    node.until_connected("b");
+    line.set(Line::Delayed(Duration::from_millis(3)));
+    send_disturbed("up", node.address(), mosquitto.address, 4, |_| line.cut());
 }
 
 #[test]
@@ -133,7 +155,9 @@ fn a_mosquitto_that_is_stopped_and_started_again_gets_everything() {
     let mut mosquitto = Mosquitto::start("");
     let node = Node::start(&bridge("b", mosquitto.address, &both_ways(5)));
     node.until_connected("b");
-    send_disturbed("up", node.address(), mosquitto.address, 3, |_| {
+    let to = mosquitto.address;
+    // Mosquitto 2.0.11 forgets with its end that it has sent PUBREL to a receiver, so that they stay away from it.
+    send_disturbed_to(Receiver::away, "up", node.address(), to, 3, |_| {
         mosquitto.stop();
         mosquitto.start_again();
     });

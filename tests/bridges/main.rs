@@ -3,13 +3,7 @@
 //!
 //! `./scripts/test` installs Mosquitto; without it the tests fail and say so.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    dead_code
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "../interop/harness.rs"]
 #[allow(dead_code)]

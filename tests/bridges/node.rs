@@ -24,10 +24,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// With `more` at the end of its configuration.
+    /// With `more` at the end of its configuration. The queues of its clients hold everything that a test sends.
     pub fn start(more: &str) -> Self {
         Self {
-            process: Broker::start(more),
+            process: Broker::start(&format!("mqtt.max_mqueue_len = 100000\n{more}")),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Numbered messages: who sends them, who receives them, and whether they are all there, once, and in order.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     ops::Range,
     thread::{self, JoinHandle},
@@ -74,7 +74,9 @@ pub fn publisher(address: SocketAddr, client_id: &str) -> Client {
 /// connection.
 pub struct Receiver {
     name: String,
-    thread: JoinHandle<Vec<String>>,
+    address: SocketAddr,
+    /// None while it is away.
+    thread: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Receiver {
@@ -85,30 +87,59 @@ impl Receiver {
         let name = client_id.to_owned();
         let client_id = name.clone();
         let thread = thread::spawn(move || receive(client, address, &client_id));
-        Self { name, thread }
+        Self {
+            name,
+            address,
+            thread: Some(thread),
+        }
+    }
+
+    /// Subscribes, leaves, and receives everything only when that is asked for.
+    pub fn away(address: SocketAddr, client_id: &str, topic: &str, qos: QoS) -> Self {
+        let (mut client, _) = Client::connect(address, Hello::kept(client_id));
+        client.subscribe(topic, qos);
+        client.goodbye();
+        Self {
+            name: client_id.to_owned(),
+            address,
+            thread: None,
+        }
     }
 
     /// The payloads that came before the end, QoS 2 without those that were sent again.
     pub fn payloads(self) -> Vec<String> {
-        self.thread.join().unwrap()
+        match self.thread {
+            Some(thread) => thread.join().unwrap(),
+            None => {
+                let deadline = Instant::now() + PATIENCE;
+                let client = come_again(self.address, &self.name, deadline);
+                receive(client, self.address, &self.name)
+            }
+        }
     }
 
     /// Checks that the first `count` numbers came, in order and once each.
     pub fn expect_once(self, count: u32) {
         let name = self.name.clone();
         let got = self.payloads();
-        let expected = (0..count).map(|number| number.to_string());
+        let expected: Vec<String> = (0..count).map(|number| number.to_string()).collect();
         let wrong = got
             .iter()
-            .zip(expected)
-            .position(|(got, expected)| *got != expected);
+            .zip(&expected)
+            .position(|(got, expected)| got != expected);
         if let Some(at) = wrong {
+            let came: HashSet<&String> = got.iter().collect();
+            let missing = expected
+                .iter()
+                .filter(|number| !came.contains(number))
+                .count();
+            let again = got.len().saturating_sub(came.len());
             panic!(
-                "{name}: message {at} is {:?}",
+                "{name}: message {at} is {:?}; {missing} are missing, {again} came again",
                 &got[at..got.len().min(at + 5)]
             );
         }
-        assert_eq!(got.len(), count as usize);
+        assert_eq!(got.len(), count as usize, "{name}");
     }
 
     /// Checks that the first `count` numbers came, each for the first time in order. Returns how many came again.
@@ -130,8 +161,8 @@ impl Receiver {
 fn receive(mut client: Client, address: SocketAddr, client_id: &str) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
     let mut got = Vec::new();
-    // Identifiers of QoS 2 messages that are not released yet.
-    let mut held = HashSet::new();
+    // QoS 2 messages that are not released yet, by their identifiers.
+    let mut held: HashMap<u16, String> = HashMap::new();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         assert!(
@@ -141,11 +172,14 @@ fn receive(mut client: Client, address: SocketAddr, client_id: &str) -> Vec<Stri
         );
         match client.next() {
             Got::Publish(message) => {
+                let payload = String::from_utf8(message.payload).unwrap();
                 let is_new = match (message.qos, message.id) {
                     (QoS::ExactlyOnce, Some(id)) => {
-                        let is_new = held.insert(id);
+                        let before = held.insert(id, payload.clone());
+                        let same = before.as_ref().is_none_or(|before| *before == payload);
+                        assert!(same, "{client_id}: {id} is {before:?}, and now {payload}");
                         answer(&mut client, Packet::PubRec, id);
-                        is_new
+                        before.is_none()
                     }
                     (QoS::AtLeastOnce, Some(id)) => {
                         answer(&mut client, Packet::PubAck, id);
@@ -153,7 +187,6 @@ fn receive(mut client: Client, address: SocketAddr, client_id: &str) -> Vec<Stri
                     }
                     _ => true,
                 };
-                let payload = String::from_utf8(message.payload).unwrap();
                 if payload == END {
                     return got;
                 }
