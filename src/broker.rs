@@ -4,6 +4,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     num::NonZeroU64,
+    path::PathBuf,
     rc::Rc,
     sync::{
         Arc,
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr, Arbiter, ArbiterHandle, AsyncContext, Context};
+use actix::{Actor, Addr, Arbiter, ArbiterHandle, AsyncContext, Context, Recipient};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::{
@@ -21,21 +22,25 @@ use tokio::{
         mpsc::{UnboundedReceiver, unbounded_channel},
         oneshot,
     },
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::{
     actors::{
-        ApiUsers, AuthHandles, Authenticator, Carried, ConfigManager, ConfigSource, ConnectionHost,
-        Door, Life, PolicyKeeper, Publisher, Recovered, RegistryHandles, RetainedMessages,
-        SessionStore, Shared, StatsCollector, StoreHandles, StoreWriter, SubscriptionRegistry,
-        Worker, open_store, restore,
+        ApiUsers, AuthHandles, Authenticator, BridgeCounterList, BridgeKeeper, Carried,
+        ConfigManager, ConfigSource, ConnectionHost, Door, Life, PolicyKeeper, Publisher,
+        Recovered, RegistryHandles, RetainedMessages, SessionStore, Shared, StatsCollector,
+        StoreHandles, StoreWriter, SubscriptionRegistry, Worker, open_store, restore,
     },
     api::{Access, ApiState, Hashing, HttpServer},
     auth::policy::Policy,
+    bridge::Marks,
     config::{AnyListener, BindAddr, Config, Problem},
     listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
-    messages::{CloseClients, CloseStore, GetQueueTotals, StopAccepting, Wanted, WorkerLoad},
+    messages::{
+        ApplyBridges, CloseBridges, CloseClients, CloseStore, GetQueueTotals, GetSubscriptions,
+        StopAccepting, Wanted, WorkerLoad,
+    },
     routing::RouteTable,
     session::CloseReason,
     stats::{Counters, Gauges},
@@ -64,6 +69,7 @@ pub struct Broker {
     sessions: Addr<SessionStore>,
     retained: Addr<RetainedMessages>,
     config: Addr<ConfigManager>,
+    bridges: Addr<BridgeKeeper>,
     stats: Addr<StatsCollector>,
     wanted: UnboundedReceiver<Wanted>,
     store: Option<Addr<StoreWriter>>,
@@ -171,13 +177,29 @@ impl Broker {
         let load = Arc::new(WorkerLoad::new(backlog));
         let worker = Worker::new(shared.clone(), own.clone(), load);
         let publisher = Publisher::new(worker.clone()).start();
-        let stats = StatsCollector::new(counters, known, identities.clone(), worker).start();
+        let bridge_counters = BridgeCounterList::default();
+        let all_counters = (counters, bridge_counters.clone());
+        let stats = StatsCollector::new(all_counters, known, identities.clone(), worker).start();
         let (owner, wanted) = unbounded_channel();
         let life = Life::new(source.clone(), owner).start();
         let users = users.map(ApiUsers::start);
         let recheck = registry.clone().recipient();
         let keeper = PolicyKeeper::new(policy, source.path.clone(), recheck);
-        let manager = ConfigManager::new(source, config, keeper, identities).start();
+        let bridges = start_bridges(
+            &threads.start()?,
+            shared.clone(),
+            registry.clone().recipient(),
+            source.path.clone(),
+            bridge_counters,
+        )
+        .await?;
+        // Before clients come, so that what they publish finds the sessions of the bridges.
+        let first_bridges = config.load().bridges.clone();
+        let manager = ConfigManager::new(source, config, keeper, identities)
+            .telling(bridges.clone().recipient())
+            .start();
+        let begun = bridges.send(ApplyBridges(first_bridges)).await;
+        begun.map_err(|_| io::Error::other("the bridges could not be started"))?;
 
         let worker_handles = handles.clone();
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());
@@ -221,6 +243,13 @@ impl Broker {
                     change: manager.clone().recipient(),
                     replace: manager.clone().recipient(),
                     pending: manager.clone().recipient(),
+                    bridges: bridges.clone().recipient(),
+                    bridge: bridges.clone().recipient(),
+                    put_bridge: manager.clone().recipient(),
+                    delete_bridge: manager.clone().recipient(),
+                    switch_bridge: manager.clone().recipient(),
+                    subscribe_bridge: manager.clone().recipient(),
+                    unsubscribe_bridge: manager.clone().recipient(),
                     certificates: manager.clone().recipient(),
                     policy: manager.clone().recipient(),
                     change_client_users: manager.clone().recipient(),
@@ -248,6 +277,7 @@ impl Broker {
             sessions,
             retained,
             config: manager,
+            bridges,
             stats,
             wanted,
             store: store.map(|(_, writer)| writer),
@@ -324,6 +354,11 @@ impl Broker {
         }
         if let Some(http) = self.http {
             http.stop().await;
+        }
+        // What the clients published last has reached the bridges.
+        let left = timeout(STOP_TIMEOUT, self.bridges.send(CloseBridges)).await;
+        if !matches!(left, Ok(Ok(()))) {
+            log::error!("the bridges have not left in order");
         }
         if let Some(store) = &self.store {
             // What the actors of the control thread were told by the clients that have left goes to the store first:
@@ -522,6 +557,7 @@ async fn start_knowing(
             retained_load: Arc::new(WorkerLoad::new(backlog)),
             retained_pages: retained.address().recipient(),
             store: durable,
+            marks: Arc::new(Marks::default()),
         };
         let load = shared.registry.store_load.clone();
         let worker = Worker::new(shared.clone(), counters.clone(), load);
@@ -592,6 +628,24 @@ async fn start_worker(
             idle: host.recipient(),
             metrics: Handle::current().metrics(),
         }
+    })
+    .await
+}
+
+/// Starts the keeper of the bridges on a thread of its own, so that a slow remote delays nobody else.
+async fn start_bridges(
+    arbiter: &ArbiterHandle,
+    shared: Shared,
+    subscriptions: Recipient<GetSubscriptions>,
+    config_file: Option<PathBuf>,
+    counters: BridgeCounterList,
+) -> io::Result<Addr<BridgeKeeper>> {
+    on(arbiter, move || {
+        let backlog = shared.config.load().system.max_worker_backlog;
+        let own = counters.new_counters();
+        let load = Arc::new(WorkerLoad::new(backlog));
+        let worker = Worker::new(shared, own, load);
+        BridgeKeeper::new(worker, subscriptions, config_file, counters).start()
     })
     .await
 }

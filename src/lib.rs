@@ -5,7 +5,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 0 values | [`mqtt`], [`config`], [`stats`] |
-//! | 1 pure logic, `now` is an argument | [`session`], [`routing`], [`auth`], [`store`] |
+//! | 1 pure logic, `now` is an argument | [`session`], [`routing`], [`auth`], [`store`], [`bridge`] |
 //! | 2 vocabulary | [`messages`] |
 //! | 3 shells | [`transport`], [`actors`] |
 //! | 4 edges | [`listeners`], [`api`] |
@@ -22,6 +22,7 @@
 pub mod actors;
 pub mod api;
 pub mod auth;
+pub mod bridge;
 pub mod broker;
 pub mod cli;
 pub mod config;

@@ -11,16 +11,22 @@ use std::{
 /// Folders of `src/` by floor, the ground floor first. Files beside the folders stand above all of them.
 const FLOORS: &[&[&str]] = &[
     &["mqtt", "config", "stats"],
-    &["routing", "session", "auth", "store"],
+    &["routing", "session", "auth", "store", "bridge"],
     &["messages"],
     &["transport", "actors"],
-    &["listeners", "bridge", "api", "cli"],
+    &["listeners", "api", "cli"],
 ];
 
 /// Imports within a floor, or upwards: from, to, why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("stats", "mqtt", "messages are counted by QoS"),
+    (
+        "config",
+        "mqtt",
+        "topics of bridges are checked when they are read",
+    ),
     ("actors", "transport", "a connection drives its byte stream"),
+    ("bridge", "session", "it is the client's side of one"),
     (
         "cli",
         "broker",
@@ -91,6 +97,7 @@ fn breaches_are_found() {
         ("session", "let x = crate::actors::start();", false),
         ("session", "// as crate::actors does", true),
         ("mqtt", "use crate::config::Mqtt;", false),
+        ("config", "use crate::stats::Counters;", false),
         (
             "messages",
             "use crate::{routing::Target, session::Delivery};",

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     config::{
-        self, Change, Config, Refusal, Setting, Strictness, changes, edit_file, refusals,
-        replace_file, with_settings,
+        self, BridgeChanges, Change, Config, Refusal, Setting, Strictness, changes, edit_file,
+        refusals, replace_file, with_bridges, with_settings,
     },
     messages::{
         CertificateTexts, ChangeConfig, ChangeRefused, ChangeReport, GetCertificates, GetPending,
@@ -20,24 +20,28 @@ use crate::{
 };
 
 impl ConfigManager {
-    fn change(
-        &self,
-        settings: &[Setting],
-        texts: &[PemText],
-        lasting: Lasting,
-    ) -> Result<ChangeReport, ChangeRefused> {
+    /// Changes everything that a change names, or nothing. Without a file, what is hot lasts while the broker runs.
+    pub(super) fn change(&self, change: &ChangeConfig) -> Result<ChangeReport, ChangeRefused> {
+        let ChangeConfig {
+            settings,
+            texts,
+            bridges,
+            lasting,
+        } = change;
+        let lasting = *lasting;
         let running = self.running.load_full();
         let files = self.place(texts, settings, lasting)?;
         let named = match &files {
             Some(files) => files.settings().map_err(ChangeRefused::Keys)?,
             None => Vec::new(),
         };
-        let settings = &[settings, &named].concat();
+        let settings = &[settings.as_slice(), &named].concat();
         let wanted = with_settings(&running, settings).map_err(ChangeRefused::Keys)?;
+        let wanted = with_bridges(wanted, bridges);
         let hot = |setting: &&Setting| setting.is_hot();
         let new = settings.iter().filter(hot).cloned().collect::<Vec<_>>();
         let new = with_settings(&running, &new).map_err(ChangeRefused::Keys)?;
-        let new = Arc::new(new);
+        let new = Arc::new(with_bridges(new, bridges));
         let policy = self.keeper.prepare(&new);
         let policy = policy.map_err(|problems| ChangeRefused::Keys(refusals(&problems)))?;
         match (lasting, &self.source.path) {
@@ -49,6 +53,7 @@ impl ConfigManager {
                     &source.overrides,
                     config::environment(),
                     settings,
+                    bridges,
                 )
                 .map_err(ChangeRefused::Keys)?;
                 let written = files.as_ref().map(NewFiles::write);
@@ -66,11 +71,17 @@ impl ConfigManager {
                 refuse_cold(
                     &running,
                     settings,
+                    bridges,
                     "there is no configuration file to keep it in",
                 )?;
             }
             (Lasting::WhileRunning, _) => {
-                refuse_cold(&running, settings, "cannot change without a restart")?;
+                refuse_cold(
+                    &running,
+                    settings,
+                    bridges,
+                    "cannot change without a restart",
+                )?;
             }
         }
         let names = |changes: Vec<Change>| changes.into_iter().map(|change| change.key).collect();
@@ -81,7 +92,7 @@ impl ConfigManager {
         if let Some(files) = &files {
             self.show_new_certificates(&files.keys_in(&running), &mut report);
         }
-        self.running.store(new);
+        self.run(new);
         self.keeper.publish(policy);
         Ok(report)
     }
@@ -153,7 +164,12 @@ fn not_written(error: std::io::Error) -> ChangeRefused {
 
 /// Refuses settings that would have to wait for a restart. How the others go together is seen here too, as no file
 /// is read.
-fn refuse_cold(running: &Config, settings: &[Setting], why: &str) -> Result<(), ChangeRefused> {
+fn refuse_cold(
+    running: &Config,
+    settings: &[Setting],
+    bridges: &BridgeChanges,
+    why: &str,
+) -> Result<(), ChangeRefused> {
     let cold: Vec<Refusal> = settings
         .iter()
         .filter(|setting| !setting.is_hot() && !setting.holds_in(running))
@@ -166,7 +182,7 @@ fn refuse_cold(running: &Config, settings: &[Setting], why: &str) -> Result<(), 
         return Err(ChangeRefused::Keys(cold));
     }
     let new = with_settings(running, settings).map_err(ChangeRefused::Keys)?;
-    let refused = refusals(&new.problems());
+    let refused = refusals(&with_bridges(new, bridges).problems());
     match refused.is_empty() {
         true => Ok(()),
         false => Err(ChangeRefused::Keys(refused)),
@@ -177,19 +193,24 @@ impl Handler<ChangeConfig> for ConfigManager {
     type Result = Result<ChangeReport, ChangeRefused>;
 
     fn handle(&mut self, message: ChangeConfig, _: &mut Self::Context) -> Self::Result {
-        let changed = self.change(&message.settings, &message.texts, message.lasting);
-        match &changed {
-            Ok(report) => log::info!(
-                "configuration changed; applied: [{}]; needs a restart: [{}]",
-                report.applied.join(", "),
-                report.needs_restart.join(", ")
-            ),
-            Err(ChangeRefused::NotWritten(error)) => {
-                log::error!("the configuration file cannot be written: {error}");
-            }
-            Err(_) => log::info!("a change of the configuration was refused"),
-        }
+        let changed = self.change(&message);
+        log_change(&changed);
         changed
+    }
+}
+
+/// Says in the log what became of a change.
+pub(super) fn log_change(changed: &Result<ChangeReport, ChangeRefused>) {
+    match &changed {
+        Ok(report) => log::info!(
+            "configuration changed; applied: [{}]; needs a restart: [{}]",
+            report.applied.join(", "),
+            report.needs_restart.join(", ")
+        ),
+        Err(ChangeRefused::NotWritten(error)) => {
+            log::error!("the configuration file cannot be written: {error}");
+        }
+        Err(_) => log::info!("a change of the configuration was refused"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, Context, Handler, Recipient};
 use arc_swap::ArcSwap;
 
 use super::PolicyKeeper;
@@ -12,7 +12,7 @@ use crate::{
         self, Config, FileForm, HttpServer, Loaded, Log, Overrides, Problem, Severity, Store,
         Strictness, changes,
     },
-    messages::{ChangeClientUsers, GetConfig, GetPolicy, ReloadConfig, ReloadReport},
+    messages::{ApplyBridges, ChangeClientUsers, GetConfig, GetPolicy, ReloadConfig, ReloadReport},
     transport::{Identity, ServerIdentity},
 };
 
@@ -49,6 +49,8 @@ pub struct ConfigManager {
     pub(super) running: Arc<ArcSwap<Config>>,
     pub(super) keeper: PolicyKeeper,
     identities: Arc<[Arc<ServerIdentity>]>,
+    /// Who runs the bridges, once there is somebody.
+    bridges: Option<Recipient<ApplyBridges>>,
 }
 
 impl ConfigManager {
@@ -64,6 +66,25 @@ impl ConfigManager {
             running,
             keeper,
             identities,
+            bridges: None,
+        }
+    }
+
+    /// Tells who runs the bridges whenever they change.
+    pub fn telling(self, bridges: Recipient<ApplyBridges>) -> Self {
+        Self {
+            bridges: Some(bridges),
+            ..self
+        }
+    }
+
+    /// Puts a configuration in force.
+    pub(super) fn run(&self, new: Arc<Config>) {
+        let old = self.running.swap(Arc::clone(&new));
+        if let Some(keeper) = &self.bridges
+            && old.bridges != new.bridges
+        {
+            keeper.do_send(ApplyBridges(new.bridges.clone()));
         }
     }
 
@@ -142,7 +163,7 @@ impl ConfigManager {
         if loaded.config.log.level != old.log.level {
             log::set_max_level(loaded.config.log.level.into());
         }
-        self.running.store(new);
+        self.run(new);
         let users_changed = self.keeper.publish(policy);
         let file = "auth.password_file".to_owned();
         if users_changed && !report.applied.contains(&file) {
@@ -178,6 +199,7 @@ fn hot_parts(running: &Config, new: Config) -> Config {
             ..new.store
         },
         auth: new.auth,
+        bridges: new.bridges,
     }
 }
 
@@ -247,7 +269,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Listener, LogLevel, Secret};
+    use crate::config::{BridgeConfig, Listener, LogLevel, Secret};
 
     #[test]
     fn what_can_change_while_running_is_what_the_table_of_keys_calls_hot() {
@@ -269,6 +291,8 @@ mod tests {
         new.log.level = LogLevel::Error;
         new.mqtt.max_qos = 1;
         new.auth.allow_anonymous = false;
+        let bridge = BridgeConfig::default();
+        new.bridges.mqtt.insert("up".to_owned(), bridge);
         let merged = hot_parts(&running, new.clone());
         let applied: Vec<_> = changes(&running, &merged).into_iter().collect();
         assert!(!applied.is_empty() && applied.iter().all(|change| change.hot));

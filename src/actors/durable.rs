@@ -18,7 +18,7 @@ use crate::{
     messages::{Inbox, KeptSession, Owner, Persist, ReadBodies, WorkerLoad, WriteRecord},
     mqtt::{self, Message, MessageRef, ProtocolVersion},
     routing::{ClientDirectory, ClientInfo, StoredSubscription},
-    session::{Outbound, Place, Restored, Session, Will},
+    session::{BRIDGE_SESSIONS, Outbound, Place, Restored, Session, Will},
     store::{
         Body, Folder, Kept, Record, RecoveredSession, SessionInfo, Store, StoredBody, StoredWill,
         Subscription, WallClock,
@@ -176,7 +176,9 @@ pub fn restore(
             address: info.peer.ip,
             superuser: info.superuser,
         };
-        match kept_session(recovered, subject, &inbox, window, &store.clock, now) {
+        let is_wanted = is_wanted(inbox.client_id(), &shared.config.load());
+        let kept = kept_session(recovered, subject, &inbox, window, &store.clock, now);
+        match kept.filter(|_| is_wanted) {
             None => {
                 let mut told = WriteRecord::new(&Record::Ended(number));
                 told.ends = Some(number);
@@ -195,6 +197,12 @@ pub fn restore(
         }
     }
     (directory, all)
+}
+
+/// Whether a session is to be kept: that of a bridge is while the configuration has the bridge.
+fn is_wanted(client_id: &str, config: &Config) -> bool {
+    let bridge = client_id.strip_prefix(BRIDGE_SESSIONS);
+    bridge.is_none_or(|name| config.bridges.mqtt.contains_key(name))
 }
 
 /// What a store holds when the broker starts.

@@ -19,6 +19,9 @@
 mod api_users;
 mod authenticator;
 mod awaiting;
+mod bridge;
+mod bridge_changes;
+mod bridge_keeper;
 mod carried;
 mod certificate_files;
 mod client_connection;
@@ -47,6 +50,7 @@ mod worker;
 
 pub use api_users::ApiUsers;
 pub use authenticator::Authenticator;
+pub use bridge_keeper::{BridgeCounterList, BridgeKeeper};
 pub use carried::Carried;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};

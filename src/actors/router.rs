@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     hash::BuildHasher,
+    net::IpAddr,
     ptr,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,11 +15,15 @@ use bytes::Bytes;
 
 use super::{Shared, durable_routing::DurableRouting};
 use crate::{
+    bridge::{Marks, Origin},
     config::Config,
     messages::{Inbox, InboxItem, Patience, Pushed, StoreRetained, WorkerLoad},
-    mqtt::{Batch, BatchBuilder, Message, MessageRef, PacketId, ProtocolVersion, Publish, QoS},
+    mqtt::{
+        Batch, BatchBuilder, Message, MessageRef, PacketId, Properties, ProtocolVersion, Publish,
+        QoS, hops,
+    },
     routing::{Group, Route, RouteTable, Routes, Snapshot},
-    session::{Delivery, Publishing},
+    session::{Delivery, Publishing, digest},
     stats::{Counters, Metric},
     store::Outcome,
 };
@@ -51,6 +56,7 @@ pub struct Router {
     congested: Option<Arc<Inbox>>,
     config: Arc<ArcSwap<Config>>,
     durable: Option<DurableRouting>,
+    marks: Arc<Marks>,
 }
 
 impl Router {
@@ -74,6 +80,7 @@ impl Router {
             congested: None,
             config: shared.config.clone(),
             durable: shared.store.clone().map(DurableRouting::new),
+            marks: shared.marks.clone(),
         }
     }
 
@@ -101,6 +108,7 @@ impl Router {
             publisher: Some(publisher),
             chunk,
             now,
+            v3_bridge: None,
         }
     }
 
@@ -137,6 +145,7 @@ impl Router {
             publisher,
             chunk: &EMPTY,
             now,
+            v3_bridge: None,
         };
         for message in messages {
             pass.publish_detached(&message.view(), None);
@@ -257,9 +266,34 @@ pub struct Pass<'a> {
     publisher: Option<&'a Arc<Inbox>>,
     chunk: &'a Bytes,
     now: Instant,
+    /// The publisher is a bridge of another broker that speaks MQTT 3.
+    v3_bridge: Option<Origin>,
 }
 
 impl Pass<'_> {
+    /// The publisher is a bridge of another broker, at this address, that speaks MQTT 3.
+    #[must_use]
+    pub fn of_v3_bridge(self, peer: IpAddr) -> Self {
+        Self {
+            v3_bridge: Some(Origin { bridge: 0, peer }),
+            ..self
+        }
+    }
+
+    /// Whether a message has been at this broker before and comes back over a bridge. Such a one is counted.
+    fn comes_back(&self, topic: &str, properties: Properties<'_>, payload: &[u8]) -> bool {
+        let marks = &self.router.marks;
+        let has_been = |id: &Arc<str>| hops::has_been(properties, id);
+        let comes_back = (!properties.is_empty() && marks.own_id().is_some_and(has_been))
+            || self
+                .v3_bridge
+                .is_some_and(|from| marks.is_echo(from, topic, digest(payload), self.now));
+        if comes_back {
+            self.router.counters.add(Metric::DroppedLoop, 1);
+        }
+        comes_back
+    }
+
     /// Delivers what was collected.
     pub fn finish(self) {
         let Self {
@@ -329,6 +363,9 @@ impl Pass<'_> {
 
 impl Publishing for Pass<'_> {
     fn publish(&mut self, publish: &Publish<'_>, packet: &[u8], version: ProtocolVersion) -> bool {
+        if self.comes_back(publish.topic, publish.properties, publish.payload) {
+            return true;
+        }
         if publish.retain {
             let interval = publish.properties.message_expiry_interval();
             self.retain(&MessageRef {
@@ -352,6 +389,9 @@ impl Publishing for Pass<'_> {
     }
 
     fn publish_detached(&mut self, message: &MessageRef<'_>, packet_id: Option<PacketId>) -> bool {
+        if self.comes_back(message.topic, message.properties, message.payload) {
+            return true;
+        }
         if message.retain {
             self.retain(message);
         }

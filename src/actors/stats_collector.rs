@@ -11,7 +11,7 @@ use std::{
 use actix::{Actor, AsyncContext, Context, Handler};
 
 use super::{
-    Door, Worker,
+    BridgeCounterList, Door, Worker,
     process_figures::{ProcessFigures, open_files, open_files_limit},
 };
 use crate::{
@@ -53,6 +53,7 @@ struct Sample {
 pub struct StatsCollector {
     started: Instant,
     counters: Vec<Arc<Counters>>,
+    bridges: BridgeCounterList,
     listeners: Vec<ListenerInfo>,
     /// What the listeners over TLS and the HTTP API are known by.
     identities: Arc<[Arc<ServerIdentity>]>,
@@ -69,9 +70,9 @@ pub struct StatsCollector {
 }
 
 impl StatsCollector {
-    /// A collector of these workers' counters, which knows the listeners; it publishes as `worker`.
+    /// A collector of the counters of these workers and of bridges, which knows the listeners; it publishes as `worker`.
     pub fn new(
-        counters: Vec<Arc<Counters>>,
+        (counters, bridges): (Vec<Arc<Counters>>, BridgeCounterList),
         listeners: Vec<ListenerInfo>,
         identities: Arc<[Arc<ServerIdentity>]>,
         worker: Rc<Worker>,
@@ -80,6 +81,7 @@ impl StatsCollector {
         Self {
             started,
             counters,
+            bridges,
             listeners,
             identities,
             sample: Sample {
@@ -97,7 +99,7 @@ impl StatsCollector {
 
     fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for counters in &self.counters {
+        for counters in self.counters.iter().chain(&self.bridges.all()) {
             counters.add_to(&mut totals);
         }
         totals

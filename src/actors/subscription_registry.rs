@@ -19,8 +19,11 @@ use crate::{
         OpenedSession, Owner, RecheckClients, SessionCommand, Subscribe, Unsubscribe, WriteRecord,
     },
     mqtt::ReasonCode,
-    routing::{ClientDirectory, ClientInfo, Opened, Previous, StoredSubscription, SubscribeError},
-    session::{CloseReason, Granted, SubscribeRequest, Violation},
+    routing::{
+        ClientDirectory, ClientEntry, ClientInfo, Opened, Previous, StoredSubscription,
+        SubscribeError,
+    },
+    session::{BRIDGE_SESSIONS, CloseReason, Granted, SubscribeRequest, Violation},
     stats::{Counters, Metric},
     store::{Part, Record},
 };
@@ -140,11 +143,29 @@ impl SubscriptionRegistry {
         self.update_gauges();
     }
 
+    /// A client, if it is known and no bridge.
+    fn client(&self, client_id: &str) -> Option<&ClientEntry<Inbox>> {
+        let entry = self.directory.get(client_id);
+        entry.filter(|_| !client_id.starts_with(BRIDGE_SESSIONS))
+    }
+
     fn update_gauges(&self) {
         let gauges = &self.shared.gauges;
-        gauges.connections.set(self.directory.connected());
-        gauges.sessions.set(self.directory.len());
-        gauges.subscriptions.set(self.directory.subscriptions());
+        // The sessions of bridges are not counted: they are those of no clients.
+        let (mut connected, mut sessions, mut subscriptions) = (0, 0, 0);
+        let bridges = self.directory.iter_after(Some(BRIDGE_SESSIONS));
+        for (_, bridge) in bridges.take_while(|(id, _)| id.starts_with(BRIDGE_SESSIONS)) {
+            connected += usize::from(bridge.info.connected);
+            sessions += 1;
+            subscriptions += bridge.subscriptions.len();
+        }
+        let clients = |all: usize, bridges: usize| all.saturating_sub(bridges);
+        let directory = &self.directory;
+        let connected = clients(directory.connected(), connected);
+        gauges.connections.set(connected);
+        gauges.sessions.set(clients(directory.len(), sessions));
+        let subscriptions = clients(directory.subscriptions(), subscriptions);
+        gauges.subscriptions.set(subscriptions);
         gauges.topics.set(self.directory.tree().filters());
     }
 }
@@ -360,7 +381,7 @@ impl Handler<AdminSubscribe> for SubscriptionRegistry {
     type Result = Option<Vec<Granted>>;
 
     fn handle(&mut self, ask: AdminSubscribe, _: &mut Self::Context) -> Self::Result {
-        let entry = self.directory.get(&ask.client_id)?;
+        let entry = self.client(&ask.client_id)?;
         let (connected, target) = (entry.info.connected, entry.target.clone());
         let policy = self.shared.policy.load_full();
         let subject = subject(entry.target.client_id(), &entry.info);
@@ -384,7 +405,7 @@ impl Handler<AdminUnsubscribe> for SubscriptionRegistry {
     type Result = Option<Vec<bool>>;
 
     fn handle(&mut self, ask: AdminUnsubscribe, _: &mut Self::Context) -> Self::Result {
-        let generation = self.directory.get(&ask.client_id)?.generation;
+        let generation = self.client(&ask.client_id)?.generation;
         Some(self.remove(&ask.client_id, generation, &ask.filters, None))
     }
 }
@@ -489,7 +510,7 @@ impl Handler<KickClient> for SubscriptionRegistry {
     type Result = Option<Kicked>;
 
     fn handle(&mut self, ask: KickClient, _: &mut Self::Context) -> Self::Result {
-        let entry = self.directory.get(&ask.client_id)?;
+        let entry = self.client(&ask.client_id)?;
         let connected = entry.info.connected;
         if connected && !ask.end_session {
             let close = SessionCommand::Close(CloseReason::Kicked);

@@ -17,6 +17,7 @@ use slab::Slab;
 use super::{MoveRequest, Router, StoreHandles, awaiting::Awaiting, timers::Timers};
 use crate::{
     auth::policy::Policy,
+    bridge::Marks,
     config::Config,
     messages::{
         AddressedCommand, AskPermissions, CountClientFailure, DurableTarget, EndSession, Inbox,
@@ -53,6 +54,8 @@ pub struct Shared {
     pub retained_pages: Recipient<RetainedPageRequest>,
     /// To the durable store, if there is one.
     pub store: Option<StoreHandles>,
+    /// What all bridges know together.
+    pub marks: Arc<Marks>,
 }
 
 impl Shared {

@@ -1,6 +1,7 @@
 //! `/api/v4/acl`: what clients may do, and finding out which rule decides.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     str::FromStr,
 };
@@ -64,6 +65,7 @@ pub async fn replace(state: Data<ApiState>, body: Body) -> Result<HttpResponse, 
     let change = ChangeConfig {
         settings,
         texts: Vec::new(),
+        bridges: BTreeMap::new(),
         lasting: Lasting::InFile,
     };
     configuration::changed(ask(&state.change, change).await?, Vec::new())

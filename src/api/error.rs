@@ -99,6 +99,8 @@ pub enum ApiError {
     NotStored,
     /// There is no such section of the configuration, or no such action: 404, 101.
     NothingCalled(String),
+    /// There is no bridge of this name: 404, 108.
+    UnknownBridge(String),
     /// Keys of the configuration cannot have the values they were to get; none was changed: 400, 108.
     RefusedKeys(Vec<RefusedKey>),
     /// The configuration has errors, which these lines tell: 400, 108.
@@ -146,7 +148,7 @@ impl ApiError {
             Self::SlowBody => 109,
             Self::UnknownParameter(_) | Self::WrongParameter { .. } => 108,
             Self::WrongMember { .. } | Self::TooManyEntries(_) | Self::BodyTooLarge => 108,
-            Self::RefusedKeys(_) | Self::BadConfig(_) => 108,
+            Self::RefusedKeys(_) | Self::BadConfig(_) | Self::UnknownBridge(_) => 108,
             Self::NotJson(_) => 109,
             Self::NoSuchClient => 112,
             Self::IllegalTopic { .. } => 115,
@@ -193,6 +195,7 @@ impl fmt::Display for ApiError {
             Self::NotStored => f.write_str(
                 "the store cannot take the message for sessions that are kept, or to be retained",
             ),
+            Self::UnknownBridge(name) => write!(f, "{name}: there is no such bridge"),
             Self::NothingCalled(name) => write!(f, "there is nothing called {name} here"),
             Self::RefusedKeys(keys) => {
                 let lines: Vec<String> = keys.iter().map(RefusedKey::line).collect();
@@ -245,6 +248,7 @@ impl ResponseError for ApiError {
             | Self::BadText(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NothingCalled(_)
+            | Self::UnknownBridge(_)
             | Self::UnknownPath(_)
             | Self::NoSuchUser
             | Self::NoSuchClient => StatusCode::NOT_FOUND,

@@ -11,6 +11,7 @@ mod answer;
 mod auth_username;
 mod authentication;
 mod body;
+mod bridges;
 mod brokers;
 mod client_session;
 mod clients;
@@ -124,6 +125,12 @@ const ENDPOINTS: &[Endpoint] = &[
         "get_configuration_section",
         "show a section of the broker configuration",
         || web::to(configuration::show_section),
+    ),
+    post(
+        "/configuration/:section",
+        "set_configuration_section",
+        "set a section of the broker configuration",
+        || web::to(configuration::change_section),
     ),
     post(
         "/config_update",
@@ -304,6 +311,42 @@ const ENDPOINTS: &[Endpoint] = &[
         "delete_auth_username",
         "Delete a user that clients log in as",
         || web::to(auth_username::remove),
+    ),
+    get("/bridges/", "list_bridges", "A list of bridges", || {
+        web::to(bridges::list)
+    }),
+    post("/bridges/", "add_bridge", "Add a bridge", || {
+        web::to(bridges::add)
+    }),
+    get("/bridges/:name", "get_bridge", "Lookup a bridge", || {
+        web::to(bridges::one)
+    }),
+    put(
+        "/bridges/:name",
+        "update_bridge",
+        "Update the configuration of a bridge",
+        || web::to(bridges::replace),
+    ),
+    delete("/bridges/:name", "delete_bridge", "Delete a bridge", || {
+        web::to(bridges::remove)
+    }),
+    post(
+        "/bridges/sub/:name",
+        "bridge_subscribe",
+        "Subscribe a bridge to topics of the remote",
+        || web::to(bridges::subscribe),
+    ),
+    post(
+        "/bridges/unsub/:name",
+        "bridge_unsubscribe",
+        "Unsubscribe a bridge from topics of the remote",
+        || web::to(bridges::unsubscribe),
+    ),
+    post(
+        "/bridges/switch/:name",
+        "switch_bridge",
+        "Switch a bridge on or off",
+        || web::to(bridges::switch),
     ),
     get("/acl/", "get_acl", "What clients may do", || {
         web::to(acl::show)

@@ -6,7 +6,10 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web::Data};
 
 use super::{ApiError, ApiState, query::Parameters, state::ask};
 use crate::{
-    messages::{GetProcessStats, GetStats, ProcessStats, StatsSnapshot},
+    messages::{
+        BridgeState, BridgeView, GetProcessStats, GetStats, ListBridges, ProcessStats,
+        StatsSnapshot,
+    },
     stats::Metric,
 };
 
@@ -17,12 +20,13 @@ pub async fn show(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
     Parameters::parse(request.query_string())?.finish()?;
     let stats = ask(&state.stats, GetStats).await?;
     let process = ask(&state.process, GetProcessStats).await?;
+    let bridges = ask(&state.bridges, ListBridges).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, CONTENT_TYPE))
-        .body(render(&stats, &process)))
+        .body(render(&stats, &process, &bridges)))
 }
 
-fn render(stats: &StatsSnapshot, process: &ProcessStats) -> String {
+fn render(stats: &StatsSnapshot, process: &ProcessStats, bridges: &[BridgeView]) -> String {
     let mut page = Page::default();
     let (most, totals) = (&stats.most, &stats.totals);
     page.gauge("connections_count", "clients connected", stats.connections);
@@ -136,8 +140,7 @@ fn render(stats: &StatsSnapshot, process: &ProcessStats) -> String {
             "end of a certificate's validity, in seconds since 1970",
         );
         for certificate in &stats.certificates {
-            let escaped = certificate.name.replace('\\', "\\\\").replace('"', "\\\"");
-            let sample = format!("{name}{{certificate=\"{escaped}\"}}");
+            let sample = format!("{name}{{certificate=\"{}\"}}", escaped(&certificate.name));
             page.sample(&sample, certificate.not_after);
         }
     }
@@ -152,8 +155,42 @@ fn render(stats: &StatsSnapshot, process: &ProcessStats) -> String {
             page.sample(&format!("{name}{{kind=\"{kind}\"}}"), n);
         }
     }
+    if !bridges.is_empty() {
+        page.bridges(bridges);
+    }
     page.0
 }
+
+/// A text as the value of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+/// A figure that every bridge has: its name, type and help, and the value.
+type BridgeFigure = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&BridgeView) -> u64,
+);
+
+#[rustfmt::skip]
+const BRIDGE_FIGURES: &[BridgeFigure] = &[
+    ("bridge_enabled", "gauge", "1 for a bridge that is switched on", |view| view.config.enable.into()),
+    ("bridge_connected", "gauge", "1 while a bridge is connected to its remote", |view| (view.state == BridgeState::Connected).into()),
+    ("bridge_backlog", "gauge", "messages that wait for the remote", |view| view.backlog),
+    ("bridge_backlog_bytes", "gauge", "bytes of the messages that wait for the remote", |view| view.backlog_bytes),
+    ("bridge_inflight", "gauge", "messages sent to the remote and not acknowledged", |view| view.inflight),
+    ("bridge_messages_sent_total", "counter", "PUBLISH packets sent to the remote", |view| view.counters.sent_messages),
+    ("bridge_messages_received_total", "counter", "PUBLISH packets of the remote", |view| view.counters.received_messages),
+    ("bridge_messages_acknowledged_total", "counter", "QoS 1 and 2 messages that the remote has acknowledged", |view| view.counters.acknowledged),
+    ("bridge_bytes_sent_total", "counter", "bytes sent to the remote", |view| view.counters.sent_bytes),
+    ("bridge_bytes_received_total", "counter", "bytes received from the remote", |view| view.counters.received_bytes),
+    ("bridge_connects_total", "counter", "connections to the remote", |view| view.counters.connects),
+    ("bridge_reconnects_total", "counter", "connections to the remote after the first", |view| view.counters.reconnects),
+    ("bridge_failed_connects_total", "counter", "attempts to connect that failed", |view| view.counters.failed_connects),
+    ("bridge_protocol_errors_total", "counter", "connections closed because the remote broke the protocol", |view| view.counters.protocol_errors),
+];
 
 /// What has been written; every name gets the prefix `nanomq_`.
 #[derive(Default)]
@@ -168,6 +205,35 @@ impl Page {
     fn counter(&mut self, name: &str, help: &str, value: impl Display) {
         self.family(name, "counter", help);
         self.sample(name, value);
+    }
+
+    /// The figures of bridges, each of them with its name.
+    fn bridges(&mut self, bridges: &[BridgeView]) {
+        for (name, kind, help, value) in BRIDGE_FIGURES {
+            self.family(name, kind, help);
+            for view in bridges {
+                let bridge = escaped(&view.name);
+                self.sample(&format!("{name}{{bridge=\"{bridge}\"}}"), value(view));
+            }
+        }
+        let name = "bridge_messages_dropped_total";
+        let help = "messages that did not get over a bridge, up to the remote or down from it";
+        self.family(name, "counter", help);
+        for view in bridges {
+            let bridge = escaped(&view.name);
+            for (direction, drops) in [
+                ("up", &view.counters.dropped_up),
+                ("down", &view.counters.dropped_down),
+            ] {
+                for (why, n) in drops {
+                    let labels = format!(
+                        "bridge=\"{bridge}\",direction=\"{direction}\",reason=\"{}\"",
+                        why.as_str()
+                    );
+                    self.sample(&format!("{name}{{{labels}}}"), n);
+                }
+            }
+        }
     }
 
     fn family(&mut self, name: &str, kind: &str, help: &str) {

@@ -12,11 +12,12 @@ use super::{ApiError, access::Access, listing::Listing};
 use crate::{
     config::HttpAuth,
     messages::{
-        AdminSubscribe, AdminUnsubscribe, ChangeClientUsers, ChangeConfig, ClientRow, EndLife,
-        GetCertificates, GetClient, GetConfig, GetPending, GetPolicy, GetProcessStats,
-        GetQueueTotals, GetStats, GetSubscriptions, GetTopicTree, IdleRow, KickClient, ListClients,
-        ListIdle, ListListeners, ListSlowClients, ListSubscriptions, PublishMessages, ReloadConfig,
-        RemoveRetained, ReplaceConfig, RetainedPageRequest,
+        AdminSubscribe, AdminUnsubscribe, ChangeClientUsers, ChangeConfig, ClientRow, DeleteBridge,
+        EndLife, GetBridge, GetCertificates, GetClient, GetConfig, GetPending, GetPolicy,
+        GetProcessStats, GetQueueTotals, GetStats, GetSubscriptions, GetTopicTree, IdleRow,
+        KickClient, ListBridges, ListClients, ListIdle, ListListeners, ListSlowClients,
+        ListSubscriptions, PublishMessages, PutBridge, ReloadConfig, RemoveRetained, ReplaceConfig,
+        RetainedPageRequest, SubscribeBridge, SwitchBridge, UnsubscribeBridge,
     },
 };
 
@@ -76,6 +77,20 @@ pub struct ApiState {
     pub replace: Recipient<ReplaceConfig>,
     /// Knows what a restart would change.
     pub pending: Recipient<GetPending>,
+    /// Knows the bridges.
+    pub bridges: Recipient<ListBridges>,
+    /// Knows one bridge.
+    pub bridge: Recipient<GetBridge>,
+    /// Makes and changes bridges.
+    pub put_bridge: Recipient<PutBridge>,
+    /// Ends bridges.
+    pub delete_bridge: Recipient<DeleteBridge>,
+    /// Switches bridges on and off.
+    pub switch_bridge: Recipient<SwitchBridge>,
+    /// Subscribes bridges to topics.
+    pub subscribe_bridge: Recipient<SubscribeBridge>,
+    /// Unsubscribes bridges from topics.
+    pub unsubscribe_bridge: Recipient<UnsubscribeBridge>,
     /// Knows the texts of the certificates.
     pub certificates: Recipient<GetCertificates>,
     /// Knows who may come in and who may do what.

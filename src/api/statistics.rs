@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
 
-use super::{ApiError, ApiState, answer, listing::Listing, query::Parameters, state::ask};
+use super::{
+    ApiError, ApiState, answer, bridges::Figures, listing::Listing, query::Parameters, state::ask,
+};
 use crate::{
     messages::{
-        GetProcessStats, GetQueueTotals, GetStats, ProcessStats, QueueTotals, StatsSnapshot,
+        BridgeView, GetProcessStats, GetQueueTotals, GetStats, ListBridges, ProcessStats,
+        QueueTotals, StatsSnapshot,
     },
     mqtt::QoS,
     stats::{Metric, Rates, Totals},
@@ -36,6 +39,8 @@ struct Stats<'a> {
     store: Store,
     rates: PerSecond,
     process: Process,
+    /// By name.
+    bridges: BTreeMap<&'a str, Figures>,
 }
 
 #[derive(Serialize)]
@@ -133,7 +138,12 @@ struct Process {
 }
 
 impl<'a> Stats<'a> {
-    fn new(stats: &'a StatsSnapshot, queues: &QueueTotals, process: &ProcessStats) -> Self {
+    fn new(
+        stats: &'a StatsSnapshot,
+        queues: &QueueTotals,
+        process: &ProcessStats,
+        bridges: &'a [BridgeView],
+    ) -> Self {
         let totals = &stats.totals;
         let reason = |metric: &Metric| metric.name().rsplit('.').next().unwrap_or_default();
         let drops = Metric::DROPPED.iter();
@@ -196,6 +206,10 @@ impl<'a> Stats<'a> {
             },
             rates: PerSecond::new(&stats.rates),
             process: Process::new(process),
+            bridges: bridges
+                .iter()
+                .map(|view| (&*view.name, Figures::new(view)))
+                .collect(),
         }
     }
 }
@@ -247,19 +261,59 @@ pub async fn stats(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRe
     let sum = |sum: QueueTotals, rows: Vec<QueueTotals>| rows.iter().fold(sum, QueueTotals::and);
     let queues = queues.await?.fold(QueueTotals::default(), sum).await?;
     let process = ask(&state.process, GetProcessStats).await?;
-    Ok(answer::data(Stats::new(&stats, &queues, &process)))
+    let bridges = ask(&state.bridges, ListBridges).await?;
+    Ok(answer::data(Stats::new(
+        &stats, &queues, &process, &bridges,
+    )))
 }
 
 /// NanoMQ's summary: its members and their types, then the same as numbers.
 #[derive(Serialize)]
-struct Summary {
-    /// Of the bridges.
-    metrics: [(); 0],
+struct Summary<'a> {
+    /// Of the bridges that are switched on.
+    metrics: Vec<BridgeSummary<'a>>,
     cpuinfo: String,
     memory: String,
     connections: u64,
     cpu_percent: f64,
     memory_bytes: u64,
+}
+
+/// NanoMQ's summary of a bridge.
+#[derive(Serialize)]
+struct BridgeSummary<'a> {
+    #[serde(rename = "bridge name")]
+    name: &'a str,
+    #[serde(rename = "sent messages")]
+    sent_messages: u64,
+    #[serde(rename = "received messages")]
+    received_messages: u64,
+    #[serde(rename = "sent bytes")]
+    sent_bytes: u64,
+    #[serde(rename = "received bytes")]
+    received_bytes: u64,
+    #[serde(rename = "MQTT reconnect times")]
+    reconnects: u64,
+    #[serde(rename = "uplink msg dropped")]
+    dropped_up: u64,
+    #[serde(rename = "downlink msg dropped")]
+    dropped_down: u64,
+}
+
+impl<'a> BridgeSummary<'a> {
+    fn new(view: &'a BridgeView) -> Self {
+        let counters = &view.counters;
+        Self {
+            name: &view.name,
+            sent_messages: counters.sent_messages,
+            received_messages: counters.received_messages,
+            sent_bytes: counters.sent_bytes,
+            received_bytes: counters.received_bytes,
+            reconnects: counters.reconnects,
+            dropped_up: counters.all_dropped_up(),
+            dropped_down: counters.all_dropped_down(),
+        }
+    }
 }
 
 /// NanoMQ's summary, which has neither `code` nor `data`.
@@ -270,8 +324,10 @@ pub async fn metrics(
     Parameters::parse(request.query_string())?.finish()?;
     let stats = ask(&state.stats, GetStats).await?;
     let process = ask(&state.process, GetProcessStats).await?;
+    let bridges = ask(&state.bridges, ListBridges).await?;
+    let running = bridges.iter().filter(|view| view.config.enable);
     Ok(HttpResponse::Ok().json(Summary {
-        metrics: [],
+        metrics: running.map(BridgeSummary::new).collect(),
         cpuinfo: format!("{:.2}%", process.cpu_percent),
         memory: process.memory.to_string(),
         connections: stats.connections,

@@ -129,8 +129,16 @@ pub(crate) static FLAT: &[Alias] = &[
         target: Target::Elsewhere,
     },
     not_built("web.hook.**", "webhooks"),
-    not_built("bridge.**", "bridges"),
-    not_built("aws.**", "bridges"),
+    // Given their HOCON names in `flat_bridges.rs`.
+    ignored(
+        "bridge.sqlite.**",
+        "messages of bridges wait in the store when store.enable is on",
+    ),
+    Alias {
+        name: "bridge.**",
+        target: Target::Elsewhere,
+    },
+    not_built("aws.**", "bridges to AWS"),
     not_built("gateway.**", "gateways"),
     not_built("rule_option", "rules"),
     not_built("rule_option.**", "rules"),

@@ -166,11 +166,14 @@ impl<'a> Applier<'a> {
         match key.role {
             Role::Ignored(why) => self.ignored(entry, why),
             Role::NotBuilt(what) => self.not_built(entry, key.path, what, is_off),
-            Role::OtherName { expects, set } => match set(self.config, value, "") {
-                Ok(()) => {}
-                Err(Trouble::Note(note)) => self.warn(entry, note),
-                Err(_) => self.unexpected(entry, expects, value),
-            },
+            Role::OtherName { expects, set } => {
+                match set(self.config, value, &keys::name_in(key.path, path)) {
+                    Ok(()) => {}
+                    Err(Trouble::Note(note)) => self.warn(entry, note),
+                    Err(Trouble::Wrong(message)) => self.refuse(entry, message),
+                    Err(Trouble::Unexpected) => self.unexpected(entry, expects, value),
+                }
+            }
             Role::Setting {
                 expects,
                 secret,
@@ -178,19 +181,12 @@ impl<'a> Applier<'a> {
                 ..
             } => {
                 self.places.insert(path.join("."), entry.place.clone());
-                match set(self.config, value, keys::name_in(key.path, path)) {
+                match set(self.config, value, &keys::name_in(key.path, path)) {
                     Ok(()) => {}
                     Err(Trouble::Note(note)) => self.warn(entry, note),
-                    Err(Trouble::Wrong(message)) => {
-                        self.problems
-                            .push(entry.place.error(Some(&entry.label), message));
-                    }
+                    Err(Trouble::Wrong(message)) => self.refuse(entry, message),
                     Err(Trouble::Unexpected) if secret => {
-                        self.problems.push(
-                            entry
-                                .place
-                                .error(Some(&entry.label), format!("expected {expects}")),
-                        );
+                        self.refuse(entry, format!("expected {expects}"));
                     }
                     Err(Trouble::Unexpected) => self.unexpected(entry, expects, value),
                 }
@@ -199,7 +195,10 @@ impl<'a> Applier<'a> {
     }
 
     fn unexpected(&mut self, entry: &Entry, expects: &str, value: &Value) {
-        let message = format!("expected {expects}, got {}", value.shown());
+        self.refuse(entry, format!("expected {expects}, got {}", value.shown()));
+    }
+
+    fn refuse(&mut self, entry: &Entry, message: String) {
         self.problems
             .push(entry.place.error(Some(&entry.label), message));
     }

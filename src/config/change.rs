@@ -1,15 +1,17 @@
 //! Changing single keys of a configuration: in a model, and in the file it came from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::apply::normalised;
 use super::edit::{Way, edit};
+use super::edit_bridge::edit_bridge;
 use super::entry::{Trouble, Value};
 use super::keys::{self, Role};
 use super::load::{ENV_PREFIX, FileForm, Loaded, Overrides, Strictness, read_text};
 use super::model::Config;
+use super::model_bridges::BridgeConfig;
 use super::problem::{Problem, Severity};
 use super::values::Secret;
 
@@ -56,7 +58,7 @@ impl Setting {
             return Err("cannot be changed".to_owned());
         };
         let value = Value::Text(self.value.expose().to_owned());
-        match set(config, &value, keys::name_in(key.path, &path)) {
+        match set(config, &value, &keys::name_in(key.path, &path)) {
             Ok(()) => Ok(()),
             Err(Trouble::Unexpected) if secret => Err(format!("expected {expects}")),
             Err(Trouble::Unexpected) => Err(format!("expected {expects}, got {}", value.shown())),
@@ -123,8 +125,22 @@ pub struct EditedFile {
     pub config: Config,
 }
 
-/// The file at `path` with the settings in it. Those that a start would have already leave the file as it is. The
-/// new text is read again, and makes what the old one made, except for the settings, or is refused.
+/// Bridges that change, by name: what they become, or nothing when they end.
+pub type BridgeChanges = BTreeMap<String, Option<BridgeConfig>>;
+
+/// `config` with the bridges in it. How they go together is not looked at.
+pub fn with_bridges(mut config: Config, bridges: &BridgeChanges) -> Config {
+    for (name, bridge) in bridges {
+        match bridge {
+            Some(bridge) => _ = config.bridges.mqtt.insert(name.clone(), bridge.clone()),
+            None => _ = config.bridges.mqtt.remove(name),
+        }
+    }
+    config
+}
+
+/// The file at `path` with the settings and bridges in it. Those that a start would have already leave the file as it
+/// is. The new text is read again, and makes what the old one made, except for them, or is refused.
 ///
 /// # Errors
 /// Every reason that is known: values that the keys do not take or that do not go together, keys that the
@@ -135,6 +151,7 @@ pub fn edit_file(
     overrides: &Overrides,
     env: impl IntoIterator<Item = (String, String)>,
     settings: &[Setting],
+    bridges: &BridgeChanges,
 ) -> Result<EditedFile, Vec<Refusal>> {
     let all: HashMap<String, String> = env.into_iter().collect();
     let mut of_file = all.clone();
@@ -153,23 +170,35 @@ pub fn edit_file(
         .filter(|setting| !setting.holds_in(&before.config))
         .cloned()
         .collect();
-    if changed.is_empty() {
+    let mut edited = text.clone();
+    if !changed.is_empty() {
+        let old = alone(&edited).map_err(|problems| refusals(&problems))?;
+        edited = with_settings_in(&edited, &old, &changed, alone)?;
+    }
+    for (name, bridge) in bridges {
+        let is_there = before.config.bridges.mqtt.get(name) == bridge.as_ref();
+        if !is_there {
+            let old = alone(&edited).map_err(|problems| refusals(&problems))?;
+            edited = with_bridge_in(&edited, &old, name, bridge.as_ref(), alone)?;
+        }
+    }
+    if edited == text {
         return Ok(EditedFile {
             text: None,
             config: before.config,
         });
     }
-    let old = alone(&text).map_err(|problems| refusals(&problems))?;
-    let edited = edited(&text, &old, &changed, alone)?;
     let after = whole(&edited).map_err(|problems| refusals(&problems))?;
-    let overridden: Vec<Refusal> = changed
+    let why = "is set by the environment or the command line, which win over the file";
+    let overridden = changed
         .iter()
         .filter(|setting| !setting.holds_in(&after.config))
-        .map(|setting| {
-            let why = "is set by the environment or the command line, which win over the file";
-            Refusal::new(setting.key, why)
-        })
-        .collect();
+        .map(|setting| Refusal::new(setting.key, why));
+    let other = bridges
+        .iter()
+        .filter(|(name, bridge)| after.config.bridges.mqtt.get(*name) != bridge.as_ref())
+        .map(|(name, _)| Refusal::new(&format!("bridges.mqtt.{name}"), why));
+    let overridden: Vec<Refusal> = overridden.chain(other).collect();
     match overridden.is_empty() {
         true => Ok(EditedFile {
             text: Some(edited),
@@ -180,7 +209,7 @@ pub fn edit_file(
 }
 
 /// The text that makes what `old` is, with the settings in it.
-fn edited(
+fn with_settings_in(
     text: &str,
     old: &Loaded,
     settings: &[Setting],
@@ -202,17 +231,46 @@ fn edited(
             Err(problems) => refused = refusals(&problems),
         }
     }
-    // Errors that belong to keys are about the values; others are about the edit, which is given up then.
+    let keys = settings.iter().map(|setting| setting.key.to_owned());
+    Err(given_up(refused, keys))
+}
+
+/// The text that makes what `old` is, with a bridge in it, or without it.
+fn with_bridge_in(
+    text: &str,
+    old: &Loaded,
+    name: &str,
+    bridge: Option<&BridgeConfig>,
+    load: impl Fn(&str) -> Result<Loaded, Vec<Problem>>,
+) -> Result<String, Vec<Refusal>> {
+    let change = BridgeChanges::from([(name.to_owned(), bridge.cloned())]);
+    let wanted = with_bridges(old.config.clone(), &change);
+    let before = old.config.bridges.mqtt.get(name);
+    let form = old.form.unwrap_or(FileForm::Hocon);
+    let mut refused = Vec::new();
+    for edited in edit_bridge(text, form, name, before, bridge) {
+        match load(&edited) {
+            Ok(loaded) if loaded.config == wanted => return Ok(edited),
+            Ok(_) => {}
+            Err(problems) => refused = refusals(&problems),
+        }
+    }
+    let key = format!("bridges.mqtt.{name}");
+    Err(given_up(refused, std::iter::once(key)))
+}
+
+/// Why a file was not changed. Errors that belong to keys are about the values; others are about the edit.
+fn given_up(mut refused: Vec<Refusal>, keys: impl Iterator<Item = String>) -> Vec<Refusal> {
     refused.retain(|refusal| !refusal.key.is_empty());
     if refused.is_empty() {
         let why = "the file is written in a way in which it cannot be changed";
-        refused = settings
-            .iter()
-            .map(|setting| Refusal::new(setting.key, why))
-            .collect();
+        refused = keys.map(|key| Refusal::new(&key, why)).collect();
     }
-    Err(refused)
+    refused
 }
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod bridge_tests;

@@ -33,45 +33,103 @@ pub(crate) fn edit(
     }
 }
 
+/// A value and where it goes in a HOCON text.
+pub(super) struct Line {
+    /// The names of its key.
+    pub(super) path: Vec<String>,
+    /// The key as it is written.
+    pub(super) key: String,
+    /// The value as it is written.
+    pub(super) value: String,
+}
+
 fn hocon(text: &str, settings: &[Setting], way: Way) -> String {
+    let lines = settings.iter().map(|setting| Line {
+        path: setting.path(),
+        key: setting.key.to_owned(),
+        value: match setting.key {
+            // JSON is HOCON.
+            "auth.acl.rules" => setting.value.expose().to_owned(),
+            _ => hocon_value(setting.value.expose()),
+        },
+    });
+    with_values(text, &lines.collect::<Vec<_>>(), way)
+}
+
+/// The HOCON text with the values of lines in it. A list takes the place of a list, another value that of another.
+pub(super) fn with_values(text: &str, lines: &[Line], way: Way) -> String {
     let items = scan(text);
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let mut added = Vec::new();
-    for setting in settings {
-        let path = setting.path();
-        let is_list = setting.key == "auth.acl.rules";
-        let written = match is_list {
-            // JSON is HOCON.
-            true => setting.value.expose().to_owned(),
-            false => hocon_value(setting.value.expose()),
-        };
+    for line in lines {
+        let is_list = line.value.starts_with('[');
         let places = items.iter().filter_map(|item| match item {
             Item::Value(span)
                 if (span.shape == Shape::Scalar || (is_list && span.shape == Shape::Array))
                     && !span.appends =>
             {
-                (normalised(&span.path) == path).then(|| span.value.clone())
+                (normalised(&span.path) == line.path).then(|| span.value.clone())
             }
             _ => None,
         });
         let before = edits.len();
         if way == Way::Replace {
-            edits.extend(places.map(|place| (place, written.clone())));
+            edits.extend(places.map(|place| (place, line.value.clone())));
         }
         if edits.len() == before {
-            added.push(format!("{} = {written}", setting.key));
+            added.push(format!("{} = {}", line.key, line.value));
         }
     }
     edits.sort_by_key(|(place, _)| place.start);
-    let edited = spliced(text, &edits);
+    appended(&spliced(text, &edits), &added)
+}
+
+/// The HOCON text without everything whose path begins with `path`, as far as it stands in this text itself.
+pub(super) fn without(text: &str, path: &[String]) -> String {
+    let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+    for item in scan(text) {
+        let Item::Value(span) = item else { continue };
+        let is_inside = edits
+            .last()
+            .is_some_and(|(cut, _)| span.whole.start < cut.end);
+        if span.path.starts_with(path) && !is_inside {
+            edits.push((with_line(text, span.whole), String::new()));
+        }
+    }
+    spliced(text, &edits)
+}
+
+/// A range, with the rest of its line where nothing else stands on it, and else with a comma behind it.
+fn with_line(text: &str, range: Range<usize>) -> Range<usize> {
+    let before = text.get(..range.start).unwrap_or("");
+    let after = text.get(range.end..).unwrap_or("");
+    let line_start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
+    let line_end = after
+        .find('\n')
+        .map_or(after.len(), |at| at.saturating_add(1));
+    let blank = |part: Option<&str>| part.is_some_and(|part| part.trim().is_empty());
+    let rest = after.get(..line_end).map(|rest| rest.trim_start());
+    let rest = rest.map(|rest| rest.strip_prefix(',').unwrap_or(rest));
+    if blank(before.get(line_start..)) && blank(rest) {
+        return line_start..range.end.saturating_add(line_end);
+    }
+    let space = after.len().saturating_sub(after.trim_start().len());
+    match after.trim_start().starts_with(',') {
+        true => range.start..range.end.saturating_add(space).saturating_add(1),
+        false => range,
+    }
+}
+
+/// The HOCON text with lines at its end, inside the braces of the root if it has some.
+pub(super) fn appended(text: &str, added: &[String]) -> String {
     let in_braces = matches!(first_significant(text), Some('{'));
-    match edited.rfind('}').filter(|_| in_braces) {
+    match text.rfind('}').filter(|_| in_braces) {
         // What stands behind the brace that closes the root would not be read.
         Some(end) if !added.is_empty() => {
-            let (body, rest) = edited.split_at(end);
-            format!("{}{rest}", with_lines(body, &added))
+            let (body, rest) = text.split_at(end);
+            format!("{}{rest}", with_lines(body, added))
         }
-        _ => with_lines(&edited, &added),
+        _ => with_lines(text, added),
     }
 }
 
@@ -99,7 +157,7 @@ fn spliced(text: &str, edits: &[(Range<usize>, String)]) -> String {
 }
 
 /// The text and lines after it, ended as its own lines are.
-fn with_lines(text: &str, lines: &[String]) -> String {
+pub(super) fn with_lines(text: &str, lines: &[String]) -> String {
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut out = text.to_owned();
     for line in lines {
@@ -154,7 +212,7 @@ fn flat(text: &str, settings: &[Setting], way: Way) -> Result<String, &'static s
 }
 
 /// The comment after a value that has no quotes, with the space before it.
-fn comment(value: &str) -> Option<&str> {
+pub(super) fn comment(value: &str) -> Option<&str> {
     let marks = [" #", "\t#"].iter().filter_map(|mark| value.find(mark));
     let at = marks.min().filter(|_| !value.trim().starts_with('"'))?;
     value.get(at..)
@@ -169,7 +227,7 @@ fn flat_name(key: &'static str) -> &'static str {
 }
 
 /// A value in the flat form, which has no escapes: a line break cannot be expressed.
-fn flat_value(name: &str, value: &str) -> Option<String> {
+pub(super) fn flat_value(name: &str, value: &str) -> Option<String> {
     if value.contains(['\n', '\r']) {
         return None;
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::aliases;
 use super::entry::{Entry, Names, Value};
+use super::flat_bridges::with_bridges;
 use super::keys;
 use super::load::FileForm;
 use super::model_auth::AclRule;
@@ -50,7 +51,8 @@ pub(crate) fn read(file: &Arc<Path>, text: &str, problems: &mut Vec<Problem>) ->
         });
     }
     let entries = with_users(with_wss(entries), problems);
-    with_requests(with_rules(entries, problems))
+    let entries = with_requests(with_rules(entries, problems));
+    with_bridges(entries, problems)
 }
 
 /// WebSocket over TLS has no switch of its own in the older files: it is on where TLS and WebSocket are.
@@ -317,6 +319,7 @@ mod tests {
                 ("url", &text("nmq-tcp://x:1"), Some(2), Some(2)),
                 ("bridge.mqtt.forwards", &text("a/#,b/#"), Some(3), Some(1)),
                 ("http_server.password", &text("a #b"), Some(4), Some(1)),
+                ("bridge.mqtt.forwards", &text("false"), Some(3), Some(1)),
             ]
         );
         assert_eq!(problems, []);

@@ -10,12 +10,35 @@ use std::time::Duration;
 use super::auth_values as auth;
 use super::entry::{Stored, Trouble, Value};
 use super::keys_auth;
+use super::keys_bridges;
 use super::keys_listeners;
 use super::model::Config;
 use super::values::{Durability, JwtAlgorithm, LogTarget, Secret};
 
-/// Stores a value in the model; the text is what stood for the last `*` of the path.
-pub(crate) type Set = fn(&mut Config, &Value, &str) -> Stored;
+/// Stores a value in the model, for the names that stood for the `*` of the path.
+pub(crate) type Set = fn(&mut Config, &Value, &Named<'_>) -> Stored;
+
+/// What stands for the `*` of a pattern; it is the last of them as a text, which is empty when there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Named<'a> {
+    first: &'a str,
+    last: &'a str,
+}
+
+impl Named<'_> {
+    /// What stands for the first `*`.
+    pub(crate) fn first(&self) -> &str {
+        self.first
+    }
+}
+
+impl std::ops::Deref for Named<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.last
+    }
+}
 
 /// A known key.
 #[derive(Debug)]
@@ -101,7 +124,7 @@ pub(super) const fn cold_secret(path: &'static str, set: Set) -> Key {
     }
 }
 
-const fn ignored(path: &'static str, why: &'static str) -> Key {
+pub(super) const fn ignored(path: &'static str, why: &'static str) -> Key {
     Key {
         path,
         role: Role::Ignored(why),
@@ -132,9 +155,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
     KEYS.iter()
         .chain(keys_listeners::all())
         .chain(keys_auth::all())
+        .chain(keys_bridges::all())
 }
 
-/// All but those of the listeners and of TLS of HTTP authentication requests.
+/// All but those of the listeners, of bridges and of TLS of HTTP authentication requests.
 #[rustfmt::skip]
 static KEYS: &[Key] = &[
     cold("system.num_taskq_thread", THREADS, |c, v, _| v.int(&mut c.system.num_taskq_thread, 0..=255)),
@@ -234,7 +258,7 @@ static KEYS: &[Key] = &[
     hot("auth.cache.enable", FLAG, |c, v, _| v.flag(&mut c.auth.cache.enable)),
     hot("auth.cache.max_size", "a number from 1 to 10000", |c, v, _| v.int(&mut c.auth.cache.max_size, 1..=10_000)),
     hot("auth.cache.ttl", "a duration such as 1m, from 1s to 1d", |c, v, _| set_bounded(&mut c.auth.cache.ttl, v, 1..=86_400)),
-    secret("auth.password.*", set_user),
+    secret("auth.password.*", |c, v, name| set_user(c, v, name)),
     hot("auth.password_file", "a file name", |c, v, _| v.path(&mut c.auth.password_file)),
     hot("auth.max_failed_logins", COUNT_OR_0, |c, v, _| v.int(&mut c.auth.max_failed_logins, 0..=100_000)),
     hot("auth.failed_login_window", "a duration such as 1m, from 1s to 1d", |c, v, _| set_bounded(&mut c.auth.failed_login_window, v, 1..=86_400)),
@@ -264,7 +288,8 @@ static KEYS: &[Key] = &[
     hot("auth.http_auth.cache_ttl", "a duration such as 30s, at most 1d (0s = off)", |c, v, _| set_bounded(&mut c.auth.http_auth.cache_ttl, v, 0..=86_400)),
     ignored("auth.enable", "use auth.allow_anonymous"),
 
-    not_built("bridges.**", "bridges"),
+    not_built("bridges.aws.**", "bridges to AWS"),
+    not_built("bridges.nng.**", "bridges to NNG"),
     not_built("webhook.**", "webhooks"),
     not_built("rules.**", "rules"),
     not_built("preset.**", "preset sessions"),
@@ -280,14 +305,18 @@ pub(crate) fn find(path: &[String]) -> Option<&'static Key> {
     all().find(|key| matches(key.path, path))
 }
 
-/// The text that stands for the last `*` of a pattern; empty when there is none.
-pub(crate) fn name_in<'a>(pattern: &str, path: &'a [String]) -> &'a str {
-    let named = pattern
+/// What stands for the `*` of a pattern in a path.
+pub(crate) fn name_in<'a>(pattern: &str, path: &'a [String]) -> Named<'a> {
+    let mut names = pattern
         .split('.')
         .zip(path)
         .filter(|(part, _)| *part == "*")
-        .last();
-    named.map_or("", |(_, name)| name.as_str())
+        .map(|(_, name)| name.as_str());
+    let first = names.next().unwrap_or("");
+    Named {
+        first,
+        last: names.last().unwrap_or(first),
+    }
 }
 
 /// Whether a pattern covers a path.
@@ -317,7 +346,7 @@ pub(crate) fn is_section(path: &[String]) -> bool {
 }
 
 /// NanoMQ keeps messages in SQLite and syncs when it likes.
-fn set_sqlite(config: &mut Config, value: &Value, _: &str) -> Stored {
+fn set_sqlite(config: &mut Config, value: &Value, _: &Named<'_>) -> Stored {
     value.flag(&mut config.store.enable)?;
     if !config.store.enable {
         return Ok(());
@@ -328,7 +357,7 @@ fn set_sqlite(config: &mut Config, value: &Value, _: &str) -> Stored {
     ))
 }
 
-fn set_sqlite_path(config: &mut Config, value: &Value, _: &str) -> Stored {
+fn set_sqlite_path(config: &mut Config, value: &Value, _: &Named<'_>) -> Stored {
     let mut folder = PathBuf::new();
     value.path(&mut folder)?;
     config.store.path = folder.join("nanomq_store");

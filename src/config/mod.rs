@@ -14,18 +14,24 @@
 mod aliases;
 mod apply;
 mod auth_values;
+mod bridge_json;
+mod bridge_topics;
 mod change;
 mod check;
 mod edit;
+mod edit_bridge;
 mod entry;
 mod flat;
+mod flat_bridges;
 mod hocon_file;
 mod keys;
 mod keys_auth;
+mod keys_bridges;
 mod keys_listeners;
 mod load;
 mod model;
 mod model_auth;
+mod model_bridges;
 mod model_http;
 mod model_listeners;
 mod model_mqtt;
@@ -33,32 +39,43 @@ mod model_store;
 mod nearest;
 mod network;
 mod problem;
+mod remote;
 mod render;
 mod replace;
 mod scan;
 mod units;
 mod validate;
+mod validate_bridges;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
-pub use change::{EditedFile, Refusal, Setting, edit_file, refusals, with_settings};
+pub use bridge_topics::{BridgeForward, BridgeSubscription, MAX_BRIDGE_TOPICS, RETAIN_KEPT};
+pub use change::{
+    BridgeChanges, EditedFile, Refusal, Setting, edit_file, refusals, with_bridges, with_settings,
+};
 pub use check::{Report, check};
 pub use load::{FileForm, Loaded, Overrides, Strictness};
 pub use model::{
-    AnyListener, Auth, BadAddress, BindAddr, CertUsername, Config, DEFAULT_LISTENER, Durability,
-    HttpAuth, HttpServer, HttpTls, Jwt, JwtAlgorithm, JwtPublic, Listener, ListenerKind,
-    ListenerTls, Listeners, Log, LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret, SslListener,
-    Store, System, WebSocket, WsListener, WssListener,
+    AnyListener, Auth, BadAddress, BindAddr, Bridges, CertUsername, Config, DEFAULT_LISTENER,
+    Durability, HttpAuth, HttpServer, HttpTls, Jwt, JwtAlgorithm, JwtPublic, Listener,
+    ListenerKind, ListenerTls, Listeners, Log, LogLevel, LogTarget, Mqtt, MqueuePolicy, Secret,
+    SslListener, Store, System, WebSocket, WsListener, WssListener,
 };
 pub use model_auth::{
     Acl, AclRule, AclWho, AuthRequest, AuthRequests, ClientJwt, DecisionCache, MAX_ACL_RULES,
     RequestTls,
 };
+pub use model_bridges::{
+    BridgeConfig, BridgeConnectProperties, BridgeSubscribeProperties, BridgeTls, BridgeWill,
+    BridgeWillProperties, DEFAULT_BRIDGE, MAX_BRIDGE_NAME, MAX_BRIDGES, MAX_HYBRID_SERVERS,
+    is_bridge_name,
+};
 pub use model_mqtt::MAX_PACKET_SIZE;
 pub use network::Network;
 pub use problem::{Problem, Severity};
+pub use remote::{BadRemote, RemoteUrl};
 pub use render::{Change, changes, render_effective};
 pub use replace::replace_file;
 pub use units::{

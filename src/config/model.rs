@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::model_auth::Auth;
+pub use super::model_bridges::Bridges;
 pub use super::model_http::{HttpTls, Jwt, JwtPublic};
 pub use super::model_listeners::{
     AnyListener, Listener, ListenerKind, ListenerTls, Listeners, SslListener, WebSocket,
@@ -41,6 +42,8 @@ pub struct Config {
     pub log: Log,
     /// Who may connect, and what clients may do.
     pub auth: Auth,
+    /// Connections to other brokers.
+    pub bridges: Bridges,
 }
 
 /// Threads and process (`system`).

@@ -52,9 +52,9 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
 
 /// One value with its path.
 #[derive(Debug, PartialEq)]
-struct Leaf {
-    path: Vec<String>,
-    value: Json,
+pub(super) struct Leaf {
+    pub(super) path: Vec<String>,
+    pub(super) value: Json,
 }
 
 fn leaves(config: &Config) -> Vec<Leaf> {
@@ -63,7 +63,8 @@ fn leaves(config: &Config) -> Vec<Leaf> {
     leaves
 }
 
-fn collect(path: Vec<String>, value: &Json, leaves: &mut Vec<Leaf>) {
+/// The values in a value, objects taken apart.
+pub(super) fn collect(path: Vec<String>, value: &Json, leaves: &mut Vec<Leaf>) {
     match value {
         Json::Object(fields) => {
             for (name, value) in fields {
@@ -119,7 +120,7 @@ fn write(out: &mut String, path: &mut Vec<String>, value: &Json, masked: bool) {
 }
 
 /// A name as a HOCON key: quoted unless it is plain.
-fn key_text(name: &str) -> String {
+pub(super) fn key_text(name: &str) -> String {
     let is_plain = !name.is_empty()
         && name != "include"
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -134,7 +135,8 @@ fn key_text(name: &str) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::config::{
-        HttpAuth, JwtAlgorithm, Listener, LogLevel, MqueuePolicy, NEVER_EXPIRES, Secret,
+        BridgeConfig, BridgeForward, BridgeSubscription, HttpAuth, JwtAlgorithm, Listener,
+        LogLevel, MqueuePolicy, NEVER_EXPIRES, Secret,
     };
 
     /// A configuration in which every kind of value differs from the default.
@@ -162,6 +164,21 @@ pub(super) mod tests {
             ("z.\"user\"".to_owned(), Secret::new("pass word")),
             ("a".to_owned(), Secret::new("1")),
         ];
+        let mut bridge = BridgeConfig {
+            server: "wss://[::1]:9/x".parse().ok(),
+            hybrid_bridging: true,
+            hybrid_servers: vec!["h:1".parse().unwrap(), "tls+mqtt-tcp://h".parse().unwrap()],
+            password: Secret::new("bridge secret"),
+            keepalive: 5,
+            username: "u".to_owned(),
+            subscription: vec![BridgeSubscription::to("a/#")],
+            ..BridgeConfig::default()
+        };
+        let forward = serde_json::json!([{"local_topic": "x", "qos": 2, "retain": 1}, "y"]);
+        bridge.forwards = BridgeForward::read_all(&forward).unwrap();
+        let properties = &mut bridge.conn_properties.user_property;
+        properties.insert("a.b \"c\"".to_owned(), "d".to_owned());
+        config.bridges.mqtt.insert("up.1 x".to_owned(), bridge);
         config
     }
 
@@ -186,7 +203,9 @@ pub(super) mod tests {
     fn secrets_are_masked() {
         let text = render_effective(&unusual());
         assert!(
-            !text.contains("top secret") && !text.contains("pass word"),
+            !["top secret", "pass word", "bridge secret"]
+                .iter()
+                .any(|secret| text.contains(secret)),
             "{text}"
         );
         assert!(text.contains("password = \"******\""), "{text}");
@@ -213,6 +232,18 @@ pub(super) mod tests {
         new.http_server.password = Secret::new("x");
         new.auth.allow_anonymous = false;
         new.auth.password.push(("u".to_owned(), Secret::new("p")));
+        let bridge = BridgeConfig {
+            server: "h".parse().ok(),
+            ..BridgeConfig::default()
+        };
+        let mut old = old;
+        old.bridges.mqtt.insert("a".to_owned(), bridge.clone());
+        new.bridges.mqtt.insert("a".to_owned(), bridge.clone());
+        new.bridges
+            .mqtt
+            .entry("a".to_owned())
+            .or_default()
+            .keepalive = 9;
         new.listeners
             .tcp
             .values_mut()
@@ -224,6 +255,7 @@ pub(super) mod tests {
         let expected = [
             ("auth.allow_anonymous", true),
             ("auth.password.u", true),
+            ("bridges.mqtt.a.keepalive", true),
             ("http_server.password", true),
             ("http_server.port", false),
             ("listeners.tcp.default.backlog", false),

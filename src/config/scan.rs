@@ -29,6 +29,8 @@ pub(crate) struct Span {
     pub(crate) names: usize,
     /// The bytes of the value in the text, quotes included, without comment and surrounding space.
     pub(crate) value: Range<usize>,
+    /// The bytes of all of it, from the key to the end of the value, of an object to its closing brace.
+    pub(crate) whole: Range<usize>,
     /// The kind of the value.
     pub(crate) shape: Shape,
     /// Whether it adds to what was there (`+=`).
@@ -85,8 +87,8 @@ struct Scanner<'a> {
     line_start: usize,
     /// Path of the object we are in.
     path: Vec<String>,
-    /// For every open brace, how many names it added to the path.
-    open: Vec<usize>,
+    /// For every open brace, how many names it added to the path, and the item whose value it opens.
+    open: Vec<(usize, Option<usize>)>,
     items: Vec<Item>,
 }
 
@@ -98,12 +100,15 @@ impl Scanner<'_> {
                 None => return self.items,
                 Some('}') => {
                     self.bump();
-                    let names = self.open.pop().unwrap_or(0);
+                    let (names, item) = self.open.pop().unwrap_or((0, None));
                     self.path.truncate(self.path.len().saturating_sub(names));
+                    if let Some(Item::Value(span)) = item.and_then(|at| self.items.get_mut(at)) {
+                        span.whole.end = self.at;
+                    }
                 }
                 Some('{') => {
                     self.bump();
-                    self.open.push(0);
+                    self.open.push((0, None));
                 }
                 Some(_) => self.field(),
             }
@@ -229,7 +234,10 @@ impl Scanner<'_> {
         match shape {
             Shape::Object => {
                 self.bump();
-                self.open.push(if is_kept { names.len() } else { 0 });
+                self.open.push(match is_kept {
+                    true => (names.len(), Some(self.items.len())),
+                    false => (0, None),
+                });
                 self.path.clone_from(&path);
             }
             Shape::Array => self.skip_array(),
@@ -243,6 +251,7 @@ impl Scanner<'_> {
         self.items.push(Item::Value(Span {
             path,
             names: names.len(),
+            whole: start..value.end,
             value,
             shape,
             appends,

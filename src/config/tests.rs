@@ -176,11 +176,11 @@ fn named_listeners_and_the_one_without_a_name_live_together() {
 #[test]
 fn what_is_not_built_is_said_once_for_each_thing() {
     let text = "listeners.tcp { enable = true }\nrules { enable = false, x = 1 }\n\
-                bridges.mqtt.a { server = \"x\", password = \"hidden\" }\nbridges.mqtt.b { server = \"y\" }\n\
+                webhook.a { url = \"x\", password = \"hidden\" }\nwebhook.b { url = \"y\" }\n\
                 mqtt.retry_interval = 10s\nlog.to = [file]\n";
     let loaded = load_text(text).unwrap();
     let expected = [
-        "x.conf:3:1: bridges: bridges are not built yet and are ignored",
+        "x.conf:3:1: webhook: webhooks are not built yet and are ignored",
         "x.conf:5:1: mqtt.retry_interval: has no effect here: messages are sent again when the client reconnects, as the \
          standard asks",
         "x.conf:6:1: log.to: logging to file is not built yet; the log goes to the console",

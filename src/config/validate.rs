@@ -70,6 +70,7 @@ pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: 
         );
     }
     requests(config, &place, problems);
+    super::validate_bridges::all(config, &place, problems);
     listeners(config, &place, problems);
     http(config, &place, problems);
     addresses(config, &place, problems);

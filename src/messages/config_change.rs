@@ -2,7 +2,7 @@
 
 use actix::{Message, MessageResponse};
 
-use crate::config::{Change, Problem, Refusal, Secret, Setting};
+use crate::config::{BridgeChanges, Change, Problem, Refusal, Secret, Setting};
 
 /// Changes keys; all of them or none.
 #[derive(Clone, Debug, Message)]
@@ -12,6 +12,8 @@ pub struct ChangeConfig {
     pub settings: Vec<Setting>,
     /// Files that are to have another text.
     pub texts: Vec<PemText>,
+    /// Bridges that are to be others, or to end.
+    pub bridges: BridgeChanges,
     /// How long that lasts.
     pub lasting: Lasting,
 }

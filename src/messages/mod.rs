@@ -2,6 +2,7 @@
 //! addresses.
 
 mod api_users;
+mod bridges;
 mod client_auth;
 mod config;
 mod config_change;
@@ -18,6 +19,11 @@ mod worker_load;
 
 pub use api_users::{
     BeginLogin, ChangeApiUsers, CountFailedLogin, FinishLogin, GetTokenKey, ListApiUsers, NextStep,
+};
+pub use bridges::{
+    ApplyBridges, BridgeCounters, BridgeDrop, BridgeFault, BridgePut, BridgeRefused, BridgeState,
+    BridgeView, CloseBridges, DeleteBridge, Expect, GetBridge, ListBridges, PutBridge,
+    SubscribeBridge, SwitchBridge, UnsubscribeBridge,
 };
 pub use client_auth::{
     AskPermissions, ChangeClientUsers, CountClientFailure, GetPolicy, HttpAnswer, LogIn,

@@ -15,9 +15,11 @@
 //! | `property/` | the table of properties, validation, iteration, building |
 //! | `packet`, `filters` | the model of each packet kind |
 //! | `topic` | [`TopicName`], [`TopicFilter`] and [`matches()`] |
+//! | `topic_map` | [`TopicMap`]: how topics of one broker become topics of another |
 //! | `frame` | where a packet starts and ends |
 //! | `decode/`, `encode/` | one file per packet kind or family |
 //! | `message`, `batch` | application messages beyond their packet, alone and in batches |
+//! | `hops` | the marks of bridges in messages |
 //! | `error` | what is wrong with a packet, with its clause and reason code |
 //!
 //! The codec checks what can be told from one packet alone. What needs a session (a topic alias that was
@@ -29,6 +31,7 @@ mod encode;
 mod error;
 mod filters;
 mod frame;
+pub mod hops;
 mod message;
 mod packet;
 mod property;
@@ -37,11 +40,12 @@ mod reason;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod topic_map;
 mod types;
 
 pub use batch::{Batch, BatchBuilder};
-pub use decode::{connect_version, decode, decode_as, decode_publish};
-pub use encode::{encode, encode_publish, packet_len, publish_len};
+pub use decode::{connect_is_bridge, connect_version, decode, decode_as, decode_publish};
+pub use encode::{encode, encode_publish, packet_len, publish_len, set_bridge_bit};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, Field};
 pub use filters::{
     SubscribeFilters, SubscribeFiltersBuf, UnsubscribeFilters, UnsubscribeFiltersBuf,
@@ -57,6 +61,7 @@ pub use property::{
 };
 pub use reason::ReasonCode;
 pub use topic::{TopicError, TopicFilter, TopicName, matches};
+pub use topic_map::{TopicMap, TopicMapError};
 pub use types::{
     PacketId, PacketType, ProtocolVersion, QoS, RetainHandling, Sender, SubscribeOptions,
 };

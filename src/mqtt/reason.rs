@@ -138,7 +138,7 @@ impl ReasonCode {
     }
 
     /// Whether the standard lets `sender` put this code into a packet of this kind, e.g. `[MQTT-3.4.2-1]`.
-    pub(super) const fn is_allowed(self, packet: PacketType, sender: Sender) -> bool {
+    pub const fn is_allowed(self, packet: PacketType, sender: Sender) -> bool {
         let server = matches!(sender, Sender::Server);
         match packet {
             PacketType::ConnAck => matches!(

@@ -16,6 +16,7 @@ use super::{
     keep_alive::KeepAlive,
     publish_topic::{TopicRefusal, check_topic},
     subscribe::{Granted, SubscribeRequest},
+    to_remote::ToRemote,
     writer::write_ack,
 };
 use crate::{
@@ -126,19 +127,41 @@ struct Special {
     outgoing_aliases: Option<OutgoingAliases>,
     /// Of enhanced authentication, if the client came in by it.
     authentication_method: Option<Box<str>>,
+    /// A bridge of another broker that speaks MQTT 3: it gets back nothing of what it sends, and RETAIN as it was
+    /// published, as one with MQTT 5 asks for.
+    is_v3_bridge: bool,
+    /// Set where the peer is not a client but the remote broker of a bridge.
+    remote: Option<ToRemote>,
+}
+
+/// What a remote broker said in CONNACK, brought within the limits of its bridge.
+#[derive(Debug)]
+pub struct RemoteTerms {
+    /// Protocol version.
+    pub version: ProtocolVersion,
+    /// Most messages with QoS 1 and 2 that may be unacknowledged `[MQTT-3.2.2-14]`.
+    pub window: u16,
+    /// Largest packet that it takes, in bytes `[MQTT-3.2.2-15]`.
+    pub max_packet_size: u32,
+    /// Topic aliases that may be set towards it `[MQTT-3.2.2-17]`.
+    pub topic_aliases: u16,
+    /// What is changed in the messages that it gets.
+    pub to_remote: ToRemote,
 }
 
 impl Special {
-    fn new(topic_aliases: u16, authentication_method: Option<Box<str>>) -> Option<Box<Self>> {
-        let outgoing_aliases = (topic_aliases > 0).then(|| OutgoingAliases::new(topic_aliases));
-        if outgoing_aliases.is_none() && authentication_method.is_none() {
-            return None;
-        }
-        Some(Box::new(Self {
-            outgoing_aliases,
-            authentication_method,
-        }))
+    /// In a box, if there is any of it.
+    fn boxed(self) -> Option<Box<Self>> {
+        let any = self.outgoing_aliases.is_some()
+            || self.authentication_method.is_some()
+            || self.is_v3_bridge
+            || self.remote.is_some();
+        any.then(|| Box::new(self))
     }
+}
+
+fn outgoing(topic_aliases: u16) -> Option<OutgoingAliases> {
+    (topic_aliases > 0).then(|| OutgoingAliases::new(topic_aliases))
 }
 
 /// What is remembered of the topics that a client publishes to.
@@ -171,13 +194,49 @@ impl Channel {
             window: admission.receive_maximum.min(limits.max_inflight_window),
             max_packet_size: admission.max_packet_size,
             topics: None,
-            special: Special::new(
-                admission.topic_aliases,
-                admission.authentication.map(|(method, _)| method),
-            ),
+            special: Special {
+                outgoing_aliases: outgoing(admission.topic_aliases),
+                authentication_method: admission.authentication.map(|(method, _)| method),
+                is_v3_bridge: admission.from_bridge && !admission.version.is_v5(),
+                remote: None,
+            }
+            .boxed(),
             problem_information: admission.problem_information,
             held: None,
         }
+    }
+
+    /// The client's side: a remote broker that has accepted, with the session that its bridge has at this one.
+    /// PUBLISH and the acknowledgements of both directions go through it as those of a client do; other packets do not.
+    pub fn to_remote(
+        client_id: Arc<str>,
+        terms: RemoteTerms,
+        session: Session,
+        now: Instant,
+    ) -> Self {
+        Self {
+            client_id,
+            version: terms.version,
+            session,
+            will: None,
+            keep_alive: KeepAlive::new(0, 1.0, now),
+            window: terms.window,
+            max_packet_size: terms.max_packet_size,
+            topics: None,
+            special: Special {
+                outgoing_aliases: outgoing(terms.topic_aliases),
+                remote: Some(terms.to_remote),
+                ..Special::default()
+            }
+            .boxed(),
+            problem_information: false,
+            held: None,
+        }
+    }
+
+    /// What is changed in messages to a remote broker, if the peer is one.
+    pub fn remote_mut(&mut self) -> Option<&mut ToRemote> {
+        self.special.as_mut()?.remote.as_mut()
     }
 
     /// Acknowledgements of messages are held back from now on, for [`Channel::take_held`]; if the `session` is in the
@@ -240,6 +299,13 @@ impl Channel {
     /// Client id.
     pub fn client_id(&self) -> &Arc<str> {
         &self.client_id
+    }
+
+    /// Whether the client is a bridge of another broker that speaks MQTT 3.
+    pub fn is_v3_bridge(&self) -> bool {
+        self.special
+            .as_ref()
+            .is_some_and(|special| special.is_v3_bridge)
     }
 
     /// Protocol version.
@@ -474,11 +540,11 @@ impl Channel {
             }
             Packet::Subscribe(subscribe) => {
                 self.check_answer(subscribe.filters().count())?;
-                return Ok(Step::Subscribe(SubscribeJob::new(
-                    subscribe,
-                    self.version,
-                    limits,
-                )));
+                let mut job = SubscribeJob::new(subscribe, self.version, limits);
+                if self.is_v3_bridge() {
+                    job.serve_a_bridge();
+                }
+                return Ok(Step::Subscribe(job));
             }
             Packet::Unsubscribe(unsubscribe) => {
                 self.check_answer(unsubscribe.filters().count())?;
@@ -649,15 +715,17 @@ impl Channel {
         &'a mut self,
         wire: &'a mut BytesMut,
     ) -> (&'a mut super::outbound::Outbound, Writer<'a>) {
+        let (aliases, remote) = match self.special.as_deref_mut() {
+            None => (None, None),
+            Some(special) => (special.outgoing_aliases.as_mut(), special.remote.as_mut()),
+        };
         let writer = Writer {
             wire,
             version: self.version,
             max_packet_size: self.max_packet_size,
             window: self.window,
-            aliases: self
-                .special
-                .as_mut()
-                .and_then(|special| special.outgoing_aliases.as_mut()),
+            aliases,
+            remote,
         };
         (&mut self.session.outbound, writer)
     }

@@ -9,7 +9,7 @@ use crate::{
     config::Mqtt,
     mqtt::{
         ConnAck, Connect, Packet, Properties, PropertiesBuf, Property, ProtocolVersion, QoS,
-        ReasonCode, TopicName, encode, packet_len,
+        ReasonCode, TopicName, encode, hops, packet_len,
     },
 };
 
@@ -17,6 +17,9 @@ use crate::{
 const LONGEST_REFUSAL: usize = 1024;
 /// An expiry interval that stands for "never" `[MQTT-3.1.2.11.2]`.
 const NEVER: u32 = u32::MAX;
+
+/// What the client ids of the sessions of bridges begin with; no client may have such a one.
+pub const BRIDGE_SESSIONS: &str = "$bridge/";
 
 /// What a CONNECT asks for, checked and brought within the broker's limits.
 #[derive(Clone, Debug)]
@@ -47,6 +50,10 @@ pub struct Admission {
     pub problem_information: bool,
     /// Method of enhanced authentication and the last message to the client, if it came in by it `[MQTT-4.12.0-5]`.
     pub authentication: Option<(Box<str>, Vec<u8>)>,
+    /// The client is a bridge of another broker, and says so.
+    pub from_bridge: bool,
+    /// The identity of this broker, which such a one is told with MQTT 5.
+    pub broker_id: Option<Arc<str>>,
     /// What of the above differs from what the client asked for.
     keep_alive_changed: bool,
     expiry_changed: bool,
@@ -147,6 +154,11 @@ pub fn admit(
         topic_aliases: asked_aliases.min(limits.max_topic_alias_out),
         problem_information: connect.properties.request_problem_information() != Some(0),
         authentication: None,
+        from_bridge: connect
+            .properties
+            .user_properties()
+            .any(|(name, _)| name == hops::BROKER_ID),
+        broker_id: None,
         keep_alive_changed: keep_alive != connect.keep_alive,
         expiry_changed: expiry_interval != asked_expiry,
     };
@@ -172,6 +184,12 @@ fn checked_client_id<'a>(client_id: &'a str, limits: &Mqtt) -> Result<&'a str, R
                 "client id of {} bytes is longer than mqtt.max_clientid_len",
                 client_id.len()
             ),
+        ));
+    }
+    if client_id.starts_with(BRIDGE_SESSIONS) {
+        return Err(Refusal::new(
+            ReasonCode::ClientIdentifierNotValid,
+            format!("client ids that begin with {BRIDGE_SESSIONS} are those of bridges"),
         ));
     }
     Ok(client_id)
@@ -237,6 +255,14 @@ impl Admission {
         let mut properties = PropertiesBuf::default();
         if self.version.is_v5() {
             self.describe(limits, &mut properties);
+        }
+        if let Some(id) = &self.broker_id {
+            let mut more = properties.clone();
+            more.push(Property::UserProperty(hops::BROKER_ID, id));
+            // Left out where it would not fit `[MQTT-3.1.2-24]`; the packet has less than 16 bytes beside it.
+            if more.len().saturating_add(16) <= self.max_packet_size as usize {
+                properties = more;
+            }
         }
         let connack = ConnAck {
             session_present,

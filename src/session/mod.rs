@@ -22,17 +22,20 @@ mod publish_topic;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod to_remote;
 mod will;
 mod writer;
 
-pub use channel::{Channel, Gate, GateAnswer, HeldAck, Published, Publishing, Step};
+pub use alias::IncomingAliases;
+pub use channel::{Channel, Gate, GateAnswer, HeldAck, Published, Publishing, RemoteTerms, Step};
 pub use close::{CloseReason, Violation};
-pub use connect::{Admission, Refusal, admit, refuse};
+pub use connect::{Admission, BRIDGE_SESSIONS, Refusal, admit, refuse};
 pub use durable::{Bodies, Place, Restored};
 pub use kept::Session;
 pub use lazy_deque::LazyDeque;
 pub use outbound::{Delivery, Orphan, Outbound};
 pub use publish_topic::{TopicRefusal, check_topic};
 pub use subscribe::{Granted, SubscribeJob, SubscribeRequest, UnsubscribeJob};
+pub use to_remote::{ForwardRule, Sent, ToRemote, digest};
 pub use will::Will;
 pub use writer::Writer;

@@ -129,6 +129,11 @@ impl Outbound {
         self.queue_bytes
     }
 
+    /// Bytes of all messages that are not acknowledged, waiting or sent.
+    pub fn waiting_bytes(&self) -> usize {
+        self.window_bytes.saturating_add(self.queue_bytes)
+    }
+
     /// True when [`Outbound::pump`] has something to write as soon as there is room for it: messages behind the
     /// window, or packets to be sent again that did not fit the output.
     pub fn is_waiting(&self) -> bool {
@@ -177,6 +182,7 @@ impl Outbound {
         if let Some(writer) = writer.as_deref_mut()
             && delivery.subscription_ids.is_none()
             && writer.aliases.is_none()
+            && writer.remote.is_none()
             && writer.wire.len() < limits.max_output_buffer
             && let Some(bytes) = batch.verbatim(&range, writer.version, writer.max_packet_size)
         {
@@ -366,7 +372,7 @@ impl Outbound {
 
     fn send_new(
         &mut self,
-        queued: Queued,
+        mut queued: Queued,
         writer: &mut Writer<'_>,
         now: Instant,
         counters: &Counters,
@@ -378,9 +384,17 @@ impl Outbound {
         }
         let next = self.first + self.window.len() as u64;
         let sequence = queued.content.place().map_or(next, |place| place.sequence);
+        queued.qos = queued.qos.min(writer.max_qos());
         if let Err(reason) = queued.write(writer, id_of(sequence), false, now) {
             self.settle(&queued);
             return self.drop_one(reason, counters);
+        }
+        if queued.qos == QoS::AtMostOnce {
+            // The peer takes nothing else, and acknowledges nothing.
+            counters.add(Metric::MessagesSentQoS0, 1);
+            counters.add(Metric::MessagesAcknowledged, 1);
+            self.written += 1;
+            return self.settle(&queued);
         }
         self.skip_to(sequence);
         counters.add(Metric::sent(queued.qos), 1);
@@ -420,13 +434,17 @@ impl Outbound {
             let id = self.id_at(self.sent);
             let index = self.sent;
             self.sent += 1;
-            let written = match self.window.get(index) {
+            let max_qos = writer.max_qos();
+            let written = match self.window.get_mut(index) {
                 Some(Slot::Publish(queued)) if queued.content.message().is_none() => {
                     // Its body is still in the store.
                     self.sent = index;
                     break;
                 }
-                Some(Slot::Publish(queued)) => queued.write(writer, id, true, now),
+                Some(Slot::Publish(queued)) => {
+                    queued.qos = queued.qos.min(max_qos);
+                    queued.write(writer, id, true, now)
+                }
                 Some(Slot::Release) => {
                     if self.releases_due {
                         write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
@@ -436,6 +454,10 @@ impl Outbound {
                 Some(Slot::Done) | None => continue,
             };
             match written {
+                Ok(()) if max_qos == QoS::AtMostOnce && self.is_publish(index) => {
+                    counters.add(Metric::MessagesAcknowledged, 1);
+                    self.finish(index);
+                }
                 Ok(()) => self.on_wire += 1,
                 Err(reason) => {
                     self.drop_one(reason, counters);
@@ -563,6 +585,17 @@ impl Outbound {
         if let Some(durable) = &mut self.durable {
             durable.settled.push(self.first + index as u64);
         }
+    }
+
+    fn is_publish(&self, index: usize) -> bool {
+        matches!(self.window.get(index), Some(Slot::Publish(_)))
+    }
+
+    /// An identifier that no message has, for a request that is `number` requests away from being answered.
+    pub fn free_id(&self, number: u16) -> PacketId {
+        // The window begins at `first` and is hardly ever that long.
+        let behind = IDENTIFIERS as u64 - 1 - u64::from(number);
+        id_of(self.first + behind)
     }
 
     fn pop_done(&mut self) {

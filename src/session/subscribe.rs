@@ -71,6 +71,14 @@ pub struct SubscribeJob {
 }
 
 impl SubscribeJob {
+    /// Has a bridge that speaks MQTT 3 get what it could ask for with MQTT 5 only.
+    pub(super) fn serve_a_bridge(&mut self) {
+        for (_, request) in &mut self.granted {
+            request.options.no_local = !request.filter.starts_with("$share/");
+            request.options.retain_as_published = true;
+        }
+    }
+
     /// Checks every filter of a SUBSCRIBE.
     pub(super) fn new(packet: &Subscribe<'_>, version: ProtocolVersion, limits: &Mqtt) -> Self {
         let mut job = Self {

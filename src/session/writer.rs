@@ -4,11 +4,14 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::alias::{OutgoingAliases, TopicAs};
+use super::{
+    alias::{OutgoingAliases, TopicAs},
+    to_remote::ToRemote,
+};
 use crate::{
     mqtt::{
         Ack, MessageRef, Packet, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion,
-        Publish, QoS, ReasonCode, encode, encode_publish, publish_len,
+        Publish, QoS, ReasonCode, encode, encode_publish, hops, publish_len,
     },
     stats::DropReason,
 };
@@ -26,6 +29,8 @@ pub struct Writer<'a> {
     pub window: u16,
     /// Aliases that the client allows, if any.
     pub aliases: Option<&'a mut OutgoingAliases>,
+    /// What a bridge changes, if the peer is its remote.
+    pub remote: Option<&'a mut ToRemote>,
 }
 
 /// What a PUBLISH to a client has beside the message.
@@ -38,6 +43,14 @@ pub(super) struct Head {
 }
 
 impl Writer<'_> {
+    /// The highest QoS that the peer takes.
+    pub(super) fn max_qos(&self) -> QoS {
+        match &self.remote {
+            None => QoS::ExactlyOnce,
+            Some(remote) => remote.max_qos,
+        }
+    }
+
     /// Writes one PUBLISH.
     ///
     /// # Errors
@@ -54,11 +67,20 @@ impl Writer<'_> {
             true => message.forwarded_properties(subscription_ids, now, &mut buffer),
             false => Properties::EMPTY,
         };
+        let mut marked = PropertiesBuf::default();
+        let (mut topic, mut retain, mut properties) = (message.topic, head.retain, properties);
+        if let Some(remote) = self.remote.as_deref_mut() {
+            if self.version.is_v5() {
+                hops::mark(properties, &remote.own_id, &mut marked);
+                properties = marked.as_properties();
+            }
+            (topic, retain) = remote.change(message, head)?;
+        }
         let mut publish = Publish {
             dup: head.dup,
             qos: head.qos,
-            retain: head.retain,
-            topic: message.topic,
+            retain,
+            topic,
             packet_id: head.packet_id,
             properties,
             payload: message.payload,
@@ -73,7 +95,7 @@ impl Writer<'_> {
         if let Some(aliases) = self.aliases.as_deref_mut()
             && length <= room
         {
-            let named = aliases.name(message.topic);
+            let named = aliases.name(publish.topic);
             if let TopicAs::NameAndAlias(alias) | TopicAs::Alias(alias) = named {
                 aliased.extend(publish.properties);
                 aliased.push(Property::TopicAlias(alias));

@@ -48,6 +48,18 @@ impl Counters {
             .or_insert(0) += 1;
     }
 
+    /// Counts what others have counted, who count no more.
+    pub fn absorb(&self, ended: &Self) {
+        for (value, more) in self.values.iter().zip(&ended.values) {
+            value.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        let more = ended.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, n) in more.iter() {
+            *errors.entry(kind).or_insert(0) += n;
+        }
+    }
+
     /// Adds these counters to a sum.
     pub fn add_to(&self, totals: &mut Totals) {
         for (total, value) in totals.values.iter_mut().zip(&self.values) {

@@ -55,6 +55,11 @@ metrics! {
     DroppedProtocolError, "messages.dropped.protocol_error", "messages for which a client was closed, as it may not send them";
     DroppedUnreadable, "messages.dropped.unreadable", "messages that the store could not read again";
     DroppedStoreRefused, "messages.dropped.store_refused", "messages of the broker itself and wills that the store could not take";
+    DroppedLoop, "messages.dropped.loop", "messages that had been at this broker before and came back";
+    DroppedLoopToRemote, "messages.dropped.loop_to_remote", "messages that had been at the remote of a bridge before, and did not go there again";
+    DroppedTopicOfRemote, "messages.dropped.remote_topic", "messages whose topic at the remote of a bridge would be none";
+    DroppedRefused, "messages.dropped.refused", "messages that the remote of a bridge refused; they count as acknowledged too";
+    DroppedNotSubscribed, "messages.dropped.not_subscribed", "messages of the remote of a bridge to which it is not subscribed";
     DroppedSessionEnded, "messages.dropped.session_ended", "messages that waited in a session when it ended";
     ConnectionsAccepted, "connections.accepted", "sockets accepted";
     ConnectionsRefused, "connections.refused", "sockets closed at once because a connection limit was reached";
@@ -101,6 +106,10 @@ pub enum DropReason {
     Unreadable,
     /// The client may no longer receive it.
     NotPermitted,
+    /// It had been at the remote of the bridge before.
+    Loop,
+    /// What its topic becomes at the remote of the bridge is no topic.
+    Topic,
 }
 
 impl DropReason {
@@ -115,6 +124,8 @@ impl DropReason {
             Self::SessionEnded => Metric::DroppedSessionEnded,
             Self::Unreadable => Metric::DroppedUnreadable,
             Self::NotPermitted => Metric::DroppedNotPermitted,
+            Self::Loop => Metric::DroppedLoopToRemote,
+            Self::Topic => Metric::DroppedTopicOfRemote,
         }
     }
 }
@@ -134,6 +145,10 @@ impl Metric {
         Self::DroppedProtocolError,
         Self::DroppedUnreadable,
         Self::DroppedStoreRefused,
+        Self::DroppedLoop,
+        Self::DroppedLoopToRemote,
+        Self::DroppedTopicOfRemote,
+        Self::DroppedNotSubscribed,
         Self::DroppedSessionEnded,
     ];
 

@@ -9,6 +9,7 @@ mod memory;
 #[cfg(test)]
 mod mutated_tls;
 mod proxy;
+mod remote;
 mod tls;
 mod websocket;
 mod x509;
@@ -31,6 +32,7 @@ pub use identity::{IdentitySource, NewestCertificate, ServerIdentity};
 pub use layers::{Fault, Layers};
 #[cfg(test)]
 pub use memory::Memory;
+pub use remote::{RemoteStream, RemoteTls};
 
 /// What the fuzz targets drive and nobody else sees: `tests/fuzz`.
 #[cfg(fuzzing)]

@@ -105,7 +105,7 @@ fn the_flat_object_has_every_field_in_the_order_of_the_specification() {
                 r#""key":null,"cert":null,"cacert":null,"verify_peer":false,"fail_if_no_peer_cert":false},"#,
                 r#""websocket":{"enable":false,"url":"nmq-ws://0.0.0.0:8083/mqtt","tls_url":"nmq-wss://0.0.0.0:8084/mqtt"},"#,
                 r#""http_server":{"enable":true,"port":0,"username":"admin","password":"public","auth_type":"basic"},"#,
-                r#""bridge":{"bridge_mode":false,"address":null,"proto_ver":4,"clientid":null,"clean_start":true,"#,
+                r#""bridge":{"bridge_mode":false,"address":null,"proto_ver":4,"clientid":null,"clean_start":false,"#,
                 r#""username":null,"password":null,"keepalive":60,"parallel":2,"forwards":[],"subscription":[]},"#,
                 r#""pending":[]}}"#,
             );
@@ -446,16 +446,20 @@ const EXAMPLE: &str = r#"{
 }"#;
 
 #[test]
-fn the_example_of_the_specification_is_taken_and_tells_what_is_not_built() {
+fn the_example_of_the_specification_is_taken() {
     with_file(FILE, |at, files| {
         let answer = at.post("/configuration", EXAMPLE);
         assert_eq!(answer.status, 200, "{answer:?}");
         let json = answer.json();
         assert_eq!(json["code"], 0);
-        let ignored = json["ignored"].as_array().unwrap();
-        assert!(
-            ignored.iter().any(|ignored| ignored == "bridge.forwards"),
-            "{json}"
+        assert_eq!(json.get("ignored"), None, "{json}");
+        let bridge = data(at)["bridge"].clone();
+        assert_eq!(bridge["address"], "mqtt-tcp://127.0.0.1:1883");
+        assert_eq!(bridge["bridge_mode"], false);
+        assert_eq!(bridge["forwards"], json!(["topic1/#", "topic2/#"]));
+        assert_eq!(
+            bridge["subscription"],
+            json!([{"topic": "cmd/topic1", "qos": 1}])
         );
         let waiting = json["needs_restart"].as_array().unwrap();
         assert!(

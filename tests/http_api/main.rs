@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod bodies;
+mod bridges;
 mod certificates;
 mod configuration;
 mod figures;

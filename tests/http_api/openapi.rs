@@ -76,6 +76,8 @@ fn answers_are_as_described() {
             subscriber.subscribe("a/+", QoS::AtLeastOnce);
             let publish = r#"{"topic":"a/b","payload":"x","retain":true}"#;
             assert_eq!(at.post("/mqtt/publish", publish).status, 200);
+            let bridge =
+                r#"{"name":"x","server":"127.0.0.1:1","subscription":["a"],"forwards":["b"]}"#;
             let document = document(at);
             let requests: &[(&str, &str, &str, Option<&str>)] = &[
                 ("GET", "/brokers", "/brokers", None),
@@ -150,6 +152,28 @@ fn answers_are_as_described() {
                 ("GET", "/health", "/health", None),
                 ("GET", "/retained", "/retained", None),
                 ("GET", "/users", "/users", None),
+                ("POST", "/bridges", "/bridges", Some(bridge)),
+                ("GET", "/bridges", "/bridges", None),
+                ("GET", "/bridges", "/bridges?x=1", None),
+                ("GET", "/bridges/{name}", "/bridges/x", None),
+                ("GET", "/bridges/{name}", "/bridges/none", None),
+                ("GET", "/configuration", "/configuration", None),
+                (
+                    "GET",
+                    "/configuration/{section}",
+                    "/configuration/bridge",
+                    None,
+                ),
+                ("GET", "/metrics", "/metrics", None),
+                ("GET", "/stats", "/stats", None),
+                (
+                    "POST",
+                    "/bridges/switch/{name}",
+                    "/bridges/switch/x",
+                    Some(r#"{"data":{}}"#),
+                ),
+                ("DELETE", "/bridges/{name}", "/bridges/x", None),
+                ("DELETE", "/bridges/{name}", "/bridges/x", None),
                 (
                     "POST",
                     "/configuration",

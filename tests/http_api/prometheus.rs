@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{figures::load, kit::with_broker};
 
 /// The samples of a page in Prometheus' text format, whose rules it has to keep.
-fn parse_exposition(page: &str) -> BTreeMap<String, f64> {
+pub fn parse_exposition(page: &str) -> BTreeMap<String, f64> {
     let is_name = |name: &str| {
         let mut chars = name.chars();
         chars

@@ -115,7 +115,7 @@ fn strangers_and_wrong_methods_are_refused() {
                 ("GET", "/ctrl/stop", 405, 102),
                 ("POST", "/ctrl/explode", 404, 101),
                 ("POST", "/ctrl", 404, 102),
-                ("POST", "/configuration/basic", 405, 102),
+                ("PUT", "/configuration/basic", 405, 102),
             ] {
                 let answer = at.request(method, target, Some(ADMIN));
                 let what = format!("{method} {target}: {answer:?}");

@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -19,6 +20,9 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Names the broker to test instead of `nanomq`, as `host:port`.
 const OTHER_BROKER: &str = "NANOMQ_TEST_BROKER";
 
+/// The configuration in the folder of a broker.
+const CONF: &str = "nanomq.conf";
+
 /// A running broker.
 pub struct Broker {
     host: String,
@@ -31,7 +35,7 @@ struct OwnBroker {
     child: Child,
     http_port: u16,
     log: Arc<Mutex<Vec<String>>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Broker {
@@ -52,33 +56,18 @@ impl Broker {
             };
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let conf = folder.path().join("nanomq.conf");
         let text = configuration(
             &folder.path().join("nanomq.pid").display().to_string(),
             extra_conf,
         );
-        fs::write(&conf, text).expect("the configuration is written");
-
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nanomq"))
-            .arg("start")
-            .arg("--conf")
-            .arg(&conf)
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("nanomq starts");
+        fs::write(folder.path().join(CONF), text).expect("the configuration is written");
         let log = Arc::new(Mutex::new(Vec::new()));
-        let lines = follow(
-            child.stderr.take().expect("stderr is piped"),
-            Arc::clone(&log),
-        );
+        let (child, lines) = spawn(&folder, &log);
         let own = OwnBroker {
             child,
             http_port: 0,
             log,
-            _folder: folder,
+            folder,
         };
         let mut broker = Broker {
             host: "127.0.0.1".to_owned(),
@@ -87,6 +76,34 @@ impl Broker {
         };
         broker.wait_until_ready(&lines);
         broker
+    }
+
+    /// Ends the process by SIGKILL. Only for a broker of our own.
+    pub fn kill(&mut self) {
+        let own = self.own.as_mut().expect("only for a broker of our own");
+        own.child.kill().expect("the broker is running");
+        own.child.wait().expect("the broker can be waited for");
+    }
+
+    /// Starts the process again after its end, with the same configuration and folder, on other ports.
+    pub fn start_again(&mut self) {
+        let own = self.own.as_mut().expect("only for a broker of our own");
+        own.log.lock().expect("the log can be read").clear();
+        let (child, lines) = spawn(&own.folder, &own.log);
+        own.child = child;
+        self.wait_until_ready(&lines);
+    }
+
+    /// Where the configuration is, for a broker of our own.
+    pub fn conf(&self) -> PathBuf {
+        let own = self.own.as_ref().expect("only for a broker of our own");
+        own.folder.path().join(CONF)
+    }
+
+    /// The lines of its log so far. Only for a broker of our own.
+    pub fn log(&self) -> Vec<String> {
+        let own = self.own.as_ref().expect("only for a broker of our own");
+        own.log.lock().expect("the log can be read").clone()
     }
 
     /// The host that clients connect to.
@@ -204,6 +221,24 @@ log.level = info
 {extra}
 "#
     )
+}
+
+/// Starts the process with the configuration of a folder.
+fn spawn(folder: &TempDir, log: &Arc<Mutex<Vec<String>>>) -> (Child, Receiver<String>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nanomq"))
+        .arg("start")
+        .arg("--conf")
+        .arg(folder.path().join(CONF))
+        .current_dir(folder.path())
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("nanomq starts");
+    let stderr = child.stderr.take().expect("stderr is piped");
+    let lines = follow(stderr, Arc::clone(log));
+    (child, lines)
 }
 
 /// Copies the log into `log` and to the receiver until the process closes it.

@@ -13,6 +13,7 @@
 
 mod authority;
 mod clients;
+#[allow(dead_code)]
 mod harness;
 mod http;
 mod raw;

@@ -15,7 +15,7 @@ use crate::{
 
 /// What leaves in this order, each when the store has what it is about.
 #[derive(Debug, Default)]
-pub(super) struct Held(Option<Box<Queue>>);
+pub(in crate::actors) struct Held(Option<Box<Queue>>);
 
 /// Made when there is something to hold back.
 #[derive(Debug, Default)]
@@ -58,12 +58,12 @@ impl Held {
     }
 
     /// Number of acknowledgements that wait.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::actors) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |queue| queue.acknowledgements)
     }
 
     /// The connection ends: identifiers of QoS 2 messages of which the client has not learnt what became of them.
-    pub(super) fn into_doubtful(self) -> impl Iterator<Item = (Arc<Outcome>, PacketId)> {
+    pub(in crate::actors) fn into_doubtful(self) -> impl Iterator<Item = (Arc<Outcome>, PacketId)> {
         let waiting = self.0.map(|queue| queue.waiting).unwrap_or_default();
         waiting.into_iter().flat_map(|waiting| {
             let outcome = waiting.outcome;
@@ -78,7 +78,12 @@ impl Held {
     }
 
     /// Holds back what the client's last packets are answered with, and has the store know of them.
-    pub(super) fn answers(&mut self, channel: &mut Channel, inbox: &Inbox, router: &mut Router) {
+    pub(in crate::actors) fn answers(
+        &mut self,
+        channel: &mut Channel,
+        inbox: &Inbox,
+        router: &mut Router,
+    ) {
         let outcome = router.take_outcome();
         let Some(durable) = router.durable() else {
             return;
@@ -106,7 +111,12 @@ impl Held {
     }
 
     /// Lets go what need not wait any longer; the task is woken when there is more of it.
-    fn release(&mut self, channel: &mut Channel, wire: &mut BytesMut, cx: &mut task::Context<'_>) {
+    pub(in crate::actors) fn release(
+        &mut self,
+        channel: &mut Channel,
+        wire: &mut BytesMut,
+        cx: &mut task::Context<'_>,
+    ) {
         let Some(queue) = &mut self.0 else {
             return;
         };

@@ -10,7 +10,7 @@ use crate::{
 
 /// Why a connection is not read from.
 #[derive(Debug)]
-pub(super) enum Hold {
+pub(in crate::actors) enum Hold {
     /// Too many bytes wait for a worker. It works them off, so this always ends.
     Worker(Arc<WorkerLoad>),
     /// A connected subscriber has nearly as much waiting as it may. This ends at the latest at the given time, and
@@ -20,7 +20,7 @@ pub(super) enum Hold {
 
 impl Hold {
     /// What the router found while it delivered the last messages.
-    pub(super) fn new(router: &mut Router, now: Instant) -> Option<Self> {
+    pub(in crate::actors) fn new(router: &mut Router, now: Instant) -> Option<Self> {
         if let Some(load) = router.take_overloaded() {
             return Some(Self::Worker(load));
         }
@@ -29,10 +29,22 @@ impl Hold {
     }
 
     /// When it ends at the latest.
-    pub(super) fn until(&self) -> Option<Instant> {
+    pub(in crate::actors) fn until(&self) -> Option<Instant> {
         match self {
             Self::Worker(_) => None,
             Self::Subscriber(_, until) => Some(*until),
+        }
+    }
+}
+
+impl Hold {
+    /// True while the publisher is not to be read from; the task is woken when that may have changed.
+    pub(in crate::actors) fn holds(&self, cx: &mut task::Context<'_>, now: Instant) -> bool {
+        match self {
+            Self::Worker(load) => load.wait(cx.waker()),
+            Self::Subscriber(inbox, until) => {
+                now < *until && inbox.wait_uncongested(cx.waker(), now)
+            }
         }
     }
 }
@@ -42,10 +54,7 @@ impl ClientConnection {
     pub(super) fn is_held(&mut self, cx: &mut task::Context<'_>, now: Instant) -> bool {
         let held = match self.hold.as_deref() {
             None => return false,
-            Some(Hold::Worker(load)) => load.wait(cx.waker()),
-            Some(Hold::Subscriber(inbox, until)) => {
-                now < *until && inbox.wait_uncongested(cx.waker(), now)
-            }
+            Some(hold) => hold.holds(cx, now),
         };
         if !held {
             self.hold = None;

@@ -22,7 +22,10 @@ mod permissions;
 mod unread;
 
 pub use door::Door;
+pub(super) use held::Held;
+pub(super) use hold::Hold;
 pub use migrate::{MoveRequest, MovedConnection};
+pub(super) use open::{Opened, open_session};
 
 use std::{
     collections::VecDeque,
@@ -40,8 +43,6 @@ use self::{
     authenticate::Authenticating,
     close::{Disposal, Parting},
     drive::Drive,
-    held::Held,
-    hold::Hold,
     unread::Unread,
 };
 use super::{

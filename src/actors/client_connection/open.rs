@@ -17,8 +17,8 @@ use crate::{
     config::CertUsername,
     messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
     mqtt::{
-        Connect, Packet, PacketType, ProtocolVersion, ReasonCode, connect_version, decode,
-        frame_header,
+        Connect, Packet, PacketType, ProtocolVersion, ReasonCode, connect_is_bridge,
+        connect_version, decode, frame_header,
     },
     routing::ClientInfo,
     session::{Admission, Channel, CloseReason, Refusal, Session, Violation, admit, refuse},
@@ -61,7 +61,14 @@ impl ClientConnection {
                 let mut connect = connect;
                 connect.username = common_name.as_deref().or(connect.username);
                 match self.admit(&connect) {
-                    Ok((admission, info)) => self.authenticate(&connect, admission, info, ctx),
+                    Ok((mut admission, info)) => {
+                        admission.from_bridge |= connect_is_bridge(body);
+                        if admission.from_bridge && admission.version.is_v5() {
+                            let id = self.worker.shared.marks.own_id();
+                            admission.broker_id = id.cloned();
+                        }
+                        self.authenticate(&connect, admission, info, ctx);
+                    }
                     Err(refusal) => {
                         let most = connect.properties.maximum_packet_size();
                         self.refuse(refusal, connect.version, most.unwrap_or(u32::MAX));
@@ -218,14 +225,17 @@ impl ClientConnection {
     }
 }
 
+/// A session that was opened, with its state if it is resumed.
+pub(in crate::actors) type Opened = (OpenedSession, Option<Session>);
+
 /// Opens the session, with the state that its present owner hands over. A session whose state is lost starts anew.
 /// With a durable store this ends when the store knows.
-async fn open_session(
+pub(in crate::actors) async fn open_session(
     registry: actix::Recipient<OpenSession>,
     mut ask: OpenSession,
     is_stored: bool,
     counters: Arc<Counters>,
-) -> Result<(OpenedSession, Option<Session>), Refusal> {
+) -> Result<Opened, Refusal> {
     let mut again = OpenSession {
         client_id: ask.client_id.clone(),
         info: ask.info.clone(),

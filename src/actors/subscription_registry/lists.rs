@@ -11,6 +11,7 @@ use crate::{
         ListSlowClients, ListSubscriptions, Page, QueueTotals, SubscriptionRow,
     },
     routing::ClientEntry,
+    session::BRIDGE_SESSIONS,
 };
 
 /// Clients looked at for one page.
@@ -51,7 +52,10 @@ fn page<'a, T>(
         if looked_at >= PAGE_CLIENTS || page.rows.len() >= PAGE_ROWS {
             return page;
         }
-        put(client, &mut page.rows);
+        // Bridges are no clients, and are shown elsewhere.
+        if !client.0.starts_with(BRIDGE_SESSIONS) {
+            put(client, &mut page.rows);
+        }
         page.next = Some(client.0.clone());
     }
     page.next = None;
@@ -62,7 +66,7 @@ impl Handler<GetClient> for SubscriptionRegistry {
     type Result = Option<ClientRow>;
 
     fn handle(&mut self, ask: GetClient, _: &mut Self::Context) -> Self::Result {
-        let entry = self.directory.get(&ask.client_id)?;
+        let entry = self.client(&ask.client_id)?;
         Some(row(entry.target.client_id(), entry))
     }
 }
@@ -83,8 +87,7 @@ impl Handler<ListSubscriptions> for SubscriptionRegistry {
             .filter_map(|target| {
                 let id = target.client_id();
                 let (topic, subscription) = self
-                    .directory
-                    .get(id)?
+                    .client(id)?
                     .subscriptions
                     .get_key_value(topic.as_str())?;
                 Some(SubscriptionRow {

@@ -1,10 +1,11 @@
 //! `/api/v4/configuration`, `/reload` and `/config_update`: showing and changing the configuration.
 
 mod auth_http;
+mod bridge;
 mod doors;
-mod not_built;
 mod posted;
 mod shown;
+mod sqlite;
 
 use std::sync::Arc;
 
@@ -15,9 +16,11 @@ use actix_web::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+pub use self::{shown::MASK, sqlite::Sqlite};
+
 use self::{
     posted::name_of,
-    shown::{Flat, Reloadable, Section},
+    shown::{Flat, Reloadable, SECTIONS, Section},
 };
 use super::{
     ApiError, ApiState, answer,
@@ -61,6 +64,28 @@ pub async fn change(state: Data<ApiState>, body: Body) -> Result<HttpResponse, A
     let mut data = data_of(body)?.ok_or_else(|| ApiError::MissingMember("data".to_owned()))?;
     // Shown beside the keys, and nothing to change.
     data.remove("pending");
+    change_to(&state, data).await
+}
+
+/// `POST /configuration/{section}`: changes keys of a section; `data` is the section, or has it as its one member.
+pub async fn change_section(
+    name: Path<String>,
+    state: Data<ApiState>,
+    body: Body,
+) -> Result<HttpResponse, ApiError> {
+    let name = name.into_inner();
+    if !SECTIONS.contains(&name.as_str()) {
+        return Err(ApiError::NothingCalled(name));
+    }
+    let data = data_of(body)?.ok_or_else(|| ApiError::MissingMember("data".to_owned()))?;
+    let data = match data.len() == 1 && data.contains_key(&name) {
+        true => data,
+        false => Map::from_iter([(name, Value::Object(data))]),
+    };
+    change_to(&state, data).await
+}
+
+async fn change_to(state: &ApiState, data: Map<String, Value>) -> Result<HttpResponse, ApiError> {
     let running = ask(&state.config, GetConfig).await?;
     let texts = ask(&state.certificates, GetCertificates).await?;
     let may_be = posted::postable(&running, &texts);
@@ -68,6 +93,7 @@ pub async fn change(state: Data<ApiState>, body: Body) -> Result<HttpResponse, A
     let change = ChangeConfig {
         settings: posted.settings,
         texts: posted.texts,
+        bridges: posted.bridges,
         lasting: Lasting::InFile,
     };
     changed(ask(&state.change, change).await?, posted.ignored)
@@ -112,6 +138,7 @@ pub async fn reload(state: Data<ApiState>, body: RawBody) -> Result<HttpResponse
     let change = ChangeConfig {
         settings: posted.settings,
         texts: posted.texts,
+        bridges: posted.bridges,
         lasting: Lasting::WhileRunning,
     };
     changed(ask(&state.change, change).await?, posted.ignored)

@@ -2,10 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::shown::{self, MASK};
+use super::{
+    bridge,
+    shown::{self, MASK},
+};
 use crate::{
     api::error::RefusedKey,
-    config::{BindAddr, Config, DEFAULT_LISTENER, ListenerKind, Secret, Setting, with_settings},
+    config::{
+        BindAddr, BridgeChanges, Config, DEFAULT_LISTENER, ListenerKind, Secret, Setting,
+        with_settings,
+    },
     messages::{CertificateTexts, PemText},
 };
 
@@ -197,6 +203,7 @@ pub fn read(
         running,
         settings: Vec::new(),
         texts: Vec::new(),
+        bridges: BridgeChanges::new(),
         ignored: Vec::new(),
         refused: Vec::new(),
     };
@@ -213,6 +220,7 @@ pub fn read(
         true => Ok(Posted {
             settings: reader.settings,
             texts: reader.texts,
+            bridges: reader.bridges,
             ignored: reader.ignored,
         }),
         false => Err(reader.refused),
@@ -225,6 +233,8 @@ pub struct Posted {
     pub settings: Vec<Setting>,
     /// Files and their texts.
     pub texts: Vec<PemText>,
+    /// Bridges that become others, or end.
+    pub bridges: BridgeChanges,
     /// Members that would change what is not built yet: taken, as a file with them would be, and told.
     pub ignored: Vec<String>,
 }
@@ -233,6 +243,7 @@ struct Reader<'a> {
     running: &'a Config,
     settings: Vec<Setting>,
     texts: Vec<PemText>,
+    bridges: BridgeChanges,
     ignored: Vec<String>,
     refused: Vec<RefusedKey>,
 }
@@ -257,6 +268,12 @@ impl Reader<'_> {
             return;
         }
         match (value, shown) {
+            (Value::Object(members), shown) if path == "bridge" => {
+                let posted = bridge::read(members, shown, self.running);
+                self.bridges = posted.changes;
+                self.ignored.extend(posted.ignored);
+                self.refused.extend(posted.refused);
+            }
             (Value::Object(members), Value::Object(shown)) => {
                 for (name, value) in members {
                     self.member(&format!("{path}.{name}"), value, shown.get(name));
@@ -515,7 +532,7 @@ mod tests {
         let config = Config::default();
         let posted = json!({
             "tls": {"verify_peer": false},
-            "bridge": {"forwards": ["a"]},
+            "sqlite": {"resend_interval": 1},
         });
         let shown = postable(&config, &CertificateTexts::default());
         let read = read(posted.as_object().unwrap(), &shown, &config);
@@ -525,6 +542,6 @@ mod tests {
                 .iter()
                 .all(|setting| setting.holds_in(&config))
         );
-        assert_eq!(read.ignored, ["bridge.forwards"]);
+        assert_eq!(read.ignored, ["sqlite.resend_interval"]);
     }
 }

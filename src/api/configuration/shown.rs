@@ -1,13 +1,12 @@
 //! The configuration as the API shows it: the specification's flat object, and the sections of newer versions.
-//!
-//! What is not built yet is in [`super::not_built`].
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::auth_http::AuthHttp;
+use super::bridge;
 use super::doors::{Tls, WebSocket, WebSocketSection};
-use super::not_built::{Bridge, Bridges, Sqlite};
+use super::sqlite::Sqlite;
 use crate::config::{Config, DEFAULT_LISTENER, HttpServer, Secret};
 use crate::messages::CertificateTexts;
 
@@ -36,7 +35,7 @@ pub struct Flat<'a> {
     tls: Tls,
     websocket: WebSocket,
     http_server: Http<'a>,
-    bridge: Bridge,
+    bridge: bridge::Flat<'a>,
     /// Keys that a restart would change.
     pending: Vec<String>,
 }
@@ -57,14 +56,14 @@ impl<'a> Flat<'a> {
             tls: Tls::new(config, texts),
             websocket: WebSocket::new(config),
             http_server: Http::new(&config.http_server),
-            bridge: Bridge::default(),
+            bridge: bridge::Flat::new(config),
             pending,
         }
     }
 }
 
 /// Names of the sections of newer versions.
-const SECTIONS: [&str; 8] = [
+pub const SECTIONS: [&str; 8] = [
     "basic",
     "tls",
     "auth",
@@ -85,8 +84,8 @@ pub enum Section<'a> {
     AuthHttp(Box<AuthHttp<'a>>),
     Websocket(WebSocketSection),
     HttpServer(HttpSection<'a>),
-    Sqlite(Sqlite),
-    Bridge(Bridges),
+    Sqlite(Sqlite<'a>),
+    Bridge(Box<bridge::Section<'a>>),
 }
 
 impl<'a> Section<'a> {
@@ -99,8 +98,8 @@ impl<'a> Section<'a> {
             "auth_http" => Self::AuthHttp(Box::new(AuthHttp::new(config, texts))),
             "websocket" => Self::Websocket(WebSocketSection::new(config)),
             "http_server" => Self::HttpServer(HttpSection::new(&config.http_server)),
-            "sqlite" => Self::Sqlite(Sqlite::default()),
-            "bridge" => Self::Bridge(Bridges::default()),
+            "sqlite" => Self::Sqlite(Sqlite::new(config)),
+            "bridge" => Self::Bridge(Box::new(bridge::Section::new(config))),
             _ => return None,
         })
     }
@@ -285,7 +284,7 @@ impl Reloadable {
             keepalive_backoff: config.mqtt.keepalive_multiplier,
             allow_anonymous: config.auth.allow_anonymous,
             enable_mqtt_stream: false,
-            bridge_mode: false,
+            bridge_mode: config.bridges.mqtt.values().any(|bridge| bridge.enable),
         }
     }
 

@@ -229,6 +229,11 @@ pub static ALL: &[Operation] = &[
         Answer::Json(|| data(reference("Section"))),
     )
     .refusing(&[404]),
+    operation(
+        "set_configuration_section",
+        Answer::Json(|| reference("Changed")),
+    )
+    .with_body(|| reference("ConfigurationChange")),
     Operation {
         body: Some(Body {
             content_type: "text/plain",
@@ -351,6 +356,15 @@ pub static ALL: &[Operation] = &[
     operation("add_auth_username", Answer::Json(done)).with_body(|| reference("NewClientUser")),
     operation("update_auth_username", Answer::Json(done)).with_body(|| reference("ClientPassword")),
     operation("delete_auth_username", Answer::Json(done)).refusing(LOOK_UP),
+    operation("list_bridges", Answer::Json(|| data(reference("Bridges")))).refusing(BAD),
+    operation("add_bridge", Answer::Json(done)).with_body(|| reference("BridgeRequest")),
+    operation("get_bridge", Answer::Json(|| data(reference("Bridges")))).refusing(LOOK_UP),
+    operation("update_bridge", Answer::Json(done)).with_body(|| reference("BridgeRequest")),
+    operation("delete_bridge", Answer::Json(done)).refusing(LOOK_UP),
+    operation("bridge_subscribe", Answer::Json(done)).with_body(|| reference("BridgeSubscribe")),
+    operation("bridge_unsubscribe", Answer::Json(done))
+        .with_body(|| reference("BridgeUnsubscribe")),
+    operation("switch_bridge", Answer::Json(done)).with_body(|| reference("BridgeSwitch")),
     operation("get_acl", Answer::Json(|| data(reference("Acl")))),
     operation("set_acl", Answer::Json(|| reference("Changed"))).with_body(|| reference("NewAcl")),
     operation("test_acl", Answer::Json(|| data(reference("AclDecision"))))

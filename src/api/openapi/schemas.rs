@@ -1,6 +1,7 @@
 //! What the members of requests and answers are.
 
 mod answers;
+mod bridges;
 mod configuration;
 mod requests;
 mod statistics;
@@ -70,6 +71,7 @@ pub fn all() -> Value {
     let mut schemas = Map::new();
     let groups = [
         answers::all(),
+        bridges::all(),
         statistics::all(),
         configuration::all(),
         requests::all(),

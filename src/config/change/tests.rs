@@ -14,7 +14,14 @@ fn edit_text(text: &str, settings: &[Setting]) -> Result<EditedFile, Vec<Refusal
     let path = folder.path().join("x.conf");
     std::fs::write(&path, text).unwrap();
     std::fs::write(folder.path().join("part.conf"), "http_server.port = 7000\n").unwrap();
-    edit_file(&path, None, &Overrides::default(), [], settings)
+    edit_file(
+        &path,
+        None,
+        &Overrides::default(),
+        [],
+        settings,
+        &BridgeChanges::new(),
+    )
 }
 
 #[test]
@@ -85,13 +92,27 @@ fn what_the_command_line_sets_is_not_changed_in_the_file() {
     };
     let edit = |value| {
         let settings = [setting("http_server.port", value)];
-        edit_file(&path, None, &overrides, [], &settings)
+        edit_file(
+            &path,
+            None,
+            &overrides,
+            [],
+            &settings,
+            &BridgeChanges::new(),
+        )
     };
     assert_eq!(edit("7000").unwrap().text, None);
     assert_eq!(edit("9000").unwrap_err()[0].key, "http_server.port");
     let env = [("NANOMQ_MSQ_LEN".to_owned(), "7".to_owned())];
     let settings = [setting("mqtt.max_mqueue_len", "8")];
-    let refused = edit_file(&path, None, &Overrides::default(), env, &settings);
+    let refused = edit_file(
+        &path,
+        None,
+        &Overrides::default(),
+        env,
+        &settings,
+        &BridgeChanges::new(),
+    );
     assert_eq!(refused.unwrap_err()[0].key, "mqtt.max_mqueue_len");
 }
 

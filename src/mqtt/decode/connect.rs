@@ -15,6 +15,21 @@ const WILL_RETAIN: u8 = 1 << 5;
 const PASSWORD: u8 = 1 << 6;
 const USER_NAME: u8 = 1 << 7;
 
+/// In the protocol level, see [`is_bridge`].
+pub(crate) const BRIDGE_BIT: u8 = 0x80;
+
+/// Whether a CONNECT body of MQTT 3 has the bit of bridges in its protocol level.
+pub(super) fn is_bridge(body: &[u8]) -> bool {
+    let level = level_at(body).and_then(|at| body.get(at));
+    level.is_some_and(|level| matches!(level & !BRIDGE_BIT, 3 | 4) && level & BRIDGE_BIT != 0)
+}
+
+/// Where the protocol level of a CONNECT body is.
+pub(crate) fn level_at(body: &[u8]) -> Option<usize> {
+    let (len, _) = body.split_first_chunk::<2>()?;
+    usize::from(u16::from_be_bytes(*len)).checked_add(2)
+}
+
 pub(super) fn decode(mut reader: Reader<'_>) -> Result<Connect<'_>, DecodeError> {
     let version = version(&mut reader)?;
     let flags = reader.u8(Field::ConnectFlags)?;
@@ -56,6 +71,10 @@ pub(super) fn version(reader: &mut Reader<'_>) -> Result<ProtocolVersion, Decode
         return Err(reader.error(kind, Field::ProtocolName));
     }
     let level = reader.u8(Field::ProtocolLevel)?;
+    let level = match level & !BRIDGE_BIT {
+        plain @ (3 | 4) => plain,
+        _ => level,
+    };
     [
         ProtocolVersion::V31,
         ProtocolVersion::V311,

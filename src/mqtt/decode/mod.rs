@@ -2,7 +2,7 @@
 
 mod ack;
 mod connack;
-mod connect;
+pub(super) mod connect;
 mod disconnect;
 mod publish;
 mod suback;
@@ -122,6 +122,12 @@ pub fn decode_as<'a>(
 /// not be decoded.
 pub fn connect_version(body: &[u8]) -> Option<ProtocolVersion> {
     connect::version(&mut Reader::new(body, PacketType::Connect)).ok()
+}
+
+/// Whether a CONNECT body has the bit in its protocol level by which bridges say that they are some. It is no part of the
+/// standard and known to many brokers, with MQTT 3 only.
+pub fn connect_is_bridge(body: &[u8]) -> bool {
+    connect::is_bridge(body)
 }
 
 /// Reads a property length and the properties; v3 has neither.

@@ -10,6 +10,7 @@ mod subscribe;
 
 use bytes::BytesMut;
 
+use super::decode::connect::{BRIDGE_BIT, level_at};
 use super::error::{EncodeError, Field};
 use super::frame::MAX_REMAINING_LENGTH;
 use super::packet::{Packet, Publish};
@@ -62,6 +63,16 @@ pub fn encode_publish(
     out: &mut BytesMut,
 ) -> Result<(), EncodeError> {
     publish::encode(publish, version, out)
+}
+
+/// Sets the bit by which bridges say that they are some in the protocol level of a whole CONNECT packet.
+pub fn set_bridge_bit(packet: &mut [u8]) {
+    if let Ok(Some(header)) = super::peek_header(packet, u32::MAX)
+        && let Some(body) = packet.get_mut(header.header_len..)
+        && let Some(level) = level_at(body).and_then(|at| body.get_mut(at))
+    {
+        *level |= BRIDGE_BIT;
+    }
 }
 
 /// Length in bytes of a whole PUBLISH, to compare with a maximum packet size.

@@ -29,11 +29,21 @@ fn protocol_names_and_levels() {
             Some(Kind::UnsupportedProtocolName)
         );
     }
-    for level in [0, 2, 3, 6, 0x84, 0x85, 255] {
+    for level in [0, 2, 3, 6, 0x82, 0x83, 0x85, 255] {
         let bytes = [b"\x10\x0c\0\x04MQTT", &[level][..], b"\x02\0\0\0\0"].concat();
         let error = read(Client, V311, &bytes).expect_err("unknown level");
         assert_eq!(error.kind, Kind::UnsupportedProtocolLevel, "{level}");
         assert_eq!(error.reason(), ReasonCode::UnsupportedProtocolVersion);
+    }
+    // The bit by which bridges say that they are some.
+    for (bytes, version, is_bridge) in [
+        (&b"\x10\x0c\0\x04MQTT\x84\x02\0\0\0\0"[..], V311, true),
+        (b"\x10\x0e\0\x06MQIsdp\x83\x02\0\0\0\0", V31, true),
+        (b"\x10\x0c\0\x04MQTT\x04\x02\0\0\0\0", V311, false),
+    ] {
+        let packet = read(Client, V5, bytes).expect("a known level");
+        assert!(matches!(packet, Packet::Connect(connect) if connect.version == version));
+        assert_eq!(connect_is_bridge(&bytes[2..]), is_bridge);
     }
     assert_refused(&[(
         V311,

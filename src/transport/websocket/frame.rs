@@ -18,13 +18,15 @@ const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 
-/// What a client did wrong; each has a close code.
+/// What the peer did wrong; each has a close code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
     /// A text frame `[MQTT-6.0.0-1]`.
     Text,
-    /// A frame without a mask.
+    /// A frame of a client without a mask.
     Unmasked,
+    /// A frame of a server with a mask.
+    Masked,
     /// A reserved bit: no extension was agreed.
     ReservedBits,
     /// A reserved opcode.
@@ -58,6 +60,7 @@ impl FrameError {
         match self {
             Self::Text => "websocket_text",
             Self::Unmasked => "websocket_unmasked",
+            Self::Masked => "websocket_masked",
             Self::ReservedBits => "websocket_reserved_bits",
             Self::Opcode => "websocket_opcode",
             Self::ControlTooLong => "websocket_control_too_long",
@@ -75,6 +78,7 @@ impl fmt::Display for FrameError {
         f.write_str(match self {
             Self::Text => "WebSocket: a text frame [MQTT-6.0.0-1]",
             Self::Unmasked => "WebSocket: a frame without a mask",
+            Self::Masked => "WebSocket: a frame of a server with a mask",
             Self::ReservedBits => "WebSocket: a reserved bit is set",
             Self::Opcode => "WebSocket: a reserved opcode",
             Self::ControlTooLong => "WebSocket: a control frame of more than 125 bytes",
@@ -96,10 +100,12 @@ pub enum Progress {
     Closed,
 }
 
-/// Reads the frames of a client.
+/// Reads the frames of a client or, as [`FrameReader::of_server`], those of a server.
 #[derive(Debug)]
 pub struct FrameReader {
     max_frame_size: u64,
+    /// The frames are those of a server, which have no mask; answers to them have one.
+    of_server: bool,
     /// A message has begun whose last fragment has not come.
     in_message: bool,
     state: State,
@@ -130,8 +136,17 @@ impl FrameReader {
     pub fn new(max_frame_size: u64) -> Self {
         Self {
             max_frame_size,
+            of_server: false,
             in_message: false,
             state: NO_HEADER,
+        }
+    }
+
+    /// As [`FrameReader::new`], for the frames of a server.
+    pub fn of_server(max_frame_size: u64) -> Self {
+        Self {
+            of_server: true,
+            ..Self::new(max_frame_size)
         }
     }
 
@@ -156,7 +171,8 @@ impl FrameReader {
                         *slot = *byte;
                     }
                     *len = len.saturating_add(1);
-                    let header = Header::parse(bytes.get(..usize::from(*len)).unwrap_or_default())?;
+                    let bytes = bytes.get(..usize::from(*len)).unwrap_or_default();
+                    let header = Header::parse(bytes, self.of_server)?;
                     if let Some(header) = header {
                         self.state = self.begin(header)?;
                     }
@@ -180,7 +196,7 @@ impl FrameReader {
             match &self.state {
                 State::Payload { left: 0, .. } => self.state = NO_HEADER,
                 State::Control(control) if control.left == 0 => {
-                    let progress = control.answer(replies)?;
+                    let progress = control.answer(self.of_server, replies)?;
                     if progress == Progress::Closed {
                         return Ok(progress);
                     }
@@ -219,9 +235,13 @@ impl FrameReader {
 }
 
 impl Control {
-    fn answer(&self, replies: &mut BytesMut) -> Result<Progress, FrameError> {
+    fn answer(&self, masked: bool, replies: &mut BytesMut) -> Result<Progress, FrameError> {
+        let mut reply = |opcode, payload: &[u8]| match masked {
+            true => put_masked(opcode, payload, replies),
+            false => put_frame(opcode, payload, replies),
+        };
         match self.opcode {
-            PING => put_frame(PONG, &self.payload, replies),
+            PING => reply(PONG, &self.payload),
             CLOSE => {
                 let code = match *self.payload.as_slice() {
                     [] => None,
@@ -229,9 +249,9 @@ impl Control {
                     [_] => return Err(FrameError::CloseCode),
                 };
                 match code {
-                    None => put_frame(CLOSE, &[], replies),
+                    None => reply(CLOSE, &[]),
                     Some(code @ (1000..=1003 | 1007..=1014 | 3000..=4999)) => {
-                        put_close(code, replies);
+                        reply(CLOSE, &code.to_be_bytes());
                     }
                     Some(_) => return Err(FrameError::CloseCode),
                 }
@@ -253,7 +273,7 @@ struct Header {
 
 impl Header {
     /// None while bytes are missing. What is wrong is seen at the first byte that shows it.
-    fn parse(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
+    fn parse(bytes: &[u8], of_server: bool) -> Result<Option<Self>, FrameError> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
         };
@@ -271,8 +291,10 @@ impl Header {
         let Some((&second, rest)) = rest.split_first() else {
             return Ok(None);
         };
-        if second & 0x80 == 0 {
-            return Err(FrameError::Unmasked);
+        match (second & 0x80 != 0, of_server) {
+            (false, false) => return Err(FrameError::Unmasked),
+            (true, true) => return Err(FrameError::Masked),
+            _ => {}
         }
         let (len, rest) = match second & 0x7F {
             126 => match rest.split_first_chunk::<2>() {
@@ -295,14 +317,16 @@ impl Header {
         if !shortest.contains(&len) {
             return Err(FrameError::Length);
         }
-        let Some(mask) = rest.first_chunk::<4>() else {
-            return Ok(None);
+        let mask = match (of_server, rest.first_chunk::<4>()) {
+            (true, _) => [0; 4],
+            (false, Some(mask)) => *mask,
+            (false, None) => return Ok(None),
         };
         Ok(Some(Self {
             fin,
             opcode,
             len,
-            mask: *mask,
+            mask,
         }))
     }
 }
@@ -344,16 +368,38 @@ fn put_frame(opcode: u8, payload: &[u8], out: &mut BytesMut) {
     out.extend_from_slice(payload);
 }
 
+/// Appends a binary frame of a client.
+pub fn put_masked_binary(payload: &[u8], out: &mut BytesMut) {
+    put_masked(BINARY, payload, out);
+}
+
+/// Appends a close frame of a client.
+pub fn put_masked_close(code: u16, out: &mut BytesMut) {
+    put_masked(CLOSE, &code.to_be_bytes(), out);
+}
+
+/// A frame with a mask that nobody can foresee (RFC 6455, section 5.3).
+fn put_masked(opcode: u8, payload: &[u8], out: &mut BytesMut) {
+    let mut mask = fastrand::u32(..).to_ne_bytes();
+    put_lengths(opcode, payload.len(), 0x80, out);
+    out.extend_from_slice(&mask);
+    unmask(payload, &mut mask, out);
+}
+
 fn put_header(opcode: u8, len: usize, out: &mut BytesMut) {
+    put_lengths(opcode, len, 0, out);
+}
+
+fn put_lengths(opcode: u8, len: usize, mask_bit: u8, out: &mut BytesMut) {
     out.put_u8(FIN | opcode);
     match (u8::try_from(len), u16::try_from(len)) {
-        (Ok(len @ 0..=125), _) => out.put_u8(len),
+        (Ok(len @ 0..=125), _) => out.put_u8(mask_bit | len),
         (_, Ok(len)) => {
-            out.put_u8(126);
+            out.put_u8(mask_bit | 126);
             out.put_u16(len);
         }
         _ => {
-            out.put_u8(127);
+            out.put_u8(mask_bit | 127);
             out.put_u64(len as u64);
         }
     }

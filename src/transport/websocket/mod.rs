@@ -1,10 +1,12 @@
 //! WebSocket as bytes in and bytes out: first the upgrade, then frames.
 
+mod client;
 mod frame;
 mod upgrade;
 
 use bytes::BytesMut;
 
+pub use client::{ClientWebSocket, UpgradeRequest};
 pub use frame::{FrameError, FrameReader, Progress};
 pub use upgrade::UpgradeError;
 

@@ -8,7 +8,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 /// Longest request, in bytes.
 pub const REQUEST_MAX: usize = 8192;
 /// Most header fields of a request.
-const HEADERS_MAX: usize = 64;
+pub(super) const HEADERS_MAX: usize = 64;
 /// Subprotocols that stand for MQTT; browsers' libraries of old ask for the second.
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 /// What every server appends to a client's key.
@@ -124,7 +124,8 @@ pub fn upgrade(bytes: &[u8], path: &str) -> Result<Option<(String, usize)>, Upgr
     Ok(Some((answer, len)))
 }
 
-fn accept_key(key: &str) -> String {
+/// What answers a client's key.
+pub(super) fn accept_key(key: &str) -> String {
     let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     hash.update(key.as_bytes());
     hash.update(KEY_SUFFIX);
@@ -132,11 +133,11 @@ fn accept_key(key: &str) -> String {
 }
 
 /// The header fields of a request.
-struct Fields<'a>(&'a [httparse::Header<'a>]);
+pub(super) struct Fields<'a>(pub(super) &'a [httparse::Header<'a>]);
 
 impl<'a> Fields<'a> {
     /// The words between commas of all fields with a name.
-    fn words(&self, name: &'static str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn words(&self, name: &'static str) -> impl Iterator<Item = &'a str> {
         let fields = self.0.iter();
         fields
             .filter(move |field| field.name.eq_ignore_ascii_case(name))
@@ -144,7 +145,7 @@ impl<'a> Fields<'a> {
             .flat_map(|value| value.split(',').map(str::trim))
     }
 
-    fn has_word(&self, name: &'static str, word: &str) -> bool {
+    pub(super) fn has_word(&self, name: &'static str, word: &str) -> bool {
         self.words(name)
             .any(|other| other.eq_ignore_ascii_case(word))
     }

@@ -10,7 +10,7 @@ use super::{
 /// Its schemas.
 pub(super) fn all() -> Named {
     let text_or_none = || nullable(any_text());
-    let nothing = || json!({ "type": "array" });
+    let subscription = answer(&[("topic", any_text()), ("qos", count())]);
     vec![
         ("Configuration", flat()),
         ("Tls", tls()),
@@ -47,8 +47,11 @@ pub(super) fn all() -> Named {
                 ("password", text_or_none()),
                 ("keepalive", count()),
                 ("parallel", count()),
-                ("forwards", nothing()),
-                ("subscription", nothing()),
+                ("forwards", texts()),
+                (
+                    "subscription",
+                    json!({ "type": "array", "items": subscription }),
+                ),
             ]),
         ),
         ("Section", section()),
@@ -173,7 +176,7 @@ fn section() -> Value {
         ("auth_http", json!({ "type": "object" })),
         ("websocket", json!({ "type": "object" })),
         ("http_server", reference("HttpServer")),
-        ("sqlite", json!({ "type": "object" })),
+        ("sqlite", reference("Sqlite")),
         ("bridge", json!({ "type": "object" })),
     ];
     let mut one = answer_with(&[], &sections);

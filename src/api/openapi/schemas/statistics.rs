@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Named, amount, answer, any_text, count, described, nullable};
+use super::{Named, amount, answer, any_text, count, described, nullable, reference};
 
 /// Their schemas.
 pub(super) fn all() -> Named {
@@ -13,12 +13,25 @@ pub(super) fn all() -> Named {
         ("total", count()),
     ]);
     let directions = answer(&[("received", count()), ("sent", count())]);
+    let bridge = answer(&[
+        ("bridge name", any_text()),
+        ("sent messages", count()),
+        ("received messages", count()),
+        ("sent bytes", count()),
+        ("received bytes", count()),
+        ("MQTT reconnect times", count()),
+        ("uplink msg dropped", count()),
+        ("downlink msg dropped", count()),
+    ]);
     let counts = json!({ "type": "object", "additionalProperties": count() });
     vec![
         (
             "Metrics",
             answer(&[
-                ("metrics", json!({ "type": "array", "maxItems": 0 })),
+                (
+                    "metrics",
+                    json!({ "type": "array", "items": bridge, "description": "Of bridges" }),
+                ),
                 ("cpuinfo", any_text()),
                 ("memory", described(any_text(), "Bytes")),
                 ("connections", count()),
@@ -140,6 +153,14 @@ pub(super) fn all() -> Named {
                         ("open_files", count()),
                         ("open_files_limit", nullable(count())),
                     ]),
+                ),
+                (
+                    "bridges",
+                    json!({
+                        "type": "object",
+                        "description": "By name",
+                        "additionalProperties": reference("BridgeFigures"),
+                    }),
                 ),
             ]),
         ),

@@ -1,0 +1,460 @@
+//! From the wish for a connection to CONNACK, and the end of a connection.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{self, Poll},
+    time::{Duration, Instant},
+};
+
+use super::{Bridge, FAREWELL_TIMEOUT, Local, Remote, Up};
+use crate::{
+    bridge::{Accepted, Answered, Backoff, Broken, Greeting, Link, Opening, version},
+    config::{BridgeConfig, RemoteUrl},
+    mqtt::{Packet, ReasonCode, Sender, decode_as, frame_header},
+    transport::{RemoteStream, RemoteTls},
+};
+
+/// The largest CONNACK.
+const CONNACK_MAX: u32 = 1 << 20;
+/// How long one server has to hold before failing is counted from the beginning.
+const HOLDS: Duration = Duration::from_secs(1);
+
+/// A stream that is being opened.
+pub(super) struct Attempt {
+    opening: Pin<Box<dyn Future<Output = io::Result<RemoteStream>>>>,
+    /// To whom.
+    pub(super) url: RemoteUrl,
+    /// When it is given up.
+    pub(super) deadline: Instant,
+}
+
+impl Attempt {
+    fn new(url: RemoteUrl, config: &BridgeConfig, now: Instant) -> Self {
+        let (tls, to) = (config.ssl.clone(), url.clone());
+        let opening = async move {
+            let tls = match to.is_tls() {
+                false => None,
+                true => {
+                    let read = tokio::task::spawn_blocking(move || RemoteTls::read(&tls));
+                    let read = read.await.map_err(io::Error::other)?;
+                    Some(read.map_err(io::Error::other)?)
+                }
+            };
+            RemoteStream::connect(&to, tls).await
+        };
+        Self {
+            opening: Box::pin(opening),
+            url,
+            deadline: now + config.connect_timeout,
+        }
+    }
+
+    /// Drives it.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        now: Instant,
+    ) -> Poll<io::Result<RemoteStream>> {
+        match self.opening.as_mut().poll(cx) {
+            Poll::Pending if now >= self.deadline => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "not connected within connect_timeout",
+            ))),
+            other => other,
+        }
+    }
+}
+
+impl Bridge {
+    /// The server whose turn it is.
+    pub(super) fn server(&self) -> Option<RemoteUrl> {
+        let server = self.config.servers().nth(self.servers.current());
+        server.or(self.config.server.as_ref()).cloned()
+    }
+
+    /// Begins with a connection, once it is clear which QoS 2 messages of the remote the store has.
+    pub(super) fn connect(&mut self, now: Instant, cx: &mut task::Context<'_>) {
+        let Local::Open { inbox, .. } = &self.local else {
+            return;
+        };
+        let Poll::Ready(refused) = inbox.poll_refused(cx) else {
+            return;
+        };
+        if let Some(session) = &mut self.session {
+            for id in refused {
+                session.forget_taken(id);
+            }
+        }
+        let Some(url) = self.server() else {
+            self.remote = Remote::Off;
+            return;
+        };
+        log::debug!("bridge {:?} connects to {url}", self.name);
+        self.partial.clear();
+        self.wire.clear();
+        self.remote = Remote::Connecting(Attempt::new(url, &self.config, now));
+    }
+
+    /// Says CONNECT over a new stream.
+    pub(super) fn greet(&mut self, stream: RemoteStream, url: RemoteUrl, now: Instant) {
+        let bit = self.config.no_local_v4
+            && !version(&self.config).is_v5()
+            && !self.without_bit.contains(&url.to_string())
+            && !self.bit_in_doubt;
+        let config = self.worker.shared.config.load();
+        let client_id = self.client_id();
+        let greeting = Greeting {
+            config: &self.config,
+            limits: &config.mqtt,
+            client_id: &client_id,
+            own_id: &self.own_id,
+            first: self.first,
+            bridge_bit: bit,
+        };
+        let mut connect = bytes::BytesMut::new();
+        if let Err(error) = greeting.write(&mut connect) {
+            return self.failed(format!("CONNECT cannot be written: {error}"), now);
+        }
+        self.wire = connect;
+        self.partial.clear();
+        self.remote = Remote::Greeting {
+            stream: Box::new(stream),
+            url,
+            deadline: now + self.config.connect_timeout,
+            bit,
+        };
+    }
+
+    /// The client identifier at the remote.
+    pub(super) fn client_id(&self) -> String {
+        if !self.config.clientid.is_empty() {
+            return self.config.clientid.clone();
+        }
+        // In the 23 bytes that every server takes [MQTT-3.1.3-5], always the same.
+        let digest = aws_lc_rs::digest::digest(
+            &aws_lc_rs::digest::SHA256,
+            format!("{}/{}", self.own_id, self.name).as_bytes(),
+        );
+        let bytes = digest.as_ref().iter().take(8);
+        let hex: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+        format!("nanomq-{hex}")
+    }
+
+    /// Reads CONNACK from what has come; true when it has.
+    pub(super) fn read_connack(&mut self, now: Instant) -> bool {
+        let Remote::Greeting { url, bit, .. } = &self.remote else {
+            return false;
+        };
+        let (url, bit) = (url.clone(), *bit);
+        let header = match frame_header(&self.partial, CONNACK_MAX) {
+            Ok(Some(header)) => header,
+            Ok(None) => return false,
+            Err(error) => {
+                self.counters.add_error(error.kind_name());
+                self.failed(format!("{url}: {error}"), now);
+                return true;
+            }
+        };
+        let data = self.partial.split_to(header.packet_len()).freeze();
+        let body = data.get(header.header_len..).unwrap_or_default();
+        let packet = decode_as(
+            Sender::Server,
+            version(&self.config),
+            header.first_byte,
+            body,
+        );
+        let accepted = match packet {
+            Ok(Packet::ConnAck(connack)) => {
+                let config = self.worker.shared.config.load();
+                let read = Accepted::read(&connack, &self.config, &config.mqtt);
+                let why = connack.properties.reason_string().unwrap_or_default();
+                read.map_err(|reason| (reason, why.to_owned()))
+            }
+            Ok(_) => {
+                self.counters.add_error("connack_expected");
+                self.failed(format!("{url}: the first packet is not CONNACK"), now);
+                return true;
+            }
+            Err(error) => {
+                self.counters.add_error(error.kind_name());
+                self.failed(format!("{url}: {error}"), now);
+                return true;
+            }
+        };
+        match accepted {
+            Ok(accepted) => self.go_up(accepted, now),
+            Err((ReasonCode::UnsupportedProtocolVersion, _)) if bit => self.drop_bit(&url, now),
+            Err((reason, why)) => {
+                let why = match why.is_empty() {
+                    true => why,
+                    false => format!(": {why}"),
+                };
+                let reason = format!("{} (0x{:02X})", reason.description(), reason.as_u8());
+                self.failed(format!("{url} refuses the bridge: {reason}{why}"), now);
+            }
+        }
+        true
+    }
+
+    /// The server has closed the connection instead of answering CONNECT. Perhaps it does not know the bit of bridges: if it
+    /// accepts one without, it does not.
+    pub(super) fn doubt_bit(&mut self, now: Instant) {
+        self.bit_in_doubt = true;
+        self.remote = Remote::Waiting { until: now };
+    }
+
+    /// The server does not know the bit of bridges: it is greeted once more without.
+    fn drop_bit(&mut self, url: &RemoteUrl, now: Instant) {
+        log::info!(
+            "bridge {:?}: {url} does not take the bit of bridges; copies that it sends back are dropped here",
+            self.name
+        );
+        self.without_bit.insert(url.to_string());
+        self.remote = Remote::Waiting { until: now };
+    }
+
+    fn go_up(&mut self, accepted: Accepted, now: Instant) {
+        let remote = std::mem::replace(&mut self.remote, Remote::Off);
+        let (
+            Remote::Greeting {
+                stream, url, bit, ..
+            },
+            Some(session),
+        ) = (remote, self.session.take())
+        else {
+            return;
+        };
+        if std::mem::take(&mut self.bit_in_doubt) {
+            self.drop_bit(&url, now);
+            self.remote = Remote::Off;
+        }
+        let session_present = accepted.session_present;
+        log::info!(
+            "bridge {:?} is connected to {url}{}",
+            self.name,
+            match session_present {
+                true => ", session resumed",
+                false => "",
+            }
+        );
+        self.connects = self.connects.saturating_add(1);
+        self.first = false;
+        let opening = Opening {
+            config: &self.config,
+            session_id: self.session_id.clone(),
+            session,
+            accepted,
+            bridge_bit: bit,
+            own_id: self.own_id.clone(),
+        };
+        let mut link = Link::open(opening, now);
+        if self.worker.shared.store.is_some()
+            && let Local::Open { inbox, .. } = &self.local
+        {
+            link.channel()
+                .hold_acknowledgements(inbox.durable().is_some());
+        }
+        let wanted = &self.config.subscription;
+        let missing: Vec<_> = match &self.confirmed {
+            Some((at, confirmed)) if session_present && *at == url => wanted
+                .iter()
+                .filter(|one| !confirmed.contains(one))
+                .cloned()
+                .collect(),
+            _ => {
+                self.confirmed = Some((url.clone(), Vec::new()));
+                wanted.clone()
+            }
+        };
+        let told = link.subscribe(&self.config, &missing, &mut self.wire);
+        let failback = self.servers.is_away() && !self.config.failback_interval.is_zero();
+        let peer = stream.peer();
+        self.remote = Remote::Up(Box::new(Up {
+            stream: *stream,
+            link,
+            url,
+            peer,
+            since: now,
+            failback: failback.then(|| now + self.config.failback_interval),
+            probe: None,
+            more: !self.partial.is_empty(),
+            received_bytes: 0,
+        }));
+        self.answered(told);
+        self.pump(now);
+    }
+
+    /// The remote has answered requests.
+    pub(super) fn answered(&mut self, answered: Answered) {
+        if let Some((_, confirmed)) = &mut self.confirmed {
+            confirmed.retain(|known| {
+                let again = |one: &crate::config::BridgeSubscription| {
+                    one.remote_topic == known.remote_topic
+                };
+                !answered.granted.iter().any(again) && !answered.ended.contains(&known.remote_topic)
+            });
+            let wanted = &self.config.subscription;
+            let granted = answered.granted.into_iter();
+            confirmed.extend(granted.filter(|one| wanted.contains(one)));
+        }
+        for (filter, reason) in answered.refused {
+            let why = format!("{} (0x{:02X})", reason.description(), reason.as_u8());
+            self.note_fault(format!(
+                "the remote refuses the subscription to {filter:?}: {why}"
+            ));
+        }
+    }
+
+    /// An attempt has failed: the next server is tried, or, when all have been, time has to pass.
+    pub(super) fn failed(&mut self, what: String, now: Instant) {
+        self.failed_connects = self.failed_connects.saturating_add(1);
+        self.bit_in_doubt = false;
+        self.note_fault(what);
+        self.next_server(now);
+    }
+
+    fn next_server(&mut self, now: Instant) {
+        let count = self.config.servers().count();
+        let until = match self.servers.failed(count) {
+            false => now,
+            true => now + self.pause(),
+        };
+        self.remote = match self.config.enable && self.leaving.is_none() {
+            true => Remote::Waiting { until },
+            false => Remote::Off,
+        };
+    }
+
+    fn pause(&mut self) -> Duration {
+        let (least, most) = (self.config.backoff_min, self.config.backoff_max);
+        self.backoff.next(least, most, fastrand::f64())
+    }
+
+    /// Takes the session back from a connection.
+    fn take_down(&mut self) -> Option<Box<Up>> {
+        let remote = std::mem::replace(&mut self.remote, Remote::Off);
+        let Remote::Up(up) = remote else {
+            self.remote = remote;
+            return None;
+        };
+        Some(up)
+    }
+
+    fn keep_session(&mut self, link: Link) {
+        if let Local::Open { inbox, .. } = &self.local {
+            inbox.doubt(std::mem::take(&mut self.held).into_doubtful());
+        }
+        self.held = Default::default();
+        self.hold = None;
+        self.session = Some(link.into_session());
+    }
+
+    /// A connection has broken.
+    pub(super) fn broken(&mut self, broken: &Broken, now: Instant) {
+        let Some(up) = self.take_down() else {
+            return;
+        };
+        if let Some(kind) = broken.kind_name() {
+            self.counters.add_error(kind);
+        }
+        let what = format!("{}: {broken}", up.url);
+        self.end_up(up, broken.disconnect(), what, now);
+    }
+
+    /// The stream of a connection has ended, or cannot be used any more.
+    pub(super) fn lost(&mut self, error: &io::Error, now: Instant) {
+        if let Some(up) = self.take_down() {
+            let what = format!("{}: the connection is lost: {error}", up.url);
+            self.end_up(up, None, what, now);
+        }
+    }
+
+    fn end_up(&mut self, up: Box<Up>, farewell: Option<ReasonCode>, what: String, now: Instant) {
+        let Up {
+            stream,
+            link,
+            since,
+            ..
+        } = *up;
+        self.note_fault(what);
+        self.wire.clear();
+        if let Some(reason) = farewell {
+            link.write_disconnect(reason, &mut self.wire);
+        }
+        self.keep_session(link);
+        if now.saturating_duration_since(since) >= HOLDS {
+            self.backoff = Backoff::default();
+        }
+        self.next_server(now);
+        if farewell.is_some() {
+            let again = match self.remote {
+                Remote::Waiting { until } => Some(until),
+                _ => None,
+            };
+            self.remote = Remote::Closing {
+                stream: Box::new(stream),
+                deadline: now + FAREWELL_TIMEOUT,
+                again,
+            };
+        }
+    }
+
+    /// Ends a connection, or the attempt at one, from this side.
+    pub(super) fn disconnect(&mut self, reason: ReasonCode, again: Option<Instant>) {
+        let again = again.filter(|_| self.leaving.is_none());
+        let now = Instant::now();
+        if let Some(up) = self.take_down() {
+            let Up { stream, link, .. } = *up;
+            link.write_disconnect(reason, &mut self.wire);
+            self.keep_session(link);
+            self.remote = Remote::Closing {
+                stream: Box::new(stream),
+                deadline: now + FAREWELL_TIMEOUT,
+                again,
+            };
+            return;
+        }
+        match &mut self.remote {
+            Remote::Closing { again: other, .. } => *other = again,
+            remote => {
+                *remote = match again {
+                    Some(until) => Remote::Waiting { until },
+                    None => Remote::Off,
+                };
+            }
+        }
+    }
+
+    /// While another server stands in for the wanted one: tries whether that answers again, and goes back to it.
+    pub(super) fn fail_back(&mut self, now: Instant, cx: &mut task::Context<'_>) {
+        let Remote::Up(up) = &mut self.remote else {
+            return;
+        };
+        let Some(due) = up.failback else {
+            return;
+        };
+        if up.probe.is_none() && due <= now {
+            let wanted = self.config.server.clone();
+            up.probe = wanted.map(|url| Attempt::new(url, &self.config, now));
+        }
+        let Some(probe) = &mut up.probe else {
+            return;
+        };
+        let Poll::Ready(opened) = probe.poll(cx, now) else {
+            return;
+        };
+        let url = probe.url.clone();
+        up.probe = None;
+        up.failback = Some(now + self.config.failback_interval);
+        match opened {
+            Err(error) => log::debug!("bridge {:?}: {url} is still away: {error}", self.name),
+            Ok(_) => {
+                log::info!("bridge {:?} goes back to {url}", self.name);
+                self.servers.back();
+                self.disconnect(ReasonCode::NormalDisconnection, Some(now));
+            }
+        }
+    }
+}

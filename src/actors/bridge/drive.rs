@@ -1,0 +1,435 @@
+//! The future that drives a bridge: delivers, writes, reads, and watches the time.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::atomic::Ordering::Relaxed,
+    task::{self, Poll},
+    time::Instant,
+};
+
+use actix::{Context, fut::ActorFuture};
+use bytes::BytesMut;
+use tokio::time::sleep_until;
+
+use super::{Bridge, Hold, Local, Remote};
+use crate::{
+    actors::session_store::state_counters,
+    bridge::{Origin, Surroundings},
+    stats::Metric,
+};
+
+/// Room for a read.
+const READ_SIZE: usize = 64 * 1024;
+/// Bytes to be written that make it worth a system call while there is more to deliver.
+const WRITE_EARLY: usize = 64 * 1024;
+/// Batches that are delivered before others get their turn.
+const BATCHES_PER_TURN: usize = 128;
+/// Rounds of a turn.
+const ROUNDS_PER_TURN: usize = 4;
+
+/// Drives the bridge as long as its actor lives. It is polled after the mailbox whenever the actor wakes.
+pub(super) struct Drive;
+
+impl ActorFuture<Bridge> for Drive {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        bridge: &mut Bridge,
+        ctx: &mut Context<Bridge>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        bridge.drive(ctx, cx);
+        Poll::Pending
+    }
+}
+
+/// Whether there is more to do at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    More,
+    Rest,
+}
+
+impl Bridge {
+    fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
+        let is_own = |own: &task::Waker| own.will_wake(cx.waker());
+        if !self.waker.as_ref().is_some_and(is_own) {
+            self.waker = Some(cx.waker().clone());
+        }
+        let mut round = Round::More;
+        for _ in 0..ROUNDS_PER_TURN {
+            let now = Instant::now();
+            self.deliver(now, cx);
+            round = self.step(now, cx);
+            self.fetch_bodies(ctx);
+            if round == Round::Rest {
+                break;
+            }
+        }
+        self.state();
+        match round {
+            Round::More => cx.waker().wake_by_ref(),
+            Round::Rest => self.watch_time(cx),
+        }
+        if let Some(leave) = self.leaving.take_if(|_| matches!(self.remote, Remote::Off)) {
+            self.part(leave.ends);
+            // Nobody waits for it only if the broker has given up.
+            let _ = leave.told.send(());
+        }
+    }
+
+    /// One step of whatever the connection is about.
+    fn step(&mut self, now: Instant, cx: &mut task::Context<'_>) -> Round {
+        match &mut self.remote {
+            Remote::Off => Round::Rest,
+            Remote::Waiting { until } => {
+                if *until > now {
+                    return Round::Rest;
+                }
+                self.connect(now, cx);
+                match self.remote {
+                    Remote::Connecting(_) => Round::More,
+                    _ => Round::Rest,
+                }
+            }
+            Remote::Connecting(attempt) => {
+                let url = attempt.url.clone();
+                match attempt.poll(cx, now) {
+                    Poll::Pending => return Round::Rest,
+                    Poll::Ready(Ok(stream)) => self.greet(stream, url, now),
+                    Poll::Ready(Err(error)) => self.failed(format!("{url}: {error}"), now),
+                }
+                Round::More
+            }
+            Remote::Greeting { .. } => self.await_connack(now, cx),
+            Remote::Up(_) => self.go_on(now, cx),
+            Remote::Closing {
+                stream,
+                deadline,
+                again,
+            } => {
+                let done = match stream.poll_write(cx, &mut self.wire) {
+                    Poll::Ready(Ok(_)) if self.wire.is_empty() => {
+                        stream.poll_shutdown(cx).is_ready()
+                    }
+                    Poll::Ready(Ok(_)) => false,
+                    Poll::Ready(Err(_)) => true,
+                    Poll::Pending => false,
+                };
+                if !done && *deadline > now {
+                    return Round::Rest;
+                }
+                self.wire.clear();
+                self.remote = match *again {
+                    Some(until) => Remote::Waiting { until },
+                    None => Remote::Off,
+                };
+                Round::More
+            }
+        }
+    }
+
+    fn await_connack(&mut self, now: Instant, cx: &mut task::Context<'_>) -> Round {
+        let Remote::Greeting {
+            stream,
+            url,
+            deadline,
+            bit,
+        } = &mut self.remote
+        else {
+            return Round::More;
+        };
+        let (url, bit, late) = (url.clone(), *bit, *deadline <= now);
+        let written = stream.poll_write(cx, &mut self.wire);
+        if let Poll::Ready(Ok(written)) = written {
+            self.counters.add(Metric::BytesSent, written as u64);
+        }
+        self.partial.reserve(READ_SIZE);
+        let read = match written {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => stream.poll_read(cx, &mut self.partial),
+        };
+        match read {
+            Poll::Ready(Ok(n)) if n > 0 => {
+                self.counters.add(Metric::BytesReceived, n as u64);
+                self.read_connack(now);
+            }
+            // Some do not answer a level that they do not know.
+            Poll::Ready(_) if bit => self.doubt_bit(now),
+            Poll::Ready(Ok(_)) => {
+                self.failed(format!("{url} closed the connection before CONNACK"), now);
+            }
+            Poll::Ready(Err(error)) => self.failed(format!("{url}: {error}"), now),
+            Poll::Pending if late => {
+                self.failed(format!("{url}: no CONNACK within connect_timeout"), now);
+            }
+            Poll::Pending => return Round::Rest,
+        }
+        Round::More
+    }
+
+    /// A connection that is up.
+    fn go_on(&mut self, now: Instant, cx: &mut task::Context<'_>) -> Round {
+        if let Remote::Up(up) = &mut self.remote {
+            self.held.release(up.link.channel(), &mut self.wire, cx);
+            if let Err(broken) = up.link.on_time(now, &mut self.wire) {
+                self.broken(&broken, now);
+                return Round::More;
+            }
+        }
+        self.write(now, cx);
+        if self.is_held(cx, now) {
+            return Round::Rest;
+        }
+        let round = self.read(now, cx);
+        self.write(now, cx);
+        self.fail_back(now, cx);
+        match self.remote {
+            Remote::Up(_) => round,
+            _ => Round::More,
+        }
+    }
+
+    fn is_held(&mut self, cx: &mut task::Context<'_>, now: Instant) -> bool {
+        let is_held = self.hold.as_ref().is_some_and(|hold| hold.holds(cx, now));
+        if !is_held {
+            self.hold = None;
+        }
+        // What the store has not taken yet is bounded as for a client.
+        is_held || self.held.len() >= usize::from(self.config.max_recv_queue_len)
+    }
+
+    fn read(&mut self, now: Instant, cx: &mut task::Context<'_>) -> Round {
+        let most = self.limits().max_output_buffer;
+        let Remote::Up(up) = &mut self.remote else {
+            return Round::More;
+        };
+        if self.wire.len() > most.saturating_mul(2) {
+            return Round::Rest;
+        }
+        if !std::mem::take(&mut up.more) {
+            self.partial.reserve(READ_SIZE);
+            match up.stream.poll_read(cx, &mut self.partial) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.counters.add(Metric::BytesReceived, n as u64);
+                    up.received_bytes = up.received_bytes.saturating_add(n as u64);
+                    up.link.heard(now);
+                }
+                Poll::Ready(Ok(_)) => {
+                    let end = io::Error::new(io::ErrorKind::UnexpectedEof, "the remote closed it");
+                    self.lost(&end, now);
+                    return Round::More;
+                }
+                Poll::Ready(Err(error)) => {
+                    self.lost(&error, now);
+                    return Round::More;
+                }
+                Poll::Pending => {
+                    if self.partial.is_empty() {
+                        self.partial = BytesMut::new();
+                    }
+                    return Round::Rest;
+                }
+            }
+        }
+        self.handle(now);
+        Round::More
+    }
+
+    /// Handles the packets in what was read.
+    fn handle(&mut self, now: Instant) {
+        let Local::Open { inbox, .. } = &self.local else {
+            return;
+        };
+        let inbox = inbox.clone();
+        self.limits();
+        let Remote::Up(up) = &mut self.remote else {
+            return;
+        };
+        let data = self.partial.split().freeze();
+        let mut router = self.worker.router.borrow_mut();
+        let mut pass = router.start(&inbox, &data, now);
+        let received = up.link.receive(
+            &data,
+            &self.config,
+            Surroundings {
+                limits: &self.limits.1,
+                now,
+                wire: &mut self.wire,
+                publishing: &mut pass,
+                counters: &self.counters,
+                marks: &self.worker.shared.marks,
+                origin: Origin {
+                    bridge: self.number,
+                    peer: up.peer,
+                },
+            },
+        );
+        pass.finish();
+        self.held.answers(up.link.channel(), &inbox, &mut router);
+        self.hold = Hold::new(&mut router, now);
+        drop(router);
+        up.more = received.more;
+        let rest = data.get(received.used..).unwrap_or_default();
+        if !rest.is_empty() {
+            self.partial = BytesMut::from(rest);
+        }
+        for answered in received.answered {
+            self.answered(answered);
+        }
+        if let Some(broken) = received.broken {
+            self.broken(&broken, now);
+        }
+    }
+
+    /// Delivers what waits in the inbox: to the remote, or, while that is away, to the queue.
+    fn deliver(&mut self, now: Instant, cx: &mut task::Context<'_>) {
+        self.limits();
+        for _ in 0..BATCHES_PER_TURN {
+            let Local::Open { inbox, .. } = &self.local else {
+                return;
+            };
+            if self.items.is_empty() {
+                if !std::mem::take(&mut self.drain) {
+                    return;
+                }
+                self.items = inbox.take().into();
+            }
+            let Some(item) = self.items.pop_front() else {
+                return;
+            };
+            let (limits, counters) = (&self.limits.1, &self.counters);
+            match &mut self.remote {
+                Remote::Up(up) => up.link.channel().deliver(
+                    &item.batch,
+                    item.range,
+                    &item.delivery,
+                    limits,
+                    now,
+                    &mut self.wire,
+                    counters,
+                ),
+                _ => {
+                    if let Some(session) = &mut self.session {
+                        session.deliver_offline(
+                            &item.batch,
+                            item.range,
+                            &item.delivery,
+                            limits,
+                            now,
+                            counters,
+                        );
+                    }
+                }
+            }
+            if self.wire.len() >= WRITE_EARLY {
+                self.write(now, cx);
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    /// Writes what waits in the session, as far as there is room.
+    pub(super) fn pump(&mut self, now: Instant) {
+        self.limits();
+        if let Remote::Up(up) = &mut self.remote {
+            let channel = up.link.channel();
+            channel.pump(&mut self.wire, &self.limits.1, now, &self.counters);
+        }
+    }
+
+    /// Writes what there is; what waits behind a full output or window moves up when there is room.
+    fn write(&mut self, now: Instant, cx: &mut task::Context<'_>) {
+        loop {
+            let Remote::Up(up) = &mut self.remote else {
+                return;
+            };
+            let to = Origin {
+                bridge: self.number,
+                peer: up.peer,
+            };
+            up.link.note_sent(to, &self.worker.shared.marks, now);
+            match up.stream.poll_write(cx, &mut self.wire) {
+                Poll::Ready(Ok(written)) => {
+                    self.counters.add(Metric::BytesSent, written as u64);
+                    if written > 0 {
+                        up.link.sent(now);
+                    }
+                    if written == 0 || !up.link.session().outbound().is_waiting() {
+                        return;
+                    }
+                }
+                Poll::Ready(Err(error)) => return self.lost(&error, now),
+                Poll::Pending => return,
+            }
+            let before = self.wire.len();
+            self.pump(now);
+            if self.wire.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// Writes the figures where lists find them, and has the durable store know what it needs no longer.
+    fn state(&mut self) {
+        let Local::Open { inbox, .. } = &self.local else {
+            return;
+        };
+        let inbox = inbox.clone();
+        let store = self.worker.shared.store.clone();
+        let Some(session) = self.session_mut() else {
+            return;
+        };
+        if let Some(store) = store {
+            store.note_settled(&inbox, session.outbound_mut());
+        }
+        state_counters(&inbox, session.outbound());
+        let mut totals = crate::stats::Totals::default();
+        self.counters.add_to(&mut totals);
+        let figures = &inbox.counters;
+        let received = totals.messages_received();
+        figures.received_messages.store(received, Relaxed);
+        if self.wire.is_empty() {
+            self.wire = BytesMut::new();
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.remote {
+            Remote::Off => None,
+            // Behind that time something else is waited for, which wakes the actor.
+            Remote::Waiting { until } => Some(*until).filter(|until| *until > Instant::now()),
+            Remote::Connecting(attempt) => Some(attempt.deadline),
+            Remote::Greeting { deadline, .. } | Remote::Closing { deadline, .. } => Some(*deadline),
+            Remote::Up(up) => {
+                let probe = up.probe.as_ref().map(|probe| probe.deadline);
+                let hold = self.hold.as_ref().and_then(Hold::until);
+                [up.link.deadline(), probe.or(up.failback), hold]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
+        }
+    }
+
+    /// Arms the timer for the deadline.
+    fn watch_time(&mut self, cx: &mut task::Context<'_>) {
+        let Some(deadline) = self.deadline() else {
+            self.timer = None;
+            return;
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+        if timer.deadline() != deadline.into() {
+            timer.as_mut().reset(deadline.into());
+        }
+        if timer.as_mut().poll(cx).is_ready() {
+            self.timer = None;
+            cx.waker().wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The actor of one bridge: a session at this broker, as a client has one, and a connection to a remote broker.
+//!
+//! ```text
+//!  Off        Waiting --time--> Connecting --stream--> Greeting --CONNACK--> Up
+//!   ^ |          ^                   |                     |                  |
+//!   +-+-- switched off, changed -----+------ failed -------+----- broken -----+--> next server, or Waiting
+//! ```
+//!
+//! The session is the bridge's own all the time, so that its messages wait here while the remote is away. One future
+//! drives everything ([`drive`]); it runs after the mailbox in each turn of the actor.
+
+mod connect;
+mod drive;
+mod local;
+mod view;
+
+pub use view::View;
+
+use std::{
+    collections::{HashSet, VecDeque},
+    net::IpAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient,
+    ResponseActFuture, WrapFuture,
+};
+use bytes::BytesMut;
+use tokio::{sync::oneshot, time::Sleep};
+
+use self::{connect::Attempt, drive::Drive};
+use super::{
+    Worker,
+    client_connection::{Held, Hold},
+};
+use crate::{
+    bridge::{Backoff, Link, Servers, limits, rules, session_id},
+    config::{BridgeConfig, BridgeSubscription, Config, Mqtt, RemoteUrl},
+    messages::{GetSubscriptions, Inbox, InboxItem, SessionCommand},
+    mqtt::ReasonCode,
+    session::Session,
+    stats::Counters,
+    transport::RemoteStream,
+};
+
+/// How long the remote gets to take the last packet.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a bridge is made of.
+pub struct BridgeParts {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its number among the bridges of this process, from 1 on.
+    pub number: u64,
+    /// What it is.
+    pub config: Arc<BridgeConfig>,
+    /// The state of its thread.
+    pub worker: Rc<Worker>,
+    /// Its own counters.
+    pub counters: Arc<Counters>,
+    /// The identity of this broker.
+    pub own_id: Arc<str>,
+    /// Asks the registry what its session is subscribed to.
+    pub subscriptions: Recipient<GetSubscriptions>,
+}
+
+/// See the module's description.
+pub struct Bridge {
+    name: Arc<str>,
+    number: u64,
+    config: Arc<BridgeConfig>,
+    worker: Rc<Worker>,
+    counters: Arc<Counters>,
+    own_id: Arc<str>,
+    subscriptions: Recipient<GetSubscriptions>,
+    /// Client id of the session at this broker.
+    session_id: Arc<str>,
+    /// The limits of the session, and the configuration that they were made of.
+    limits: (Arc<Config>, Mqtt),
+    local: Local,
+    /// The session, while there is no connection that has it.
+    session: Option<Session>,
+    /// Messages wait in the inbox.
+    drain: bool,
+    /// Messages taken from the inbox and not yet delivered.
+    items: VecDeque<InboxItem>,
+    /// Bodies of messages are on their way from the store.
+    reading: bool,
+    remote: Remote,
+    servers: Servers,
+    backoff: Backoff,
+    /// Servers that refuse the bit of bridges.
+    without_bit: HashSet<String>,
+    /// The server has closed a connection with the bit, and is tried without.
+    bit_in_doubt: bool,
+    /// No remote has accepted since the bridge was made.
+    first: bool,
+    /// What a remote has acknowledged that the bridge is subscribed to, and which.
+    confirmed: Option<(RemoteUrl, Vec<BridgeSubscription>)>,
+    /// The beginning of a packet whose rest has not come.
+    partial: BytesMut,
+    /// Bytes to be written.
+    wire: BytesMut,
+    /// Acknowledgements that wait for the durable store.
+    held: Held,
+    /// What is waited for before the remote is read from again.
+    hold: Option<Hold>,
+    timer: Option<Pin<Box<Sleep>>>,
+    waker: Option<Waker>,
+    fault: Option<(Arc<str>, Instant)>,
+    connects: u64,
+    failed_connects: u64,
+    /// Whoever waits for the bridge to have left.
+    leaving: Option<Leave>,
+}
+
+/// The session at this broker.
+enum Local {
+    /// It is being opened.
+    Opening,
+    /// It is the bridge's.
+    Open {
+        inbox: Arc<Inbox>,
+        generation: u64,
+        /// What is forwarded, as the registry knows it.
+        filters: Vec<Arc<str>>,
+        /// The registry is being told of a change.
+        asking: bool,
+    },
+    /// It has ended, or another owner has it.
+    Gone,
+}
+
+/// The connection to the remote.
+enum Remote {
+    /// The bridge is switched off, or has not begun.
+    Off,
+    /// Until it is time to try again.
+    Waiting { until: Instant },
+    /// A stream is being opened.
+    Connecting(Attempt),
+    /// CONNECT is sent, CONNACK is awaited.
+    Greeting {
+        stream: Box<RemoteStream>,
+        url: RemoteUrl,
+        deadline: Instant,
+        /// CONNECT has the bit of bridges.
+        bit: bool,
+    },
+    /// CONNACK has come.
+    Up(Box<Up>),
+    /// The last packet is being written.
+    Closing {
+        stream: Box<RemoteStream>,
+        deadline: Instant,
+        /// When to try again; none: not at all.
+        again: Option<Instant>,
+    },
+}
+
+/// A connection that the remote has accepted.
+struct Up {
+    stream: RemoteStream,
+    link: Link,
+    url: RemoteUrl,
+    peer: IpAddr,
+    since: Instant,
+    /// The wanted server is tried at this time, or being tried.
+    failback: Option<Instant>,
+    probe: Option<Attempt>,
+    /// Whole packets wait in `partial`.
+    more: bool,
+    received_bytes: u64,
+}
+
+/// How a bridge leaves.
+struct Leave {
+    /// Its session ends; else it is kept.
+    ends: bool,
+    told: oneshot::Sender<()>,
+}
+
+impl Bridge {
+    /// A bridge that begins when its actor is started.
+    pub fn new(parts: BridgeParts) -> Self {
+        let config = parts.worker.shared.config.load_full();
+        let limits = limits(&parts.config, &config.mqtt);
+        Self {
+            session_id: session_id(&parts.name).into(),
+            name: parts.name,
+            number: parts.number,
+            config: parts.config,
+            worker: parts.worker,
+            counters: parts.counters,
+            own_id: parts.own_id,
+            subscriptions: parts.subscriptions,
+            limits: (config, limits),
+            local: Local::Opening,
+            session: None,
+            drain: false,
+            items: VecDeque::new(),
+            reading: false,
+            remote: Remote::Off,
+            servers: Servers::default(),
+            backoff: Backoff::default(),
+            without_bit: HashSet::new(),
+            bit_in_doubt: false,
+            first: true,
+            confirmed: None,
+            partial: BytesMut::new(),
+            wire: BytesMut::new(),
+            held: Held::default(),
+            hold: None,
+            timer: None,
+            waker: None,
+            fault: None,
+            connects: 0,
+            failed_connects: 0,
+            leaving: None,
+        }
+    }
+
+    /// Has everything driven once more.
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// The limits of the session as they are now.
+    fn limits(&mut self) -> &Mqtt {
+        let now = self.worker.shared.config.load();
+        if !Arc::ptr_eq(&now, &self.limits.0) {
+            let made = limits(&self.config, &now.mqtt);
+            self.limits = (Arc::clone(&now), made);
+        }
+        &self.limits.1
+    }
+
+    /// Makes the limits anew, because the bridge is another.
+    fn renew_limits(&mut self) {
+        let now = self.worker.shared.config.load_full();
+        let made = limits(&self.config, &now.mqtt);
+        self.limits = (now, made);
+    }
+
+    fn note_fault(&mut self, what: String) {
+        log::warn!("bridge {:?}: {what}", self.name);
+        self.fault = Some((what.into(), Instant::now()));
+    }
+}
+
+impl Actor for Bridge {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.open_session(ctx);
+        ctx.spawn(Drive);
+    }
+}
+
+/// A bridge is another from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Configure(pub Arc<BridgeConfig>);
+
+impl Handler<Configure> for Bridge {
+    type Result = ();
+
+    fn handle(&mut self, told: Configure, ctx: &mut Self::Context) {
+        let before = std::mem::replace(&mut self.config, told.0);
+        if before == self.config {
+            return;
+        }
+        self.renew_limits();
+        self.change_forwards(ctx);
+        if speaks_the_same(&before, &self.config) {
+            self.change_link(&before);
+        } else {
+            log::info!("bridge {:?} has changed", self.name);
+            self.servers = Servers::default();
+            self.backoff = Backoff::default();
+            self.without_bit.clear();
+            let again = self.config.enable.then(Instant::now);
+            self.disconnect(ReasonCode::NormalDisconnection, again);
+        }
+        self.wake();
+    }
+}
+
+/// Whether two configurations differ in nothing that a connection has to be opened anew for.
+fn speaks_the_same(a: &BridgeConfig, b: &BridgeConfig) -> bool {
+    let b = BridgeConfig {
+        forwards: a.forwards.clone(),
+        subscription: a.subscription.clone(),
+        sub_properties: a.sub_properties.clone(),
+        max_send_queue_len: a.max_send_queue_len,
+        max_send_queue_bytes: a.max_send_queue_bytes,
+        queue_policy: a.queue_policy,
+        backoff_min: a.backoff_min,
+        backoff_max: a.backoff_max,
+        max_parallel_processes: a.max_parallel_processes,
+        ..b.clone()
+    };
+    *a == b
+}
+
+impl Bridge {
+    /// Has an open connection go on with other topics.
+    fn change_link(&mut self, before: &BridgeConfig) {
+        let Remote::Up(up) = &mut self.remote else {
+            return;
+        };
+        if let Some(to_remote) = up.link.channel().remote_mut() {
+            to_remote.rules = rules(&self.config);
+        }
+        let (old, new) = (&before.subscription, &self.config.subscription);
+        let gone: Vec<String> = old
+            .iter()
+            .filter(|was| !new.iter().any(|is| is.remote_topic == was.remote_topic))
+            .map(|was| was.remote_topic.clone())
+            .collect();
+        let come: Vec<BridgeSubscription> =
+            new.iter().filter(|is| !old.contains(is)).cloned().collect();
+        up.link.change_subscriptions(new);
+        if let Some((_, confirmed)) = &mut self.confirmed {
+            confirmed.retain(|known| new.contains(known));
+        }
+        up.link.unsubscribe(&gone, &mut self.wire);
+        let told = up.link.subscribe(&self.config, &come, &mut self.wire);
+        self.answered(told);
+    }
+}
+
+/// The bridge leaves, its session being kept for the next life of the broker or, if it `ends`, not. The answer comes
+/// when it has left.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LeaveBridge {
+    /// Whether the session ends.
+    pub ends: bool,
+}
+
+impl Handler<LeaveBridge> for Bridge {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, told: LeaveBridge, _: &mut Self::Context) -> Self::Result {
+        let (reply, left) = oneshot::channel();
+        self.leaving = Some(Leave {
+            ends: told.ends,
+            told: reply,
+        });
+        let reason = ReasonCode::NormalDisconnection;
+        self.disconnect(reason, None);
+        self.wake();
+        Box::pin(
+            async move {
+                // Whether it has left in order or its actor has ended.
+                let _ = left.await;
+            }
+            .into_actor(self)
+            .map(|(), _, ctx: &mut Context<Self>| ctx.stop()),
+        )
+    }
+}
+
+impl Handler<SessionCommand> for Bridge {
+    type Result = ();
+
+    fn handle(&mut self, command: SessionCommand, ctx: &mut Self::Context) {
+        match command {
+            SessionCommand::Drain => self.drain = true,
+            // Nobody takes the session of a bridge over, and it is asked for nothing else.
+            SessionCommand::HandOver(_)
+            | SessionCommand::Close(_)
+            | SessionCommand::Recheck
+            | SessionCommand::Subscribed(_)
+            | SessionCommand::Noted(_) => {}
+            SessionCommand::Discard(reason) => {
+                self.note_fault(format!("its session was ended: {reason}"));
+                self.disconnect(ReasonCode::NormalDisconnection, None);
+                self.local = Local::Gone;
+                self.session = None;
+                self.open_session(ctx);
+            }
+        }
+    }
+}

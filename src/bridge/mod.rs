@@ -1,0 +1,35 @@
+//! The client's side of MQTT towards a remote broker, as plain logic: what a bridge says, what it makes of what it
+//! hears, and when it tries again. The same codec and session as for clients.
+//!
+//! ```text
+//!  server chosen (`servers`, `backoff`) --CONNECT (`greeting`)--> CONNACK --> Link
+//!  bytes --Link::receive--> acknowledgements, answers, and messages by way of `incoming`
+//!  batches --Link::channel--> PUBLISH, changed by `session::ToRemote`
+//! ```
+//!
+//! Loops: with MQTT 5 a message carries the identities of the brokers that it has been at (`mqtt::hops`), with MQTT 3
+//! what was sent is remembered (`echoes`); see [`Marks`].
+
+mod backoff;
+mod echoes;
+mod greeting;
+mod incoming;
+mod link;
+mod marks;
+mod pings;
+mod requests;
+mod servers;
+
+pub use backoff::Backoff;
+pub use greeting::{Accepted, Greeting, version};
+pub use link::{Broken, Link, Opening, Received, Surroundings, limits, rules};
+pub use marks::{Marks, Origin};
+pub use requests::Answered;
+pub use servers::Servers;
+
+use crate::session::BRIDGE_SESSIONS;
+
+/// The client id of a bridge's session at this broker.
+pub fn session_id(name: &str) -> String {
+    format!("{BRIDGE_SESSIONS}{name}")
+}
