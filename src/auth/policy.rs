@@ -64,6 +64,8 @@ pub enum ChainStep {
     Allow {
         /// It may do anything.
         superuser: bool,
+        /// Until then, where what it shows has an end.
+        until: Option<SystemTime>,
     },
     /// It may not.
     Deny(Denied),
@@ -166,7 +168,10 @@ impl Policy {
             && let Some(token) = ClientTokens::token(password)
         {
             return match tokens.check(token, given.username, given.client_id, now) {
-                Ok(superuser) => ChainStep::Allow { superuser },
+                Ok(granted) => ChainStep::Allow {
+                    superuser: granted.superuser,
+                    until: Some(granted.until),
+                },
                 Err(TokenError::Expired) => {
                     ChainStep::deny(ReasonCode::BadUserNameOrPassword, "the token has expired")
                 }
@@ -181,7 +186,10 @@ impl Policy {
         let knows_nobody = self.users.is_empty() && self.tokens.is_none();
         match given.username {
             _ if self.auth().allow_anonymous && (given.username.is_none() || knows_nobody) => {
-                ChainStep::Allow { superuser: false }
+                ChainStep::Allow {
+                    superuser: false,
+                    until: None,
+                }
             }
             // It takes as long as for a user who is known, so that the time does not tell.
             Some(_) if self.users.has_slow() && given.password.is_some() => {
@@ -290,7 +298,10 @@ mod tests {
     #[test]
     fn each_of_the_chain_says_yes_no_or_leaves_it_to_the_next() {
         let bad = |why| ChainStep::deny(ReasonCode::BadUserNameOrPassword, why);
-        let allow = ChainStep::Allow { superuser: false };
+        let allow = ChainStep::Allow {
+            superuser: false,
+            until: None,
+        };
         let check = ChainStep::Check(Verifier::Plain("secret".to_owned()));
         let anonymous = ChainStep::deny(
             ReasonCode::NotAuthorized,

@@ -185,6 +185,9 @@ impl<'a> Applier<'a> {
                         self.problems
                             .push(entry.place.error(Some(&entry.label), message));
                     }
+                    Err(Trouble::WrongAt(place, message)) => {
+                        self.problems.push(place.error(Some(&entry.label), message));
+                    }
                     Err(Trouble::Unexpected) if secret => {
                         self.problems.push(
                             entry

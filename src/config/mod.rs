@@ -53,8 +53,8 @@ pub use model::{
     Store, System, WebSocket, WsListener, WssListener,
 };
 pub use model_auth::{
-    Acl, AclRule, AclWho, AuthRequest, AuthRequests, ClientJwt, DecisionCache, MAX_ACL_RULES,
-    RequestTls,
+    Acl, AclRule, AclWho, AuthRequest, AuthRequests, BadRules, ClientJwt, DecisionCache,
+    MAX_ACL_RULES, RequestTls,
 };
 pub use model_mqtt::MAX_PACKET_SIZE;
 pub use network::Network;

@@ -1,6 +1,9 @@
 //! CONNECT: what is accepted, what is refused, and what CONNACK says.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::BytesMut;
 
@@ -47,6 +50,8 @@ pub struct Admission {
     pub problem_information: bool,
     /// Method of enhanced authentication and the last message to the client, if it came in by it `[MQTT-4.12.0-5]`.
     pub authentication: Option<(Box<str>, Vec<u8>)>,
+    /// When what it came in with ends, and its connection with it.
+    pub until: Option<Instant>,
     /// What of the above differs from what the client asked for.
     keep_alive_changed: bool,
     expiry_changed: bool,
@@ -147,6 +152,7 @@ pub fn admit(
         topic_aliases: asked_aliases.min(limits.max_topic_alias_out),
         problem_information: connect.properties.request_problem_information() != Some(0),
         authentication: None,
+        until: None,
         keep_alive_changed: keep_alive != connect.keep_alive,
         expiry_changed: expiry_interval != asked_expiry,
     };

@@ -22,22 +22,22 @@ use crate::kit::{Client, Got, Hello, TestBroker, subscribe_bytes};
 const Q1: QoS = QoS::AtLeastOnce;
 
 /// What the server does with a request.
-type Behaviour = fn(&Request, &mut TcpStream);
+pub type Behaviour = fn(&Request, &mut TcpStream);
 
-struct Request {
-    path: String,
-    body: String,
+pub struct Request {
+    pub path: String,
+    pub body: String,
 }
 
 /// A server on a port of its own. It ends with the process.
-struct AuthServer {
-    port: u16,
+pub struct AuthServer {
+    pub port: u16,
     requests: Arc<Mutex<Vec<String>>>,
     open: Arc<AtomicUsize>,
 }
 
 impl AuthServer {
-    fn start(behaviour: Behaviour) -> Self {
+    pub fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
@@ -58,7 +58,7 @@ impl AuthServer {
         server
     }
 
-    fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 
@@ -119,7 +119,7 @@ fn serve(socket: TcpStream, requests: &Mutex<Vec<String>>, behaviour: Behaviour)
     }
 }
 
-fn status(socket: &mut TcpStream, code: u16) {
+pub fn status(socket: &mut TcpStream, code: u16) {
     let _ = write!(socket, "HTTP/1.1 {code} X\r\nContent-Length: 2\r\n\r\nok");
 }
 

@@ -91,7 +91,8 @@ impl ClientConnection {
             CloseReason::Violation(_)
             | CloseReason::TakenOver
             | CloseReason::Kicked
-            | CloseReason::Revoked => log::Level::Info,
+            | CloseReason::Revoked
+            | CloseReason::LoginExpired => log::Level::Info,
             _ => log::Level::Debug,
         };
         log::log!(

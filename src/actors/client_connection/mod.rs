@@ -112,6 +112,14 @@ struct Closing {
     finished: bool,
 }
 
+/// What is special about how a client came in.
+enum Login {
+    /// An authentication anew is under way.
+    Exchange(Exchange),
+    /// Its token ends then, and with it the connection.
+    Until(Instant),
+}
+
 /// A connection with a session.
 struct Connected {
     channel: Channel,
@@ -119,8 +127,8 @@ struct Connected {
     generation: u64,
     /// What the client may do.
     permissions: Permissions,
-    /// An authentication anew that is under way.
-    exchange: Option<Box<Exchange>>,
+    /// What is special about how it came in.
+    login: Option<Box<Login>>,
     /// The answer of another actor is awaited: no packet is handled before it comes.
     asking: bool,
     /// Messages wait in the inbox.
@@ -191,6 +199,14 @@ impl ClientConnection {
 }
 
 impl Connected {
+    /// When the client's login ends, if it does.
+    fn login_ends(&self) -> Option<Instant> {
+        match self.login.as_deref()? {
+            Login::Until(end) => Some(*end),
+            Login::Exchange(_) => None,
+        }
+    }
+
     /// Ends the session of a connection that a fault has ended.
     fn abandon(&self, worker: &Worker) {
         self.inbox

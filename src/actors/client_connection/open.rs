@@ -10,7 +10,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::{ClientConnection, Connected, Phase};
+use super::{ClientConnection, Connected, Login, Phase};
 use crate::{
     actors::events,
     auth::{acl::Subject, permissions::Permissions, scram},
@@ -177,6 +177,7 @@ impl ClientConnection {
         };
         let permissions = Permissions::new(self.worker.shared.policy.load_full(), subject);
         let resumed = session.is_some();
+        let login = admission.until.map(|end| Box::new(Login::Until(end)));
         let mut channel = Channel::open(admission, session.unwrap_or_default(), &config.mqtt, now);
         if self.worker.shared.store.is_some() {
             channel.hold_acknowledgements(opened.inbox.durable().is_some());
@@ -197,7 +198,7 @@ impl ClientConnection {
                 inbox: opened.inbox,
                 generation: opened.generation,
                 permissions,
-                exchange: None,
+                login,
                 asking: false,
                 drain: true,
                 items: Default::default(),

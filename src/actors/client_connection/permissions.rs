@@ -38,31 +38,40 @@ impl Gate for ClientGate<'_> {
 }
 
 impl Connected {
-    /// What is known of the client, for requests. Its password is not kept after CONNECT.
-    fn facts(&self, port: u16) -> Facts {
+    /// What is known of the client, for requests; `facts` is what the connection knows.
+    fn facts(&self, facts: Facts) -> Facts {
         let subject = self.permissions.subject();
         Facts {
             username: subject.username.as_deref().unwrap_or_default().to_owned(),
             client_id: subject.client_id.to_string(),
-            address: Some(subject.address),
-            port,
             protocol: self.channel.version().name(),
-            ..Facts::default()
+            ..facts
         }
     }
 }
 
 impl ClientConnection {
+    /// What a request can tell of a client before its CONNECT is looked at. Its password is not kept after CONNECT.
+    pub(super) fn facts_of_connection(&self) -> Facts {
+        Facts {
+            address: Some(self.peer.ip()),
+            port: self.door.config.bind.port(),
+            common_name: self.transport.common_name().unwrap_or_default(),
+            subject: self.transport.subject().unwrap_or_default(),
+            ..Facts::default()
+        }
+    }
+
     /// Asks whether the client may publish to a topic; its packets wait for the answer.
     pub(super) fn ask_publish(&mut self, topic: Box<str>, ctx: &mut Context<Self>) {
-        let port = self.door.config.bind.port();
+        let facts = self.facts_of_connection();
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
         connected.asking = true;
         let ask = self.worker.shared.auth.ask.send(AskPermissions {
             policy: connected.permissions.policy().clone(),
-            facts: connected.facts(port),
+            facts: connected.facts(facts),
             action: Action::Publish,
             topics: vec![topic.to_string()],
         });
@@ -86,7 +95,6 @@ impl ClientConnection {
 
     /// Takes out of a SUBSCRIBE what the client may not have, and has the rest entered.
     pub(super) fn check_subscribe(&mut self, mut job: SubscribeJob, ctx: &mut Context<Self>) {
-        let port = self.door.config.bind.port();
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
@@ -109,13 +117,14 @@ impl ClientConnection {
         if unknown.is_empty() {
             return self.subscribe(job, ctx);
         }
+        let facts = self.facts_of_connection();
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
         connected.asking = true;
         let ask = self.worker.shared.auth.ask.send(AskPermissions {
             policy: connected.permissions.policy().clone(),
-            facts: connected.facts(port),
+            facts: connected.facts(facts),
             action: Action::Subscribe,
             topics: unknown.clone(),
         });
