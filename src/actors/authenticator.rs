@@ -18,7 +18,7 @@ use crate::{
         verifier::Verifier,
     },
     messages::{
-        AskPermissions, AskSuperuser, CountClientFailure, HttpAnswer, LogIn, LoginAnswer,
+        AskAgain, AskPermissions, AskSuperuser, CountClientFailure, HttpAnswer, LogIn, LoginAnswer,
         ScramRefused, ScramStarted, StartScram,
     },
     mqtt::ReasonCode,
@@ -222,6 +222,18 @@ impl Handler<AskPermissions> for Authenticator {
     fn handle(&mut self, ask: AskPermissions, _: &mut Self::Context) -> Self::Result {
         let state = self.0.clone();
         Box::pin(async move { state.ask(ask).await })
+    }
+}
+
+impl Handler<AskAgain> for Authenticator {
+    type Result = ResponseFuture<Vec<HttpAnswer>>;
+
+    fn handle(&mut self, AskAgain(ask): AskAgain, _: &mut Self::Context) -> Self::Result {
+        let state = self.0.clone();
+        Box::pin(async move {
+            let _turn = state.http.background_turn(&ask.policy).await;
+            state.ask(ask).await
+        })
     }
 }
 

@@ -267,7 +267,9 @@ impl Handler<AddressedCommand> for SessionStore {
                 self.drain(&told.client_id);
                 self.recheck(&told.client_id);
             }
-            SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {}
+            SessionCommand::Close(_)
+            | SessionCommand::Subscribed(_)
+            | SessionCommand::AskAgain(_) => {}
         }
     }
 }

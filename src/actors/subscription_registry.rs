@@ -1,10 +1,11 @@
 //! The subscription registry: owns the directory of clients and is the only writer of the subscription tree.
 
 mod lists;
+mod rechecking;
 
 use std::{cell::Cell, num::NonZeroU64, sync::Arc};
 
-use actix::{Actor, AsyncContext, Context, Handler, MessageResult};
+use actix::{Actor, Context, Handler, MessageResult};
 use tokio::sync::oneshot;
 
 use super::{
@@ -16,11 +17,11 @@ use crate::{
     messages::{
         AdminSubscribe, AdminUnsubscribe, CarriedClient, CarriedClients, CloseClients, EndSession,
         GiveUpClients, HandOver, Inbox, KeepSession, KickClient, Kicked, OpenRefused, OpenSession,
-        OpenedSession, Owner, RecheckClients, SessionCommand, Subscribe, Unsubscribe, WriteRecord,
+        OpenedSession, Owner, SessionCommand, Subscribe, Unsubscribe, WriteRecord,
     },
     mqtt::ReasonCode,
     routing::{ClientDirectory, ClientInfo, Opened, Previous, StoredSubscription, SubscribeError},
-    session::{CloseReason, Granted, SubscribeRequest, Violation},
+    session::{CloseReason, Granted, SubscribeRequest},
     stats::{Counters, Metric},
     store::{Part, Record},
 };
@@ -171,6 +172,8 @@ impl Handler<OpenSession> for SubscriptionRegistry {
         let owner = Cell::new(Owner::Connection(ask.owner, ask.load));
         let durable = self.number(ask.info.expiry_interval);
         let info = ask.info.clone();
+        let before = self.directory.get(&ask.client_id);
+        let other_user = before.is_some_and(|entry| entry.info.username != info.username);
         let opened = self.directory.open(
             ask.client_id.clone(),
             ask.info.clone(),
@@ -198,9 +201,12 @@ impl Handler<OpenSession> for SubscriptionRegistry {
                 resumed = Some(state);
                 self.counters.add(Metric::Takeovers, connected.into());
                 // It may be another user who goes on with the session.
-                match self.recheck(&ask.client_id, &subject) {
+                match self.recheck(&ask.client_id, &subject, other_user) {
                     0 => self.update_gauges(),
                     _ => self.publish_routes(),
+                }
+                if let Some(entry) = self.directory.get(&ask.client_id) {
+                    rechecking::ask_again(&self.shared.policy.load(), &subject, entry);
                 }
             }
             Previous::Ended { target, connected } => {
@@ -214,6 +220,7 @@ impl Handler<OpenSession> for SubscriptionRegistry {
             inbox: opened.target,
             generation: opened.generation,
             resumed,
+            other_user,
         })
     }
 }
@@ -396,80 +403,6 @@ fn subject(client_id: &Arc<str>, info: &ClientInfo) -> Subject {
         username: info.username.clone(),
         address: info.peer.ip(),
         superuser: info.superuser,
-    }
-}
-
-impl SubscriptionRegistry {
-    /// Removes the subscriptions that a client may not have; says how many. The routes are not published.
-    fn recheck(&mut self, client_id: &Arc<str>, subject: &Subject) -> usize {
-        let policy = self.shared.policy.load();
-        let Some(entry) = self.directory.get(client_id).filter(|_| policy.restricts()) else {
-            return 0;
-        };
-        let generation = entry.generation;
-        let lost: Vec<Arc<str>> = entry
-            .subscriptions
-            .keys()
-            .filter(|filter| !policy.may_keep(subject, filter))
-            .cloned()
-            .collect();
-        for filter in &lost {
-            log::info!("{client_id:?} may no longer subscribe to {filter:?}");
-            self.directory.unsubscribe(client_id, generation, filter);
-        }
-        let number = self.durable_number(client_id);
-        let records = lost
-            .iter()
-            .map(|filter| Record::Unsubscribed(number, filter));
-        self.note_subscriptions(client_id, records, None);
-        self.counters
-            .add(Metric::SubscribesDenied, lost.len() as u64);
-        lost.len()
-    }
-}
-
-impl Handler<RecheckClients> for SubscriptionRegistry {
-    type Result = ();
-
-    fn handle(&mut self, told: RecheckClients, ctx: &mut Self::Context) {
-        let policy = self.shared.policy.load_full();
-        let clients = self.directory.iter_after(told.after.as_deref());
-        let clients: Vec<(Arc<str>, Subject, bool)> = clients
-            .take(RECHECKED_AT_ONCE)
-            .map(|(id, entry)| (id.clone(), subject(id, &entry.info), entry.connected))
-            .collect();
-        let rules_changed = policy.restricts() && !policy.permits_the_same(&told.before);
-        let mut lost = Vec::new();
-        for (id, subject, _) in &clients {
-            lost.push(match rules_changed {
-                true => self.recheck(id, subject),
-                false => 0,
-            });
-        }
-        if lost.iter().any(|lost| *lost > 0) {
-            self.publish_routes();
-        }
-        // Only now, so that nothing is routed to the removed subscriptions behind the command.
-        for ((id, subject, connected), lost) in clients.iter().zip(lost) {
-            let Some(entry) = self.directory.get(id) else {
-                continue;
-            };
-            let revoked = policy.revokes(&told.before, subject.username.as_deref());
-            if rules_changed {
-                entry.target.command(SessionCommand::Recheck);
-            }
-            if *connected && revoked {
-                let close = SessionCommand::Close(CloseReason::Revoked);
-                entry.target.command(close);
-            } else if *connected && lost > 0 && policy.disconnects() {
-                let reason = CloseReason::Violation(Violation::NotPermitted);
-                entry.target.command(SessionCommand::Close(reason));
-            }
-        }
-        if clients.len() == RECHECKED_AT_ONCE {
-            let after = clients.last().map(|(id, ..)| id.clone());
-            ctx.notify(RecheckClients { after, ..told });
-        }
     }
 }
 

@@ -236,6 +236,14 @@ impl Policy {
             .unwrap_or(true)
     }
 
+    /// Whether a subscription is granted by nobody but the HTTP server.
+    pub fn leaves_to_http(&self, subject: &Subject, filter: &str) -> bool {
+        self.asks
+            && self
+                .decide(subject, Action::Subscribe, without_share(filter))
+                .is_none()
+    }
+
     /// The rule that speaks of an action.
     pub fn ruling(&self, subject: &Subject, action: Action, topic: &str) -> Option<Ruling> {
         self.rules.decide(subject, action, topic)

@@ -66,6 +66,12 @@ pub struct AskPermissions {
     pub topics: Vec<String>,
 }
 
+/// Asks the HTTP server again about subscriptions that it has granted, when it has time for it: at most half of the
+/// requests at once are such. An answer that failed changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Vec<HttpAnswer>")]
+pub struct AskAgain(pub AskPermissions);
+
 /// What an HTTP server said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpAnswer {

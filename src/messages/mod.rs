@@ -20,8 +20,8 @@ pub use api_users::{
     BeginLogin, ChangeApiUsers, CountFailedLogin, FinishLogin, GetTokenKey, ListApiUsers, NextStep,
 };
 pub use client_auth::{
-    AskPermissions, AskSuperuser, ChangeClientUsers, CountClientFailure, GetPolicy, HttpAnswer,
-    LogIn, LoginAnswer, ScramRefused, ScramStarted, StartScram,
+    AskAgain, AskPermissions, AskSuperuser, ChangeClientUsers, CountClientFailure, GetPolicy,
+    HttpAnswer, LogIn, LoginAnswer, ScramRefused, ScramStarted, StartScram,
 };
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use config_change::{

@@ -42,6 +42,8 @@ pub struct OpenedSession {
     pub generation: u64,
     /// Brings the state of the session that is resumed. Where it fails, the state is lost.
     pub resumed: Option<oneshot::Receiver<Session>>,
+    /// The session was another user's.
+    pub other_user: bool,
 }
 
 /// There are `mqtt.max_sessions` sessions already.
@@ -99,6 +101,8 @@ pub struct Subscribe {
 pub struct RecheckClients {
     /// The policy before.
     pub before: Arc<Policy>,
+    /// The HTTP server is asked again about what it has granted.
+    pub ask_again: bool,
     /// Goes on behind this client.
     pub after: Option<Arc<str>>,
 }

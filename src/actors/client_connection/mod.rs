@@ -246,7 +246,7 @@ impl Actor for ClientConnection {
 impl Handler<SessionCommand> for ClientConnection {
     type Result = ();
 
-    fn handle(&mut self, command: SessionCommand, _: &mut Self::Context) {
+    fn handle(&mut self, command: SessionCommand, ctx: &mut Self::Context) {
         match &mut self.phase {
             Phase::AwaitingConnect(_) | Phase::Authenticating(_) | Phase::Arriving(..) => {}
             Phase::Opening(deferred) => deferred.push(command),
@@ -259,6 +259,7 @@ impl Handler<SessionCommand> for ClientConnection {
                 SessionCommand::Noted(_) => {}
                 SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
                 SessionCommand::Recheck => self.recheck(),
+                SessionCommand::AskAgain(filters) => self.ask_again(filters, ctx),
                 SessionCommand::Subscribed(requests) => {
                     let waiting = connected.retained.as_ref();
                     if waiting.map_or(0, |retained| retained.waiting.len()) < RETAINED_WAITING_MAX {

@@ -185,7 +185,10 @@ impl ClientConnection {
         if resumed && permissions.policy().restricts() {
             // It may be another user who goes on with the session.
             channel.purge(
-                |topic| permissions.may_receive(topic),
+                |topic| match opened.other_user {
+                    true => permissions.may_receive_unasked(topic),
+                    false => permissions.may_receive(topic),
+                },
                 &self.worker.counters,
             );
         }

@@ -1,7 +1,7 @@
 //! What the client of a connection may do: the gate of its PUBLISH packets, its SUBSCRIBE packets, and what becomes of
 //! what waits for it when the rules change.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
@@ -14,7 +14,7 @@ use crate::{
         permissions::{Allowed, Permissions},
         policy::without_share,
     },
-    messages::{AskPermissions, HttpAnswer},
+    messages::{AskAgain, AskPermissions, HttpAnswer, Unsubscribe},
     session::{CloseReason, Gate, GateAnswer, SubscribeJob, Violation},
     stats::Metric,
 };
@@ -161,6 +161,61 @@ impl ClientConnection {
         if !self.refused_subscriptions(refused) {
             self.subscribe(job, ctx);
         }
+    }
+
+    /// Has the HTTP server asked again about subscriptions that it has granted; packets do not wait for the answer.
+    pub(super) fn ask_again(&mut self, filters: Vec<Arc<str>>, ctx: &mut Context<Self>) {
+        let facts = self.facts_of_connection();
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        let topics = filters
+            .iter()
+            .map(|filter| without_share(filter).to_owned());
+        let ask = self
+            .worker
+            .shared
+            .auth
+            .ask_again
+            .send(AskAgain(AskPermissions {
+                policy: self.worker.shared.policy.load_full(),
+                facts: connected.facts(facts),
+                action: Action::Subscribe,
+                topics: topics.collect(),
+            }));
+        ctx.spawn(ask.into_actor(self).map(move |answers, connection, _| {
+            let answers = answers.unwrap_or_default();
+            let denied = |(filter, answer): (Arc<str>, HttpAnswer)| {
+                (!answer.allowed && !answer.failed).then_some(filter)
+            };
+            let lost = filters.into_iter().zip(answers).filter_map(denied);
+            connection.lose(lost.collect());
+            connection.wake();
+        }));
+    }
+
+    /// Ends subscriptions that the client may no longer have.
+    fn lose(&mut self, filters: Vec<Arc<str>>) {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        if filters.is_empty() {
+            return;
+        }
+        let client_id = connected.channel.client_id();
+        log::info!("{client_id:?} may no longer subscribe to {filters:?}");
+        let number = filters.len();
+        self.worker
+            .shared
+            .registry
+            .unsubscribe
+            .do_send(Unsubscribe {
+                client_id: client_id.clone(),
+                generation: connected.generation,
+                filters,
+                part: None,
+            });
+        self.refused_subscriptions(number);
     }
 
     /// Counts subscriptions that were refused; true when the client is closed for it.
