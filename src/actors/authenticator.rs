@@ -174,7 +174,7 @@ impl State {
             .map_err(too_many)?;
         let begun = ClientFirst::parse(&ask.data).and_then(|first| {
             let username: Arc<str> = first.username.as_str().into();
-            let verifier = match ask.policy.users().find(&username) {
+            let verifier = match ask.policy.verifier(&username) {
                 Some(Verifier::Scram(verifier)) => Some(&**verifier),
                 _ => None,
             };

@@ -141,7 +141,16 @@ impl Policy {
 
     /// Whether nobody has to be asked about a client that wants in.
     pub fn is_open(&self) -> bool {
-        self.users.is_empty() && self.tokens.is_none() && !self.asks_for_logins()
+        self.knows_nobody() && !self.asks_for_logins()
+    }
+
+    fn knows_nobody(&self) -> bool {
+        (self.users.is_empty() || !self.auth().enable) && self.tokens.is_none()
+    }
+
+    /// What a user's password is held against, while users count.
+    pub fn verifier(&self, username: &str) -> Option<&Verifier> {
+        self.users.find(username).filter(|_| self.auth().enable)
     }
 
     fn asks_for_logins(&self) -> bool {
@@ -157,7 +166,7 @@ impl Policy {
     /// Goes through the chain: the users, then tokens, then the HTTP server, then whether anybody may come in. Each says
     /// yes, no, or leaves it to the next.
     pub fn begin(&self, given: Credentials<'_>, now: SystemTime) -> ChainStep {
-        if let Some(verifier) = given.username.and_then(|name| self.users.find(name)) {
+        if let Some(verifier) = given.username.and_then(|name| self.verifier(name)) {
             // A hash takes its time; who has no password need not wait for it.
             return match given.password {
                 Some(_) => ChainStep::Check(verifier.clone()),
@@ -183,16 +192,17 @@ impl Policy {
         if is_sent(self.auth(), &self.auth().http_auth.auth_req) {
             return ChainStep::Ask;
         }
-        let knows_nobody = self.users.is_empty() && self.tokens.is_none();
         match given.username {
-            _ if self.auth().allow_anonymous && (given.username.is_none() || knows_nobody) => {
+            _ if self.auth().allow_anonymous
+                && (given.username.is_none() || self.knows_nobody()) =>
+            {
                 ChainStep::Allow {
                     superuser: false,
                     until: None,
                 }
             }
             // It takes as long as for a user who is known, so that the time does not tell.
-            Some(_) if self.users.has_slow() && given.password.is_some() => {
+            Some(_) if self.auth().enable && self.users.has_slow() && given.password.is_some() => {
                 ChainStep::Check(Verifier::Argon2(password_hash::NOBODY.to_owned()))
             }
             Some(_) => ChainStep::deny(ReasonCode::BadUserNameOrPassword, "unknown user name"),
@@ -260,7 +270,7 @@ impl Policy {
         let Some(username) = username else {
             return false;
         };
-        match (before.users.find(username), self.users.find(username)) {
+        match (before.verifier(username), self.verifier(username)) {
             (Some(old), Some(new)) => old != new,
             (Some(_), None) => true,
             (None, _) => false,
@@ -389,6 +399,36 @@ mod tests {
                 "{anonymous_allowed} {users} {http} {name:?}"
             );
             assert_eq!(policy.is_open(), !users && !http);
+        }
+    }
+
+    #[test]
+    fn users_that_do_not_count_are_nobody() {
+        for (anonymous, expected) in [
+            (
+                true,
+                ChainStep::Allow {
+                    superuser: false,
+                    until: None,
+                },
+            ),
+            (
+                false,
+                ChainStep::deny(ReasonCode::BadUserNameOrPassword, "unknown user name"),
+            ),
+        ] {
+            let policy = policy(|auth| {
+                auth.enable = false;
+                auth.allow_anonymous = anonymous;
+                auth.password = vec![("ann".to_owned(), Secret::new("secret"))];
+            });
+            let given = Credentials {
+                client_id: "c",
+                username: Some("ann"),
+                password: Some(b"wrong"),
+            };
+            assert_eq!(policy.begin(given, SystemTime::now()), expected);
+            assert!(policy.is_open() && policy.verifier("ann").is_none());
         }
     }
 

@@ -228,6 +228,7 @@ static KEYS: &[Key] = &[
     not_built("log.rotation.**", "log files"),
     not_built("log.uds_addr", "log sockets"),
 
+    hot("auth.enable", FLAG, |c, v, _| v.flag(&mut c.auth.enable)),
     hot("auth.allow_anonymous", FLAG, |c, v, _| v.flag(&mut c.auth.allow_anonymous)),
     hot("auth.no_match", "allow or deny", |c, v, _| v.word(&mut c.auth.no_match)),
     hot("auth.deny_action", "ignore or disconnect", |c, v, _| v.word(&mut c.auth.deny_action)),
@@ -262,7 +263,6 @@ static KEYS: &[Key] = &[
     hot("auth.http_auth.pool_size", "a number from 1 to 10000", |c, v, _| v.int(&mut c.auth.http_auth.pool_size, 1..=10_000)),
     hot("auth.http_auth.max_waiting", "a whole number", |c, v, _| v.int(&mut c.auth.http_auth.max_waiting, 0..=u64::from(u32::MAX))),
     hot("auth.http_auth.cache_ttl", "a duration such as 30s, at most 1d (0s = off)", |c, v, _| set_bounded(&mut c.auth.http_auth.cache_ttl, v, 0..=86_400)),
-    ignored("auth.enable", "use auth.allow_anonymous"),
 
     not_built("bridges.**", "bridges"),
     not_built("webhook.**", "webhooks"),

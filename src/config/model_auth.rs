@@ -20,6 +20,8 @@ const MAX_RULE_PARTS: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
+    /// Whether the users of `password` and `password_file` count; without them all others of the chain do. Default true.
+    pub enable: bool,
     /// Whether a client without a user name may connect. Default true.
     pub allow_anonymous: bool,
     /// What a client may do that no rule speaks of. Default `allow`.
@@ -52,6 +54,7 @@ pub struct Auth {
 impl Default for Auth {
     fn default() -> Self {
         Self {
+            enable: true,
             allow_anonymous: true,
             no_match: Permit::Allow,
             deny_action: DenyAction::Ignore,
