@@ -82,7 +82,8 @@ pub(super) enum Command {
     #[command(
         long_about = "Tell the broker of a pid file to read its configuration anew, as SIGHUP does.\n\n\
             It reads the file that it was started with and its own environment and command line again, applies what\n\
-            can change while it runs, and logs what waits for a restart. A file with errors changes nothing.\n\
+            can change while it runs, and tells what waits for a restart. A file with errors, or one that cannot be read\n\
+            now, changes nothing: then the exit code is 1 and the reason is told.\n\
             --conf only tells where the pid file is; it is checked before the broker is told.",
         after_long_help = format!("{CONTROL_EXIT_CODES}\n\n\
             Example:\n  nanomq reload --conf /etc/nanomq.conf")

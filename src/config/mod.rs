@@ -58,7 +58,7 @@ pub use model_auth::{
 };
 pub use model_mqtt::MAX_PACKET_SIZE;
 pub use network::Network;
-pub use problem::{Problem, Severity};
+pub use problem::{Problem, Severity, any_error};
 pub use render::{Change, changes, render_effective};
 pub use replace::replace_file;
 pub use units::{
