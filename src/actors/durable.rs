@@ -19,8 +19,8 @@ use crate::{
     routing::{ClientDirectory, ClientInfo, StoredSubscription},
     session::{Outbound, Place, Restored, Session, Will},
     store::{
-        Body, Folder, Kept, Record, RecoveredSession, SessionInfo, Store, StoredBody, StoredWill,
-        Subscription, WallClock,
+        Body, Folder, Kept, LiveWill, OwnedBody, Record, RecoveredSession, SessionInfo, Store,
+        StoredBody, StoredWill, Subscription, WallClock,
     },
 };
 
@@ -225,8 +225,16 @@ pub(super) fn session_info(
     client_id: &Arc<str>,
     generation: u64,
     info: &ClientInfo,
+    will: Option<&Will>,
 ) -> SessionInfo {
     SessionInfo {
+        will: will.map(|will| {
+            Box::new(LiveWill {
+                delay: will.delay,
+                // Its expiry counts from when it is published.
+                body: Body::of(&will.message(Instant::now()).view(), None).to_owned(),
+            })
+        }),
         client_id: client_id.clone(),
         generation,
         username: info.username.clone(),
@@ -307,18 +315,19 @@ pub(super) fn kept_session(
             kept.expiry_interval,
             kept.expires_at.and_then(|at| clock.instant(at)),
             kept.will
-                .and_then(|will| Some((clock.instant(will.due_at)?, restored_will(&will)))),
+                .and_then(|will| Some((clock.instant(will.due_at)?, restored_will(&will.body)))),
         ),
         None => {
             let interval = recovered.info.expiry_interval;
-            if interval == 0 {
+            let will = recovered.info.will.as_ref();
+            if interval == 0 && will.is_none() {
                 return None;
             }
-            // Its connection ended with the last process.
-            let expires_at = (interval != u32::MAX)
-                .then(|| now.checked_add(Duration::from_secs(interval.into())))
-                .flatten();
-            (interval, expires_at, None)
+            // Its connection ended with the last process, and the session too if it was to end with it.
+            let after = |seconds: u32| now.checked_add(Duration::from_secs(seconds.into()));
+            let expires_at = (interval != u32::MAX).then(|| after(interval)).flatten();
+            let will = will.and_then(|will| Some((after(will.delay)?, restored_will(&will.body))));
+            (interval, expires_at, will)
         }
     };
     let entries = recovered.queue.into_iter().map(|entry| Restored {
@@ -344,8 +353,8 @@ pub(super) fn kept_session(
     })
 }
 
-fn restored_will(will: &StoredWill) -> Box<Will> {
-    let body = will.body.view();
+fn restored_will(body: &OwnedBody) -> Box<Will> {
+    let body = body.view();
     Box::new(Will::new(&mqtt::Will {
         topic: body.topic,
         payload: body.payload,

@@ -220,7 +220,8 @@ impl Actor for SessionStore {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        self.arm(ctx);
+        // What was due while there was no broker, before anybody connects.
+        self.on_timer(ctx);
     }
 }
 

@@ -372,6 +372,7 @@ impl StoreWriter {
             self.counters.add(metric, now.saturating_sub(before));
         }
         let small = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        self.gauges.store_waiting.set(self.backlog.len());
         self.gauges.stored_messages.set(small(store.queued()));
         self.gauges.stored_bytes.set(small(store.live_bytes()));
         self.gauges.stored_disk_bytes.set(small(store.disk_bytes()));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod control;
+mod full_disk;
 mod open_files;
 mod passwd;
 mod setup;

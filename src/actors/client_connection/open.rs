@@ -119,16 +119,17 @@ impl ClientConnection {
     /// Opens the session of a client that may come in.
     pub(super) fn open(&mut self, admission: Admission, info: ClientInfo, ctx: &mut Context<Self>) {
         self.phase = Phase::Opening(Vec::new());
+        let is_stored = self.worker.shared.store.is_some();
         let ask = OpenSession {
             client_id: admission.client_id.clone(),
             info: info.clone(),
+            will: admission.will.clone().filter(|_| is_stored),
             start_anew: admission.clean_start,
             owner: ctx.address().recipient(),
             load: self.worker.load.clone(),
             part: None,
         };
         let registry = self.worker.shared.registry.open.clone();
-        let is_stored = self.worker.shared.store.is_some();
         let opening = open_session(registry, ask, is_stored, self.worker.counters.clone())
             .into_actor(self)
             .map(move |opened, connection, ctx| {
@@ -231,6 +232,7 @@ async fn open_session(
     let mut again = OpenSession {
         client_id: ask.client_id.clone(),
         info: ask.info.clone(),
+        will: ask.will.clone(),
         start_anew: true,
         owner: ask.owner.clone(),
         load: ask.load.clone(),
@@ -294,7 +296,11 @@ fn answer(
 ) -> Result<OpenedSession, Refusal> {
     match result {
         Ok(Ok(opened)) => Ok(opened),
-        Ok(Err(OpenRefused)) => Err(Refusal::new(
+        Ok(Err(OpenRefused::NotStored)) => Err(Refusal::new(
+            ReasonCode::QuotaExceeded,
+            "the store takes no sessions now",
+        )),
+        Ok(Err(OpenRefused::TooMany)) => Err(Refusal::new(
             ReasonCode::QuotaExceeded,
             "mqtt.max_sessions is reached",
         )),
