@@ -10,7 +10,7 @@ use std::{
 
 use slab::Slab;
 
-use super::{Door, Worker};
+use super::{Door, Worker, durable::unix_millis};
 use crate::messages::IdleRow;
 
 /// A socket whose CONNECT has not come.
@@ -18,7 +18,7 @@ use crate::messages::IdleRow;
 pub struct Awaiting {
     peer: SocketAddr,
     listener: Arc<str>,
-    accepted_at: SystemTime,
+    accepted_at: u64,
     deadline: Instant,
 }
 
@@ -28,7 +28,7 @@ impl Awaiting {
         Self {
             peer,
             listener: door.id.clone(),
-            accepted_at: SystemTime::now(),
+            accepted_at: unix_millis(SystemTime::now()),
             deadline: Instant::now() + door.config.connect_timeout,
         }
     }

@@ -432,7 +432,7 @@ impl Handler<AdminSubscribe> for SubscriptionRegistry {
 
     fn handle(&mut self, ask: AdminSubscribe, _: &mut Self::Context) -> Self::Result {
         let entry = self.directory.get(&ask.client_id)?;
-        let (connected, target) = (entry.connected, entry.target.clone());
+        let (connected, target) = (entry.info.connected, entry.target.clone());
         let policy = self.shared.policy.load_full();
         let subject = subject(entry.target.client_id(), &entry.info);
         let may = |request: &SubscribeRequest| policy.may_keep(&subject, &request.filter);
@@ -471,7 +471,7 @@ fn subject(client_id: &Arc<str>, info: &ClientInfo) -> Subject {
     Subject {
         client_id: client_id.clone(),
         username: info.username.clone(),
-        address: info.peer.ip(),
+        address: info.peer.ip,
         superuser: info.superuser,
     }
 }
@@ -481,7 +481,7 @@ impl Handler<CloseClients> for SubscriptionRegistry {
 
     fn handle(&mut self, told: CloseClients, _: &mut Self::Context) {
         for (_, entry) in self.directory.iter_after(None) {
-            if entry.connected {
+            if entry.info.connected {
                 entry.target.command(SessionCommand::Close(told.0.clone()));
             }
         }
@@ -493,7 +493,7 @@ impl Handler<KickClient> for SubscriptionRegistry {
 
     fn handle(&mut self, ask: KickClient, _: &mut Self::Context) -> Self::Result {
         let entry = self.directory.get(&ask.client_id)?;
-        let connected = entry.connected;
+        let connected = entry.info.connected;
         if connected && !ask.end_session {
             let close = SessionCommand::Close(CloseReason::Kicked);
             entry.target.command(close);

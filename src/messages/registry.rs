@@ -1,6 +1,6 @@
 //! Messages to the subscription registry.
 
-use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{net::SocketAddr, sync::Arc};
 
 use actix::{Message, MessageResponse, Recipient};
 use tokio::sync::oneshot;
@@ -289,8 +289,8 @@ pub struct IdleRow {
     pub peer: SocketAddr,
     /// The listener that accepted it.
     pub listener: Arc<str>,
-    /// When.
-    pub accepted_at: SystemTime,
+    /// When, in milliseconds since 1970.
+    pub accepted_at: u64,
 }
 
 /// The subscriptions of all clients, in the order of client ids and filters, in pages as those of [`ListClients`].

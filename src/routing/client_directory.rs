@@ -5,10 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    fmt,
+    net::{IpAddr, SocketAddr},
     ops::Bound,
     sync::Arc,
-    time::SystemTime,
 };
 
 use super::{Route, SubscriptionTree, Target};
@@ -32,11 +32,37 @@ pub struct ClientInfo {
     /// It may do anything.
     pub superuser: bool,
     /// The client's address.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// Name of the listener that accepted it.
     pub listener: Arc<str>,
-    /// When CONNECT came.
-    pub connected_at: SystemTime,
+    /// When CONNECT came, in milliseconds since 1970.
+    pub connected_at: u64,
+    /// The connection lasts.
+    pub connected: bool,
+}
+
+/// The address of a client, without what a socket of IPv6 knows besides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its IP address.
+    pub ip: IpAddr,
+    /// Its port.
+    pub port: u16,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(peer: SocketAddr) -> Self {
+        Self {
+            ip: peer.ip(),
+            port: peer.port(),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::new(self.ip, self.port).fmt(f)
+    }
 }
 
 /// A client's subscription.
@@ -55,9 +81,7 @@ pub struct ClientEntry<T> {
     pub target: Arc<T>,
     /// Number of the connection that owns the session, or was the last to own it.
     pub generation: u64,
-    /// True while that connection lasts.
-    pub connected: bool,
-    /// Of the latest connection.
+    /// Of that connection.
     pub info: ClientInfo,
     /// By the whole filter, `$share/group/` included.
     pub subscriptions: BTreeMap<Arc<str>, StoredSubscription>,
@@ -222,11 +246,12 @@ impl<T: Target> ClientDirectory<T> {
     pub fn open(
         &mut self,
         client_id: Arc<str>,
-        info: ClientInfo,
+        mut info: ClientInfo,
         start_anew: bool,
         max_sessions: usize,
         new_target: impl FnOnce(u64) -> Arc<T>,
     ) -> Result<Opened<T>, DirectoryFull> {
+        info.connected = true;
         let full = self.clients.len() >= max_sessions;
         let known = self.clients.get_mut(&client_id);
         if known.is_none() && full {
@@ -236,9 +261,9 @@ impl<T: Target> ClientDirectory<T> {
         let generation = self.last_generation;
         if let Some(entry) = known
             && !start_anew
-            && (entry.info.expiry_interval > 0 || !entry.connected)
+            && (entry.info.expiry_interval > 0 || !entry.info.connected)
         {
-            let connected = std::mem::replace(&mut entry.connected, true);
+            let connected = entry.info.connected;
             self.connected += usize::from(!connected);
             entry.generation = generation;
             if entry.info.username != info.username {
@@ -258,7 +283,7 @@ impl<T: Target> ClientDirectory<T> {
             None => Previous::None,
             Some(old) => Previous::Ended {
                 target: old.target,
-                connected: old.connected,
+                connected: old.info.connected,
             },
         };
         let target = new_target(generation);
@@ -267,7 +292,6 @@ impl<T: Target> ClientDirectory<T> {
         let entry = ClientEntry {
             target: target.clone(),
             generation,
-            connected: true,
             info,
             subscriptions: BTreeMap::new(),
         };
@@ -293,15 +317,15 @@ impl<T: Target> ClientDirectory<T> {
     pub fn restore(
         &mut self,
         client_id: Arc<str>,
-        info: ClientInfo,
+        mut info: ClientInfo,
         generation: u64,
         target: Arc<T>,
         subscriptions: impl IntoIterator<Item = (Arc<str>, StoredSubscription)>,
     ) {
+        info.connected = false;
         let entry = ClientEntry {
             target,
             generation,
-            connected: false,
             info,
             subscriptions: BTreeMap::new(),
         };
@@ -316,9 +340,9 @@ impl<T: Target> ClientDirectory<T> {
     pub fn keep(&mut self, client_id: &str, generation: u64, expiry_interval: u32) {
         if let Some(entry) = self.clients.get_mut(client_id)
             && entry.generation == generation
-            && entry.connected
+            && entry.info.connected
         {
-            entry.connected = false;
+            entry.info.connected = false;
             entry.info.expiry_interval = expiry_interval;
             self.connected -= 1;
         }
@@ -349,7 +373,7 @@ impl<T: Target> ClientDirectory<T> {
         if let Some(user) = user_of(&client_id, &entry.info) {
             self.users.remove(&user);
         }
-        self.connected -= usize::from(entry.connected);
+        self.connected -= usize::from(entry.info.connected);
         self.subscriptions -= entry.subscriptions.len();
         for filter in entry.subscriptions.keys() {
             if let Ok(parsed) = TopicFilter::parse(filter) {

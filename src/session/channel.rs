@@ -113,12 +113,32 @@ pub struct Channel {
     max_packet_size: u32,
     /// Made for the first PUBLISH.
     topics: Option<Box<PublishedTopics>>,
-    outgoing_aliases: Option<Box<OutgoingAliases>>,
+    /// Made for a client that needs any of it.
+    special: Option<Box<Special>>,
     problem_information: bool,
     /// Set where there is a durable store.
     held: Option<Box<HeldAcks>>,
+}
+
+/// What few clients ask for.
+#[derive(Debug, Default)]
+struct Special {
+    outgoing_aliases: Option<OutgoingAliases>,
     /// Of enhanced authentication, if the client came in by it.
     authentication_method: Option<Box<str>>,
+}
+
+impl Special {
+    fn new(topic_aliases: u16, authentication_method: Option<Box<str>>) -> Option<Box<Self>> {
+        let outgoing_aliases = (topic_aliases > 0).then(|| OutgoingAliases::new(topic_aliases));
+        if outgoing_aliases.is_none() && authentication_method.is_none() {
+            return None;
+        }
+        Some(Box::new(Self {
+            outgoing_aliases,
+            authentication_method,
+        }))
+    }
 }
 
 /// What is remembered of the topics that a client publishes to.
@@ -151,11 +171,12 @@ impl Channel {
             window: admission.receive_maximum.min(limits.max_inflight_window),
             max_packet_size: admission.max_packet_size,
             topics: None,
-            outgoing_aliases: (admission.topic_aliases > 0)
-                .then(|| Box::new(OutgoingAliases::new(admission.topic_aliases))),
+            special: Special::new(
+                admission.topic_aliases,
+                admission.authentication.map(|(method, _)| method),
+            ),
             problem_information: admission.problem_information,
             held: None,
-            authentication_method: admission.authentication.map(|(method, _)| method),
         }
     }
 
@@ -482,7 +503,8 @@ impl Channel {
     }
 
     fn on_auth(&self, auth: &Auth<'_>) -> Result<Step, Violation> {
-        let method = self.authentication_method.as_deref();
+        let special = self.special.as_deref();
+        let method = special.and_then(|special| special.authentication_method.as_deref());
         let method = method.ok_or(Violation::AuthWithoutMethod)?;
         if auth.properties.authentication_method() != Some(method) {
             return Err(Violation::OtherAuthMethod);
@@ -632,7 +654,10 @@ impl Channel {
             version: self.version,
             max_packet_size: self.max_packet_size,
             window: self.window,
-            aliases: self.outgoing_aliases.as_deref_mut(),
+            aliases: self
+                .special
+                .as_mut()
+                .and_then(|special| special.outgoing_aliases.as_mut()),
         };
         (&mut self.session.outbound, writer)
     }

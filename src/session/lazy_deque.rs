@@ -42,6 +42,25 @@ impl<T> LazyDeque<T> {
         self.0.as_mut()?.0.get_mut(index)
     }
 
+    /// Where `item` is among elements that are in order, or where it belongs.
+    pub fn binary_search(&self, item: &T) -> Result<usize, usize>
+    where
+        T: Ord,
+    {
+        match &self.0 {
+            None => Err(0),
+            Some(items) => items.0.binary_search(item),
+        }
+    }
+
+    /// Puts an element before the one at `index`, or at the end.
+    pub fn insert(&mut self, index: usize, item: T) {
+        match &mut self.0 {
+            Some(items) => items.0.insert(index.min(items.0.len()), item),
+            None => self.push_back(item),
+        }
+    }
+
     /// Appends an element.
     pub fn push_back(&mut self, item: T) {
         let items = self
@@ -94,5 +113,75 @@ impl<T> LazyDeque<T> {
             .as_mut()
             .map(|items| items.0.iter_mut())
             .unwrap_or_default()
+    }
+}
+
+impl<T> From<Vec<T>> for LazyDeque<T> {
+    fn from(items: Vec<T>) -> Self {
+        Self((!items.is_empty()).then(|| Box::new(Items(items.into()))))
+    }
+}
+
+impl<T> Extend<T> for LazyDeque<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
+        items.into_iter().for_each(|item| self.push_back(item));
+    }
+}
+
+impl<T> IntoIterator for LazyDeque<T> {
+    type Item = T;
+    type IntoIter = vec_deque::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.map(|items| items.0).unwrap_or_default().into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_deque_and_is_nothing_when_it_is_empty(
+            steps in proptest::collection::vec((0u8..7, 0usize..12, any::<u8>()), 0..200),
+        ) {
+            let mut own = LazyDeque::default();
+            let mut model = VecDeque::new();
+            for (step, index, value) in steps {
+                match step {
+                    0 | 1 => {
+                        own.push_back(value);
+                        model.push_back(value);
+                    }
+                    2 => prop_assert_eq!(own.pop_front(), model.pop_front()),
+                    3 => prop_assert_eq!(own.remove(index), model.remove(index)),
+                    4 => {
+                        own.insert(index, value);
+                        model.insert(index.min(model.len()), value);
+                    }
+                    5 => {
+                        own.retain(|item| *item >= value);
+                        model.retain(|item| *item >= value);
+                    }
+                    _ => {
+                        own = LazyDeque::from(own.into_iter().collect::<Vec<u8>>());
+                        own.extend([value]);
+                        model.extend([value]);
+                    }
+                }
+                prop_assert_eq!(own.len(), model.len());
+                prop_assert_eq!(own.is_empty(), own.0.is_none());
+                prop_assert_eq!(own.front(), model.front());
+                prop_assert_eq!(own.get(index), model.get(index));
+                prop_assert_eq!(own.get_mut(index), model.get_mut(index));
+                prop_assert!(own.iter().eq(&model));
+                prop_assert!(own.iter_mut().eq(&mut model));
+            }
+        }
     }
 }

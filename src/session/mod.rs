@@ -30,6 +30,7 @@ pub use close::{CloseReason, Violation};
 pub use connect::{Admission, Refusal, admit, refuse};
 pub use durable::{Bodies, Place, Restored};
 pub use kept::Session;
+pub use lazy_deque::LazyDeque;
 pub use outbound::{Delivery, Orphan, Outbound};
 pub use publish_topic::{TopicRefusal, check_topic};
 pub use subscribe::{Granted, SubscribeJob, SubscribeRequest, UnsubscribeJob};

@@ -65,7 +65,7 @@ pub struct Outbound {
     /// Slots before this one were sent on the present connection.
     sent: usize,
     /// Of those, the ones that are not done.
-    on_wire: usize,
+    on_wire: u32,
     /// The PUBREL packets of the window are to be sent on this connection, which is new.
     releases_due: bool,
     /// Bytes of the messages in the window.
@@ -357,7 +357,7 @@ impl Outbound {
             }
         };
         self.sent == self.window.len()
-            && self.on_wire < usize::from(writer.window)
+            && self.on_wire < u32::from(writer.window)
             && behind < IDENTIFIERS
             && next.content.message().is_some()
             && (self.window_bytes < limits.max_inflight_bytes || self.on_wire == 0)
@@ -414,7 +414,7 @@ impl Outbound {
         counters: &Counters,
     ) {
         while self.sent < self.window.len()
-            && self.on_wire < usize::from(writer.window)
+            && self.on_wire < u32::from(writer.window)
             && writer.wire.len() < limits.max_output_buffer
         {
             let id = self.id_at(self.sent);

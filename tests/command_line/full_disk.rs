@@ -88,7 +88,7 @@ fn nothing_leaves_before_it_is_stored() {
         .arg(setup.conf());
     let mut broker = setup.start_with(shell);
     let at = broker.address.clone();
-    let pid = Pid::from_raw(i32::try_from(broker.pid()).unwrap());
+    let pid = Pid::from_raw(broker.pid());
     let largest_file = |bytes: Option<u64>| {
         let limit = Rlimit {
             current: bytes,

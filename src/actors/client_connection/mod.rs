@@ -53,7 +53,7 @@ use crate::{
     auth::{permissions::Permissions, scram::Exchange},
     messages::{EndSession, Inbox, InboxItem, Owner, SessionCommand},
     routing::RetainedCursor,
-    session::{Channel, CloseReason, Delivery},
+    session::{Channel, CloseReason, Delivery, LazyDeque},
     transport::{Detached, Transport},
 };
 
@@ -134,7 +134,7 @@ struct Connected {
     /// Messages wait in the inbox.
     drain: bool,
     /// Messages taken from the inbox and not yet delivered.
-    items: VecDeque<InboxItem>,
+    items: LazyDeque<InboxItem>,
     /// Set while retained messages are to be sent for new subscriptions.
     retained: Option<Box<Retrieval>>,
     /// Acknowledgements that wait for the durable store.
@@ -305,5 +305,28 @@ impl ClientConnection {
 
     fn finish(&mut self, ctx: &mut Context<Self>) {
         ctx.address().do_send(Finish);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::ClientEntry;
+
+    /// What there is of each for every client is what an idle one costs; the allocator rounds up to such sizes.
+    #[test]
+    fn an_idle_client_takes_no_more_room_than_it_did() {
+        for (what, size, most) in [
+            ("the actor", size_of::<ClientConnection>(), 200),
+            ("its session", size_of::<Connected>(), 320),
+            ("its inbox", size_of::<Inbox>(), 208),
+            (
+                "its entry in the registry",
+                size_of::<ClientEntry<Inbox>>(),
+                128,
+            ),
+        ] {
+            assert!(size <= most, "{what}: {size} bytes");
+        }
     }
 }

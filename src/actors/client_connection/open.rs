@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{ClientConnection, Connected, Login, Phase};
 use crate::{
-    actors::events,
+    actors::{durable::unix_millis, events},
     auth::{acl::Subject, permissions::Permissions, scram},
     config::CertUsername,
     messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
@@ -98,9 +98,10 @@ impl ClientConnection {
             expiry_interval: admission.expiry_interval,
             will_topic: admission.will.as_ref().map(|will| will.topic().into()),
             superuser: false,
-            peer: self.peer,
+            peer: self.peer.into(),
             listener: self.door.id.clone(),
-            connected_at: SystemTime::now(),
+            connected_at: unix_millis(SystemTime::now()),
+            connected: true,
         };
         Ok((admission, info))
     }

@@ -72,7 +72,7 @@ impl Handler<RecheckClients> for SubscriptionRegistry {
         let clients = self.directory.iter_after(told.after.as_deref());
         let clients: Vec<(Arc<str>, Subject, bool)> = clients
             .take(RECHECKED_AT_ONCE)
-            .map(|(id, entry)| (id.clone(), subject(id, &entry.info), entry.connected))
+            .map(|(id, entry)| (id.clone(), subject(id, &entry.info), entry.info.connected))
             .collect();
         let rules_changed = policy.restricts() && !policy.permits_the_same(&told.before);
         let mut lost = Vec::new();
