@@ -505,6 +505,8 @@ async fn start_auth(arbiter: &ArbiterHandle, counters: Arc<Counters>) -> io::Res
             log_in: authenticator.clone().recipient(),
             ask: authenticator.clone().recipient(),
             start_scram: authenticator.clone().recipient(),
+            ask_again: authenticator.clone().recipient(),
+            ask_superuser: authenticator.clone().recipient(),
             count_failure: authenticator.recipient(),
         })
     })

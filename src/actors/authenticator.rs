@@ -18,8 +18,8 @@ use crate::{
         verifier::Verifier,
     },
     messages::{
-        AskPermissions, CountClientFailure, HttpAnswer, LogIn, LoginAnswer, ScramRefused,
-        ScramStarted, StartScram,
+        AskAgain, AskPermissions, AskSuperuser, CountClientFailure, HttpAnswer, LogIn, LoginAnswer,
+        ScramRefused, ScramStarted, StartScram,
     },
     mqtt::ReasonCode,
     stats::{Counters, Metric},
@@ -90,8 +90,8 @@ impl State {
             return LoginAnswer::Denied(denied);
         }
         let decided = self.decide(&ask).await;
-        let superuser = match decided {
-            Ok(superuser) => superuser,
+        let (superuser, end) = match decided {
+            Ok(decided) => decided,
             Err(denied) => {
                 let is_guess = [ReasonCode::BadUserNameOrPassword, ReasonCode::NotAuthorized]
                     .contains(&denied.reason);
@@ -101,26 +101,28 @@ impl State {
                 return LoginAnswer::Denied(denied);
             }
         };
-        let superuser = superuser
-            || (ask.policy.asks_for_superuser() && {
-                let request = &ask.policy.auth().http_auth.super_req;
-                self.http
-                    .ask(&ask.policy, request, &ask.facts)
-                    .await
-                    .allowed
-            });
-        LoginAnswer::Allowed { superuser }
+        let superuser = superuser || self.is_superuser(&ask.policy, &ask.facts).await;
+        let until = end.and_then(|end| {
+            let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+            Instant::now().checked_add(left)
+        });
+        LoginAnswer::Allowed { superuser, until }
     }
 
-    /// Whether the client may do anything, or why it may not come in.
-    async fn decide(&self, ask: &LogIn) -> Result<bool, Denied> {
+    async fn is_superuser(&self, policy: &Policy, facts: &Facts) -> bool {
+        let request = &policy.auth().http_auth.super_req;
+        policy.asks_for_superuser() && self.http.ask(policy, request, facts).await.allowed
+    }
+
+    /// Whether the client may do anything, and when what it came in with ends; or why it may not come in.
+    async fn decide(&self, ask: &LogIn) -> Result<(bool, Option<SystemTime>), Denied> {
         let given = Credentials {
             client_id: &ask.facts.client_id,
             username: ask.username.as_deref(),
             password: ask.password.as_deref(),
         };
         match ask.policy.begin(given, SystemTime::now()) {
-            ChainStep::Allow { superuser } => Ok(superuser),
+            ChainStep::Allow { superuser, until } => Ok((superuser, until)),
             ChainStep::Deny(denied) => Err(denied),
             ChainStep::Check(verifier) => {
                 let (username, password) = (given.username.unwrap_or_default(), &ask.password);
@@ -128,7 +130,7 @@ impl State {
                 let most = ask.policy.auth().max_waiting_logins;
                 let passwords = &self.passwords;
                 match passwords.check(username, verifier, password, most).await {
-                    Some(true) => Ok(false),
+                    Some(true) => Ok((false, None)),
                     Some(false) => Err(WRONG_PASSWORD),
                     None => {
                         self.counters.add(Metric::LoginsRefused, 1);
@@ -139,7 +141,7 @@ impl State {
             ChainStep::Ask => {
                 let request = &ask.policy.auth().http_auth.auth_req;
                 match self.http.ask(&ask.policy, request, &ask.facts).await {
-                    HttpAnswer { allowed: true, .. } => Ok(false),
+                    HttpAnswer { allowed: true, .. } => Ok((false, None)),
                     HttpAnswer { failed: true, .. } => Err(NO_ANSWER),
                     HttpAnswer { .. } => Err(DENIED_BY_HTTP),
                 }
@@ -172,7 +174,7 @@ impl State {
             .map_err(too_many)?;
         let begun = ClientFirst::parse(&ask.data).and_then(|first| {
             let username: Arc<str> = first.username.as_str().into();
-            let verifier = match ask.policy.users().find(&username) {
+            let verifier = match ask.policy.verifier(&username) {
                 Some(Verifier::Scram(verifier)) => Some(&**verifier),
                 _ => None,
             };
@@ -220,6 +222,27 @@ impl Handler<AskPermissions> for Authenticator {
     fn handle(&mut self, ask: AskPermissions, _: &mut Self::Context) -> Self::Result {
         let state = self.0.clone();
         Box::pin(async move { state.ask(ask).await })
+    }
+}
+
+impl Handler<AskAgain> for Authenticator {
+    type Result = ResponseFuture<Vec<HttpAnswer>>;
+
+    fn handle(&mut self, AskAgain(ask): AskAgain, _: &mut Self::Context) -> Self::Result {
+        let state = self.0.clone();
+        Box::pin(async move {
+            let _turn = state.http.background_turn(&ask.policy).await;
+            state.ask(ask).await
+        })
+    }
+}
+
+impl Handler<AskSuperuser> for Authenticator {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, ask: AskSuperuser, _: &mut Self::Context) -> Self::Result {
+        let state = self.0.clone();
+        Box::pin(async move { state.is_superuser(&ask.policy, &ask.facts).await })
     }
 }
 

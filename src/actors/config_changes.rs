@@ -93,7 +93,7 @@ impl ConfigManager {
             self.show_new_certificates(&files.keys_in(&running), &mut report);
         }
         self.run(new);
-        self.keeper.publish(policy);
+        self.keeper.publish(policy, false);
         Ok(report)
     }
 

@@ -164,7 +164,7 @@ impl ConfigManager {
             log::set_max_level(loaded.config.log.level.into());
         }
         self.run(new);
-        let users_changed = self.keeper.publish(policy);
+        let users_changed = self.keeper.publish(policy, true);
         let file = "auth.password_file".to_owned();
         if users_changed && !report.applied.contains(&file) {
             report.applied.push(file);

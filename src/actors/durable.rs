@@ -20,8 +20,8 @@ use crate::{
     routing::{ClientDirectory, ClientInfo, StoredSubscription},
     session::{BRIDGE_SESSIONS, Outbound, Place, Restored, Session, Will},
     store::{
-        Body, Folder, Kept, Record, RecoveredSession, SessionInfo, Store, StoredBody, StoredWill,
-        Subscription, WallClock,
+        Body, Folder, Kept, LiveWill, OwnedBody, Record, RecoveredSession, SessionInfo, Store,
+        StoredBody, StoredWill, Subscription, WallClock,
     },
 };
 
@@ -234,8 +234,16 @@ pub(super) fn session_info(
     client_id: &Arc<str>,
     generation: u64,
     info: &ClientInfo,
+    will: Option<&Will>,
 ) -> SessionInfo {
     SessionInfo {
+        will: will.map(|will| {
+            Box::new(LiveWill {
+                delay: will.delay,
+                // Its expiry counts from when it is published.
+                body: Body::of(&will.message(Instant::now()).view(), None).to_owned(),
+            })
+        }),
         client_id: client_id.clone(),
         generation,
         username: info.username.clone(),
@@ -325,17 +333,20 @@ pub(super) fn kept_session(
             let will = kept.will.and_then(|will| {
                 let due = clock.instant(will.due_at)?;
                 let due = expires_at.map_or(due, |at| due.min(at));
-                Some((due, restored_will(&will)))
+                Some((due, restored_will(&will.body)))
             });
             (kept.expiry_interval, expires_at, will)
         }
         None => {
             let interval = recovered.info.expiry_interval;
-            if interval == 0 {
+            let will = recovered.info.will.as_ref();
+            if interval == 0 && will.is_none() {
                 return None;
             }
-            // Its connection ended with the last process.
-            (interval, longest(interval), None)
+            // Its connection ended with the last process, and the session too if it was to end with it.
+            let due = |delay: u32| now.checked_add(Duration::from_secs(delay.into()));
+            let will = will.and_then(|will| Some((due(will.delay)?, restored_will(&will.body))));
+            (interval, longest(interval), will)
         }
     };
     let entries = recovered.queue.into_iter().map(|entry| Restored {
@@ -361,8 +372,8 @@ pub(super) fn kept_session(
     })
 }
 
-fn restored_will(will: &StoredWill) -> Box<Will> {
-    let body = will.body.view();
+fn restored_will(body: &OwnedBody) -> Box<Will> {
+    let body = body.view();
     Box::new(Will::new(&mqtt::Will {
         topic: body.topic,
         payload: body.payload,

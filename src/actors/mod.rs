@@ -12,7 +12,7 @@
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats`, `GetProcessStats`, `ListListeners` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig`, `ChangeConfig`, `ReplaceConfig`, `GetPending`, `GetCertificates` | askers wait |
-//! | [`Authenticator`] | 1 | an arbiter of its own | `LogIn`, `AskPermissions`, `StartScram`, `CountClientFailure` | more waiting passwords or requests than configured are refused |
+//! | [`Authenticator`] | 1 | an arbiter of its own | `LogIn`, `AskPermissions`, `AskAgain`, `AskSuperuser`, `StartScram`, `CountClientFailure` | more waiting passwords or requests than configured are refused |
 //! | [`Life`] | 1 | main arbiter | `EndLife` | askers wait |
 //! | [`ApiUsers`] | 1, if the API is served | main arbiter | `BeginLogin`, `ChangeApiUsers`, ... | askers wait |
 

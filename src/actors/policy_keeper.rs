@@ -76,17 +76,21 @@ impl PolicyKeeper {
         make(before.version.saturating_add(1), config.clone(), file)
     }
 
-    /// Has everybody go by a policy from here on; says whether the file of users is another.
-    pub fn publish(&self, policy: Policy) -> bool {
+    /// Has everybody go by a policy from here on; says whether the file of users is another. The HTTP server is asked anew
+    /// about the subscriptions that it has granted when `ask_again`, or when it is another.
+    pub fn publish(&self, policy: Policy, ask_again: bool) -> bool {
         let policy = Arc::new(policy);
         let before = self.published.swap(policy.clone());
         if before.auth().password != policy.auth().password {
             warn_of_plain(&policy);
         }
         let same_users = Arc::ptr_eq(before.users().file(), policy.users().file());
-        if !same_users || before.auth() != policy.auth() {
+        let other_server = before.auth().http_auth != policy.auth().http_auth;
+        let ask_again = policy.asks() && (ask_again || other_server);
+        if !same_users || ask_again || before.auth() != policy.auth() {
             self.registry.do_send(RecheckClients {
                 before,
+                ask_again,
                 after: None,
             });
         }
@@ -125,7 +129,7 @@ impl PolicyKeeper {
         }
         let version = before.version.saturating_add(1);
         let policy = make(version, config.clone(), Arc::new(file)).map_err(not_saved)?;
-        self.publish(policy);
+        self.publish(policy, false);
         Ok(())
     }
 }

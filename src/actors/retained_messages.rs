@@ -165,8 +165,10 @@ impl Handler<RemoveRetained> for RetainedMessages {
         let (messages, more) = self.store.page(&mut cursor, ask.limit, Instant::now());
         for message in &messages {
             self.store.clear(message.topic());
-            self.note(&Record::Unretained(message.topic()), None, Refused::GoOn);
+            let part = Some(ask.part.another());
+            self.note(&Record::Unretained(message.topic()), part, Refused::Wait);
         }
+        ask.part.keep();
         self.changed(ctx);
         RetainedRemoved {
             removed: messages.len(),

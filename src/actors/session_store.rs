@@ -219,6 +219,8 @@ impl Actor for SessionStore {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        // What was due while there was no broker, before anybody connects.
+        self.pass_time(Instant::now());
         self.arm(ctx);
     }
 }
@@ -266,7 +268,9 @@ impl Handler<AddressedCommand> for SessionStore {
                 self.drain(&told.client_id);
                 self.recheck(&told.client_id);
             }
-            SessionCommand::Close(_) | SessionCommand::Subscribed(_) => {}
+            SessionCommand::Close(_)
+            | SessionCommand::Subscribed(_)
+            | SessionCommand::AskAgain(_) => {}
         }
     }
 }

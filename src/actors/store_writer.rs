@@ -4,20 +4,19 @@
 //! disk works, the next group gathers.
 
 mod placing;
+mod refusing;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, io, sync::Arc, time::Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
 use arc_swap::ArcSwap;
 
-use self::placing::place;
+use self::{
+    placing::place,
+    refusing::{is_full, refuse},
+};
 use super::durable;
 use crate::{
     config::{Config, Durability},
@@ -34,12 +33,6 @@ use crate::{
 const MAILBOX: usize = 4096;
 /// Bytes that are copied between two groups while space is given back.
 const CLEANING_STEP: usize = 1 << 20;
-/// How long a disk that has failed is left alone before it is tried again.
-const RETRY: Duration = Duration::from_millis(500);
-
-/// How often it is said at most that the disk refuses: one that is nearly full does so now and then.
-const COMPLAINTS: Duration = Duration::from_secs(10);
-
 /// See the module's description.
 pub struct StoreWriter {
     /// None after it was closed.
@@ -257,69 +250,6 @@ impl StoreWriter {
         persist.part.into_iter().for_each(|part| part.keep());
     }
 
-    /// The disk does not take these now. Messages are refused; changes of state wait for it.
-    fn refuse(&mut self, jobs: impl IntoIterator<Item = Job>) {
-        for job in jobs {
-            match job {
-                Job::Persist(persist) => refuse(persist, &self.counters, &self.load),
-                Job::Record(mut told) => match told.refused {
-                    Refused::GoOn => {
-                        told.part.take().into_iter().for_each(|part| part.keep());
-                        self.backlog.push(told);
-                    }
-                    Refused::Wait => self.backlog.push(told),
-                    Refused::Refuse => self.counters.add(Metric::StoreRefused, 1),
-                },
-            }
-        }
-    }
-
-    fn succeeded(&mut self) {
-        self.retry_at = None;
-        let is_short = self.store.as_mut().is_some_and(Store::is_short);
-        if !is_short && self.gauges.store_failing.get() > 0 {
-            self.gauges.store_failing.set(0);
-            if let Some((_, is_open @ true)) = &mut self.complained {
-                *is_open = false;
-                log::warn!("store: the disk takes what is written again");
-            }
-        }
-    }
-
-    fn failed(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
-        self.retry_at = Some(Instant::now() + RETRY);
-        if is_full(error) {
-            self.store.iter_mut().for_each(Store::go_short);
-        }
-        self.complain(error, ctx);
-    }
-
-    /// Says that the disk refuses, and looks again after a while.
-    fn complain(&mut self, error: &io::Error, ctx: &mut Context<Self>) {
-        let now = Instant::now();
-        self.gauges.store_failing.set(1);
-        if self.complained.is_none_or(|(at, _)| now >= at + COMPLAINTS) {
-            self.complained = Some((now, true));
-            log::error!(
-                "store: cannot write: {error}; messages for durable sessions are refused until it can"
-            );
-        }
-        // Changes of state wait, and nobody may publish meanwhile.
-        if !std::mem::replace(&mut self.looks_again, true) {
-            ctx.run_later(RETRY, Self::look_again);
-        }
-    }
-
-    fn look_again(&mut self, ctx: &mut Context<Self>) {
-        self.looks_again = false;
-        self.call(ctx);
-        self.clean_later(ctx);
-        if self.store.as_mut().is_some_and(Store::is_short) {
-            self.looks_again = true;
-            ctx.run_later(RETRY, Self::look_again);
-        }
-    }
-
     fn sync_later(&mut self, config: &Config, ctx: &mut Context<Self>) {
         let unsynced = self.store.as_ref().is_some_and(Store::is_unsynced);
         if config.store.durability != Durability::Async || !unsynced || self.sync_is_due {
@@ -372,6 +302,7 @@ impl StoreWriter {
             self.counters.add(metric, now.saturating_sub(before));
         }
         let small = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        self.gauges.store_waiting.set(self.backlog.len());
         self.gauges.stored_messages.set(small(store.queued()));
         self.gauges.stored_bytes.set(small(store.live_bytes()));
         self.gauges.stored_disk_bytes.set(small(store.disk_bytes()));
@@ -383,24 +314,6 @@ fn commit(store: &mut Store, sureness: Sureness) -> io::Result<()> {
         0 => Ok(()),
         _ => store.commit(sureness),
     }
-}
-
-/// True for errors that more space would cure.
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
-}
-
-/// Tells a publisher, by the part that is dropped, that its messages are not stored.
-fn refuse(persist: Persist, counters: &Counters, load: &WorkerLoad) {
-    let number = persist.batch.len() as u64;
-    counters.add(Metric::StoreRefused, number);
-    if persist.part.is_none() {
-        counters.add(Metric::DroppedStoreRefused, number);
-    }
-    load.remove(persist.batch.size(&(0..persist.batch.len())));
 }
 
 impl Actor for StoreWriter {

@@ -1,10 +1,11 @@
 //! The subscription registry: owns the directory of clients and is the only writer of the subscription tree.
 
 mod lists;
+mod rechecking;
 
-use std::{cell::Cell, num::NonZeroU64, sync::Arc};
+use std::{cell::Cell, collections::HashMap, num::NonZeroU64, sync::Arc};
 
-use actix::{Actor, AsyncContext, Context, Handler, MessageResult};
+use actix::{Actor, Context, Handler, MessageResult};
 use tokio::sync::oneshot;
 
 use super::{
@@ -16,14 +17,14 @@ use crate::{
     messages::{
         AdminSubscribe, AdminUnsubscribe, CarriedClient, CarriedClients, CloseClients, EndSession,
         GiveUpClients, HandOver, Inbox, KeepSession, KickClient, Kicked, OpenRefused, OpenSession,
-        OpenedSession, Owner, RecheckClients, SessionCommand, Subscribe, Unsubscribe, WriteRecord,
+        OpenedSession, Owner, Refused, SessionCommand, Subscribe, Unsubscribe, WriteRecord,
     },
     mqtt::ReasonCode,
     routing::{
         ClientDirectory, ClientEntry, ClientInfo, Opened, Previous, StoredSubscription,
         SubscribeError,
     },
-    session::{BRIDGE_SESSIONS, CloseReason, Granted, SubscribeRequest, Violation},
+    session::{BRIDGE_SESSIONS, CloseReason, Granted, SubscribeRequest, Will},
     stats::{Counters, Metric},
     store::{Part, Record},
 };
@@ -40,6 +41,8 @@ pub struct SubscriptionRegistry {
     counters: Arc<Counters>,
     /// Number of the next session in the durable store.
     next_session: NonZeroU64,
+    /// Numbers in the durable store of the connections whose will it has and whose session it has not.
+    wills: HashMap<Arc<str>, (u64, NonZeroU64)>,
 }
 
 impl SubscriptionRegistry {
@@ -55,6 +58,7 @@ impl SubscriptionRegistry {
             shared,
             counters,
             next_session,
+            wills: HashMap::new(),
         };
         if !registry.directory.is_empty() {
             registry.publish_routes();
@@ -67,26 +71,40 @@ impl SubscriptionRegistry {
         if self.shared.store.is_none() || expiry_interval == 0 {
             return None;
         }
+        self.next_number()
+    }
+
+    fn next_number(&mut self) -> Option<NonZeroU64> {
         let number = self.next_session;
         self.next_session = number.checked_add(1)?;
         Some(number)
     }
 
-    /// Has the durable store know that a session is open, and which one has ended by that.
+    /// Has the durable store know that a session is open, with its will, and which one has ended by that.
     fn note_opened(
-        &self,
+        &mut self,
         client_id: &Arc<str>,
         opened: &Opened<Inbox>,
         info: &ClientInfo,
+        will: Option<&Will>,
         part: Option<Part>,
     ) {
+        if let Some((_, number)) = self.wills.remove(client_id) {
+            self.note(end_of(number));
+        }
         let ended = match &opened.previous {
             Previous::Ended { target, .. } => target.durable(),
             Previous::None | Previous::Resumed { .. } => None,
         };
-        let record = match (opened.target.durable(), ended) {
+        let mut number = opened.target.durable();
+        if number.is_none() && will.is_some() {
+            number = self.next_number();
+            self.wills
+                .extend(number.map(|number| (client_id.clone(), (opened.generation, number))));
+        }
+        let record = match (number, ended) {
             (Some(number), ended) => {
-                let info = session_info(client_id, opened.generation, info);
+                let info = session_info(client_id, opened.generation, info, will);
                 let mut told = WriteRecord::new(&Record::Opened(number.get(), info));
                 told.begins = Some(number.get());
                 told.ends = ended.map(NonZeroU64::get);
@@ -96,16 +114,46 @@ impl SubscriptionRegistry {
             (None, None) => return part.into_iter().for_each(Part::keep),
         };
         match &self.shared.store {
-            Some(store) => store.record.do_send(record.with(part)),
+            Some(_) => self.note(record.if_refused(Refused::Wait).with(part)),
             None => part.into_iter().for_each(Part::keep),
         }
     }
 
-    /// Has the durable store know that a session has ended.
-    fn note_ended(&self, target: &Inbox) {
-        if let (Some(store), Some(number)) = (&self.shared.store, target.durable()) {
-            store.record.do_send(end_of(number));
+    fn note(&self, record: WriteRecord) {
+        if let Some(store) = &self.shared.store {
+            store.record.do_send(record);
         }
+    }
+
+    /// Has the durable store know that a session has ended.
+    fn note_ended(&mut self, client_id: &str, generation: u64, target: &Inbox) {
+        let will = self.wills.get(client_id);
+        if let Some((_, number)) = will.filter(|(of, _)| *of == generation).copied() {
+            self.wills.remove(client_id);
+            self.note(end_of(number));
+        }
+        if let Some(number) = target.durable() {
+            self.note(end_of(number));
+        }
+    }
+
+    /// Whether the durable store takes no new sessions and subscriptions: those who ask for them are to learn it.
+    fn store_refuses(&self) -> bool {
+        self.shared.store.is_some() && self.shared.gauges.store_failing.get() > 0
+    }
+
+    /// Whether a session cannot be opened because the durable store takes nothing. One that is resumed changes little: as
+    /// long as there is room for what waits for the disk it is opened, and CONNACK waits for it.
+    fn refuses(&self, ask: &OpenSession) -> bool {
+        if !self.store_refuses() {
+            return false;
+        }
+        let before = self.directory.get(&ask.client_id);
+        let is_stored = before.is_some_and(|entry| entry.target.durable().is_some());
+        let is_new = before.is_none() || ask.start_anew;
+        let most = self.shared.config.load().store.max_waiting_changes as u64;
+        let may_wait = self.shared.gauges.store_waiting.get() < most;
+        (is_new && ask.info.expiry_interval > 0) || (is_stored && !may_wait)
     }
 
     /// Has the durable store know of changes of the subscriptions of a session.
@@ -122,9 +170,8 @@ impl SubscriptionRegistry {
         };
         for record in records {
             let another = part.as_ref().map(Part::another);
-            store
-                .record
-                .do_send(WriteRecord::new(&record).with(another));
+            let record = WriteRecord::new(&record).if_refused(Refused::Wait);
+            store.record.do_send(record.with(another));
         }
         part.into_iter().for_each(Part::keep);
     }
@@ -170,6 +217,15 @@ impl SubscriptionRegistry {
     }
 }
 
+/// What is answered to subscriptions that the durable store does not take.
+fn refused_by_store(requests: &[SubscribeRequest]) -> Vec<Granted> {
+    let refused = Granted {
+        code: ReasonCode::QuotaExceeded,
+        is_new: false,
+    };
+    vec![refused; requests.len()]
+}
+
 fn end_of(number: NonZeroU64) -> WriteRecord {
     let mut told = WriteRecord::new(&Record::Ended(number.get()));
     told.ends = Some(number.get());
@@ -188,10 +244,15 @@ impl Handler<OpenSession> for SubscriptionRegistry {
     type Result = Result<OpenedSession, OpenRefused>;
 
     fn handle(&mut self, ask: OpenSession, _: &mut Self::Context) -> Self::Result {
+        if self.refuses(&ask) {
+            return Err(OpenRefused::NotStored);
+        }
         let max_sessions = self.shared.config.load().mqtt.max_sessions;
         let owner = Cell::new(Owner::Connection(ask.owner, ask.load));
         let durable = self.number(ask.info.expiry_interval);
         let info = ask.info.clone();
+        let before = self.directory.get(&ask.client_id);
+        let other_user = before.is_some_and(|entry| entry.info.username != info.username);
         let opened = self.directory.open(
             ask.client_id.clone(),
             ask.info.clone(),
@@ -203,7 +264,8 @@ impl Handler<OpenSession> for SubscriptionRegistry {
                 Arc::new(Inbox::new(client_id, owner, generation, durable))
             },
         )?;
-        self.note_opened(&ask.client_id, &opened, &ask.info, ask.part);
+        let will = ask.will.as_deref();
+        self.note_opened(&ask.client_id, &opened, &ask.info, will, ask.part);
         let mut resumed = None;
         let subject = subject(&ask.client_id, &info);
         match opened.previous {
@@ -219,9 +281,12 @@ impl Handler<OpenSession> for SubscriptionRegistry {
                 resumed = Some(state);
                 self.counters.add(Metric::Takeovers, connected.into());
                 // It may be another user who goes on with the session.
-                match self.recheck(&ask.client_id, &subject) {
+                match self.recheck(&ask.client_id, &subject, other_user) {
                     0 => self.update_gauges(),
                     _ => self.publish_routes(),
+                }
+                if let Some(entry) = self.directory.get(&ask.client_id) {
+                    rechecking::ask_again(&self.shared.policy.load(), &subject, entry);
                 }
             }
             Previous::Ended { target, connected } => {
@@ -235,6 +300,7 @@ impl Handler<OpenSession> for SubscriptionRegistry {
             inbox: opened.target,
             generation: opened.generation,
             resumed,
+            other_user,
         })
     }
 }
@@ -256,7 +322,8 @@ impl Handler<EndSession> for SubscriptionRegistry {
         if let Some(entry) = self.directory.get(&told.client_id)
             && entry.generation == told.generation
         {
-            self.note_ended(&entry.target);
+            let target = entry.target.clone();
+            self.note_ended(&told.client_id, told.generation, &target);
         }
         match self.directory.end(&told.client_id, told.generation) {
             true => self.publish_routes(),
@@ -365,6 +432,10 @@ impl Handler<Subscribe> for SubscriptionRegistry {
             let denied = |subject| !policy.may_keep(subject, &request.filter);
             !subject.as_ref().is_some_and(denied)
         };
+        if self.store_refuses() && entry.is_some_and(|entry| entry.target.durable().is_some()) {
+            ask.part.into_iter().for_each(Part::keep);
+            return MessageResult(refused_by_store(&ask.requests));
+        }
         MessageResult(self.enter(&ask.client_id, ask.generation, &ask.requests, ask.part, may))
     }
 }
@@ -386,7 +457,13 @@ impl Handler<AdminSubscribe> for SubscriptionRegistry {
         let policy = self.shared.policy.load_full();
         let subject = subject(entry.target.client_id(), &entry.info);
         let may = |request: &SubscribeRequest| policy.may_keep(&subject, &request.filter);
-        let answers = self.enter(&ask.client_id, entry.generation, &ask.requests, None, may);
+        let generation = entry.generation;
+        if self.store_refuses() && target.durable().is_some() {
+            // The part is dropped with the question, which tells why.
+            return Some(refused_by_store(&ask.requests));
+        }
+        let part = Some(ask.part);
+        let answers = self.enter(&ask.client_id, generation, &ask.requests, part, may);
         if connected {
             let granted = ask.requests.into_iter().zip(&answers);
             let wanting: Vec<_> = granted
@@ -406,7 +483,7 @@ impl Handler<AdminUnsubscribe> for SubscriptionRegistry {
 
     fn handle(&mut self, ask: AdminUnsubscribe, _: &mut Self::Context) -> Self::Result {
         let generation = self.client(&ask.client_id)?.generation;
-        Some(self.remove(&ask.client_id, generation, &ask.filters, None))
+        Some(self.remove(&ask.client_id, generation, &ask.filters, Some(ask.part)))
     }
 }
 
@@ -417,80 +494,6 @@ fn subject(client_id: &Arc<str>, info: &ClientInfo) -> Subject {
         username: info.username.clone(),
         address: info.peer.ip,
         superuser: info.superuser,
-    }
-}
-
-impl SubscriptionRegistry {
-    /// Removes the subscriptions that a client may not have; says how many. The routes are not published.
-    fn recheck(&mut self, client_id: &Arc<str>, subject: &Subject) -> usize {
-        let policy = self.shared.policy.load();
-        let Some(entry) = self.directory.get(client_id).filter(|_| policy.restricts()) else {
-            return 0;
-        };
-        let generation = entry.generation;
-        let lost: Vec<Arc<str>> = entry
-            .subscriptions
-            .keys()
-            .filter(|filter| !policy.may_keep(subject, filter))
-            .cloned()
-            .collect();
-        for filter in &lost {
-            log::info!("{client_id:?} may no longer subscribe to {filter:?}");
-            self.directory.unsubscribe(client_id, generation, filter);
-        }
-        let number = self.durable_number(client_id);
-        let records = lost
-            .iter()
-            .map(|filter| Record::Unsubscribed(number, filter));
-        self.note_subscriptions(client_id, records, None);
-        self.counters
-            .add(Metric::SubscribesDenied, lost.len() as u64);
-        lost.len()
-    }
-}
-
-impl Handler<RecheckClients> for SubscriptionRegistry {
-    type Result = ();
-
-    fn handle(&mut self, told: RecheckClients, ctx: &mut Self::Context) {
-        let policy = self.shared.policy.load_full();
-        let clients = self.directory.iter_after(told.after.as_deref());
-        let clients: Vec<(Arc<str>, Subject, bool)> = clients
-            .take(RECHECKED_AT_ONCE)
-            .map(|(id, entry)| (id.clone(), subject(id, &entry.info), entry.info.connected))
-            .collect();
-        let rules_changed = policy.restricts() && !policy.permits_the_same(&told.before);
-        let mut lost = Vec::new();
-        for (id, subject, _) in &clients {
-            lost.push(match rules_changed {
-                true => self.recheck(id, subject),
-                false => 0,
-            });
-        }
-        if lost.iter().any(|lost| *lost > 0) {
-            self.publish_routes();
-        }
-        // Only now, so that nothing is routed to the removed subscriptions behind the command.
-        for ((id, subject, connected), lost) in clients.iter().zip(lost) {
-            let Some(entry) = self.directory.get(id) else {
-                continue;
-            };
-            let revoked = policy.revokes(&told.before, subject.username.as_deref());
-            if rules_changed {
-                entry.target.command(SessionCommand::Recheck);
-            }
-            if *connected && revoked {
-                let close = SessionCommand::Close(CloseReason::Revoked);
-                entry.target.command(close);
-            } else if *connected && lost > 0 && policy.disconnects() {
-                let reason = CloseReason::Violation(Violation::NotPermitted);
-                entry.target.command(SessionCommand::Close(reason));
-            }
-        }
-        if clients.len() == RECHECKED_AT_ONCE {
-            let after = clients.last().map(|(id, ..)| id.clone());
-            ctx.notify(RecheckClients { after, ..told });
-        }
     }
 }
 
@@ -521,7 +524,7 @@ impl Handler<KickClient> for SubscriptionRegistry {
             });
         }
         let evicted = self.directory.evict(&ask.client_id)?;
-        self.note_ended(&evicted.target);
+        self.note_ended(&ask.client_id, evicted.generation, &evicted.target);
         // As when the client starts anew: whoever owns the session lets go of it, and is not asked for more.
         let farewell = SessionCommand::Discard(CloseReason::Kicked);
         evicted

@@ -20,9 +20,10 @@ use crate::{
     bridge::Marks,
     config::Config,
     messages::{
-        AddressedCommand, AskPermissions, CountClientFailure, DurableTarget, EndSession, Inbox,
-        KeepSession, KeptSession, LogIn, OpenSession, RetainedPageRequest, SessionCommand,
-        StartScram, StoreRetained, Subscribe, Unsubscribe, WorkerLoad,
+        AddressedCommand, AskAgain, AskPermissions, AskSuperuser, CountClientFailure,
+        DurableTarget, EndSession, Inbox, KeepSession, KeptSession, LogIn, OpenSession,
+        RetainedPageRequest, SessionCommand, StartScram, StoreRetained, Subscribe, Unsubscribe,
+        WorkerLoad,
     },
     mqtt::{BatchBuilder, Message},
     routing::{RetainedCursor, RouteTable},
@@ -81,6 +82,10 @@ pub struct AuthHandles {
     pub log_in: Recipient<LogIn>,
     /// Asks the HTTP server.
     pub ask: Recipient<AskPermissions>,
+    /// Asks the HTTP server again.
+    pub ask_again: Recipient<AskAgain>,
+    /// Asks the HTTP server whether a client may do anything.
+    pub ask_superuser: Recipient<AskSuperuser>,
     /// Begins an exchange of SCRAM.
     pub start_scram: Recipient<StartScram>,
     /// Counts failed logins.

@@ -192,9 +192,7 @@ impl fmt::Display for ApiError {
             Self::MissingParameter(name) => write!(f, "{name}: missing"),
             Self::IllegalTopic { name, why } => write!(f, "{name}: {why}"),
             Self::Stopping => f.write_str("the broker is stopping"),
-            Self::NotStored => f.write_str(
-                "the store cannot take the message for sessions that are kept, or to be retained",
-            ),
+            Self::NotStored => f.write_str("the store cannot take what was to be kept"),
             Self::UnknownBridge(name) => write!(f, "{name}: there is no such bridge"),
             Self::NothingCalled(name) => write!(f, "there is nothing called {name} here"),
             Self::RefusedKeys(keys) => {

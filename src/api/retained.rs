@@ -13,12 +13,13 @@ use super::{
     ApiError, ApiState,
     answer::{self, Meta},
     query::{Parameters, Text},
-    state::ask,
+    state::{ask, stored},
 };
 use crate::{
     messages::{RemoveRetained, RetainedPageRequest},
     mqtt::{Message, TopicFilter},
     routing::RetainedCursor,
+    store::Outcome,
 };
 
 /// Messages that the actor is asked for at once.
@@ -145,15 +146,20 @@ pub async fn remove(request: HttpRequest, state: Data<ApiState>) -> Result<HttpR
     }
     let mut removed = 0;
     let mut next = Some(RetainedCursor::new(&filter));
+    let part = Outcome::begin();
     while let Some(cursor) = next {
         let ask_for = RemoveRetained {
             cursor,
             limit: PAGE,
+            part: part.another(),
         };
         let page = ask(&state.remove_retained, ask_for).await?;
         removed += page.removed;
         next = page.next;
     }
+    let outcome = part.outcome();
+    part.keep();
+    stored(&outcome).await?;
     log::info!("http: {removed} retained messages removed that match {filter:?}");
     Ok(answer::data(Removed { deleted: removed }))
 }

@@ -1,6 +1,7 @@
 //! Whom the handlers ask.
 
 use std::{
+    future::poll_fn,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -19,6 +20,7 @@ use crate::{
         ListSubscriptions, PublishMessages, PutBridge, ReloadConfig, RemoveRetained, ReplaceConfig,
         RetainedPageRequest, SubscribeBridge, SwitchBridge, UnsubscribeBridge,
     },
+    store::Outcome,
 };
 
 /// How long a handler waits for an actor.
@@ -99,6 +101,17 @@ pub struct ApiState {
     pub change_client_users: Recipient<ChangeClientUsers>,
     /// Stops the broker or starts it again.
     pub life: Recipient<EndLife>,
+}
+
+/// Waits until the durable store has what was changed, as an acknowledgement to a client would.
+///
+/// # Errors
+/// It does not take it, or not in time.
+pub async fn stored(outcome: &Outcome) -> Result<(), ApiError> {
+    match timeout(ASK_TIMEOUT, poll_fn(|cx| outcome.poll(cx))).await {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(ApiError::NotStored),
+    }
 }
 
 /// Asks an actor.

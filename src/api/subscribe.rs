@@ -8,13 +8,14 @@ use actix_web::{HttpResponse, web::Data};
 use super::{
     ApiError, ApiState, answer,
     body::{Body, Fields},
-    state::ask,
+    state::{ask, stored},
 };
 use crate::{
     config::Mqtt,
     messages::{AdminSubscribe, AdminUnsubscribe, GetConfig},
     mqtt::{ProtocolVersion, QoS, ReasonCode, SubscribeOptions, TopicFilter},
     session::SubscribeRequest,
+    store::Outcome,
 };
 
 /// Entries of a batch, and filters of an entry.
@@ -76,12 +77,16 @@ async fn enter(state: &ApiState, mut fields: Fields) -> Result<(), ApiError> {
         .iter()
         .map(|(name, topic)| check(name, topic, qos, &config.mqtt))
         .collect();
+    let part = Outcome::begin();
+    let outcome = part.outcome();
     let ask_for = AdminSubscribe {
         client_id,
         requests: requests?,
+        part,
     };
     let answers = ask(&state.subscribe, ask_for).await?;
     let answers = answers.ok_or(ApiError::NoSuchClient)?;
+    stored(&outcome).await?;
     for ((name, _), answer) in topics.iter().zip(answers) {
         if answer.code.is_error() {
             return Err(refused(name, answer.code));
@@ -133,10 +138,14 @@ async fn remove(state: &ApiState, mut fields: Fields) -> Result<(), ApiError> {
             }),
         })
         .collect();
+    let part = Outcome::begin();
+    let outcome = part.outcome();
     let ask_for = AdminUnsubscribe {
         client_id,
         filters: filters?,
+        part,
     };
     let existed = ask(&state.unsubscribe, ask_for).await?;
-    existed.map(|_| ()).ok_or(ApiError::NoSuchClient)
+    existed.ok_or(ApiError::NoSuchClient)?;
+    stored(&outcome).await
 }

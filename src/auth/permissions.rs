@@ -170,6 +170,13 @@ impl Permissions {
         self.policy.may_keep(&self.subject, topic)
     }
 
+    /// Whether the client may receive a message of a topic without the HTTP server having said so.
+    pub fn may_receive_unasked(&self, topic: &str) -> bool {
+        self.policy
+            .decide(&self.subject, Action::Subscribe, topic)
+            .unwrap_or(false)
+    }
+
     /// Whether the client's will may be published, as far as it is known without asking.
     pub fn may_publish_will(&self, topic: &str) -> bool {
         self.policy

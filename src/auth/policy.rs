@@ -64,6 +64,8 @@ pub enum ChainStep {
     Allow {
         /// It may do anything.
         superuser: bool,
+        /// Until then, where what it shows has an end.
+        until: Option<SystemTime>,
     },
     /// It may not.
     Deny(Denied),
@@ -139,7 +141,16 @@ impl Policy {
 
     /// Whether nobody has to be asked about a client that wants in.
     pub fn is_open(&self) -> bool {
-        self.users.is_empty() && self.tokens.is_none() && !self.asks_for_logins()
+        self.knows_nobody() && !self.asks_for_logins()
+    }
+
+    fn knows_nobody(&self) -> bool {
+        (self.users.is_empty() || !self.auth().enable) && self.tokens.is_none()
+    }
+
+    /// What a user's password is held against, while users count.
+    pub fn verifier(&self, username: &str) -> Option<&Verifier> {
+        self.users.find(username).filter(|_| self.auth().enable)
     }
 
     fn asks_for_logins(&self) -> bool {
@@ -155,7 +166,7 @@ impl Policy {
     /// Goes through the chain: the users, then tokens, then the HTTP server, then whether anybody may come in. Each says
     /// yes, no, or leaves it to the next.
     pub fn begin(&self, given: Credentials<'_>, now: SystemTime) -> ChainStep {
-        if let Some(verifier) = given.username.and_then(|name| self.users.find(name)) {
+        if let Some(verifier) = given.username.and_then(|name| self.verifier(name)) {
             // A hash takes its time; who has no password need not wait for it.
             return match given.password {
                 Some(_) => ChainStep::Check(verifier.clone()),
@@ -166,7 +177,10 @@ impl Policy {
             && let Some(token) = ClientTokens::token(password)
         {
             return match tokens.check(token, given.username, given.client_id, now) {
-                Ok(superuser) => ChainStep::Allow { superuser },
+                Ok(granted) => ChainStep::Allow {
+                    superuser: granted.superuser,
+                    until: Some(granted.until),
+                },
                 Err(TokenError::Expired) => {
                     ChainStep::deny(ReasonCode::BadUserNameOrPassword, "the token has expired")
                 }
@@ -178,13 +192,17 @@ impl Policy {
         if is_sent(self.auth(), &self.auth().http_auth.auth_req) {
             return ChainStep::Ask;
         }
-        let knows_nobody = self.users.is_empty() && self.tokens.is_none();
         match given.username {
-            _ if self.auth().allow_anonymous && (given.username.is_none() || knows_nobody) => {
-                ChainStep::Allow { superuser: false }
+            _ if self.auth().allow_anonymous
+                && (given.username.is_none() || self.knows_nobody()) =>
+            {
+                ChainStep::Allow {
+                    superuser: false,
+                    until: None,
+                }
             }
             // It takes as long as for a user who is known, so that the time does not tell.
-            Some(_) if self.users.has_slow() && given.password.is_some() => {
+            Some(_) if self.auth().enable && self.users.has_slow() && given.password.is_some() => {
                 ChainStep::Check(Verifier::Argon2(password_hash::NOBODY.to_owned()))
             }
             Some(_) => ChainStep::deny(ReasonCode::BadUserNameOrPassword, "unknown user name"),
@@ -228,6 +246,14 @@ impl Policy {
             .unwrap_or(true)
     }
 
+    /// Whether a subscription is granted by nobody but the HTTP server.
+    pub fn leaves_to_http(&self, subject: &Subject, filter: &str) -> bool {
+        self.asks
+            && self
+                .decide(subject, Action::Subscribe, without_share(filter))
+                .is_none()
+    }
+
     /// The rule that speaks of an action.
     pub fn ruling(&self, subject: &Subject, action: Action, topic: &str) -> Option<Ruling> {
         self.rules.decide(subject, action, topic)
@@ -244,7 +270,7 @@ impl Policy {
         let Some(username) = username else {
             return false;
         };
-        match (before.users.find(username), self.users.find(username)) {
+        match (before.verifier(username), self.verifier(username)) {
             (Some(old), Some(new)) => old != new,
             (Some(_), None) => true,
             (None, _) => false,
@@ -277,175 +303,4 @@ pub fn without_share(filter: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Secret;
-
-    fn policy(change: impl FnOnce(&mut Auth)) -> Policy {
-        let mut config = Config::default();
-        change(&mut config.auth);
-        Policy::of(Arc::new(config)).unwrap()
-    }
-
-    #[test]
-    fn each_of_the_chain_says_yes_no_or_leaves_it_to_the_next() {
-        let bad = |why| ChainStep::deny(ReasonCode::BadUserNameOrPassword, why);
-        let allow = ChainStep::Allow { superuser: false };
-        let check = ChainStep::Check(Verifier::Plain("secret".to_owned()));
-        let anonymous = ChainStep::deny(
-            ReasonCode::NotAuthorized,
-            "no user name, and auth.allow_anonymous is false",
-        );
-        let unknown = bad("unknown user name");
-        // (anonymous allowed, users, HTTP server, user name, password, what comes of it)
-        for (anonymous_allowed, users, http, name, password, expected) in [
-            (true, true, false, None, None, allow.clone()),
-            (true, true, false, None, Some("x"), allow.clone()),
-            (
-                true,
-                true,
-                false,
-                Some("ann"),
-                Some("secret"),
-                check.clone(),
-            ),
-            (
-                true,
-                true,
-                false,
-                Some("ann"),
-                None,
-                ChainStep::Deny(WRONG_PASSWORD),
-            ),
-            (
-                true,
-                true,
-                false,
-                Some("bob"),
-                Some("secret"),
-                unknown.clone(),
-            ),
-            (true, false, false, Some("bob"), Some("x"), allow.clone()),
-            (false, true, false, None, None, anonymous.clone()),
-            (
-                false,
-                true,
-                false,
-                Some("ann"),
-                Some("secret"),
-                check.clone(),
-            ),
-            (
-                false,
-                false,
-                false,
-                Some("ann"),
-                Some("secret"),
-                unknown.clone(),
-            ),
-            (false, false, false, None, None, anonymous),
-            (true, false, true, Some("bob"), Some("x"), ChainStep::Ask),
-            (true, false, true, None, None, ChainStep::Ask),
-            (false, false, true, None, Some("x"), ChainStep::Ask),
-            (true, true, true, Some("bob"), Some("x"), ChainStep::Ask),
-            (true, true, true, Some("ann"), Some("secret"), check),
-        ] {
-            let policy = policy(|auth| {
-                auth.allow_anonymous = anonymous_allowed;
-                if users {
-                    auth.password = vec![("ann".to_owned(), Secret::new("secret"))];
-                }
-                if http {
-                    auth.http_auth.auth_req.url = "http://127.0.0.1/".to_owned();
-                }
-            });
-            let given = Credentials {
-                client_id: "c",
-                username: name,
-                password: password.map(str::as_bytes),
-            };
-            let step = policy.begin(given, SystemTime::now());
-            assert_eq!(
-                step, expected,
-                "{anonymous_allowed} {users} {http} {name:?}"
-            );
-            assert_eq!(policy.is_open(), !users && !http);
-        }
-    }
-
-    #[test]
-    fn what_no_rule_speaks_of_is_asked_or_as_configured() {
-        let who = Subject {
-            client_id: "c".into(),
-            username: None,
-            address: [127, 0, 0, 1].into(),
-            superuser: false,
-        };
-        let superuser = Subject {
-            superuser: true,
-            ..who.clone()
-        };
-        let rules = serde_json::json!([{"permit": "deny", "topics": ["a"]}]);
-        for (with_rules, no_match, http, expected, restricts) in [
-            (false, Permit::Allow, false, [Some(true), Some(true)], false),
-            (false, Permit::Deny, false, [Some(false), Some(false)], true),
-            (true, Permit::Allow, false, [Some(false), Some(true)], true),
-            (true, Permit::Deny, false, [Some(false), Some(false)], true),
-            (true, Permit::Allow, true, [Some(false), None], true),
-            (false, Permit::Deny, true, [None, None], true),
-        ] {
-            let policy = policy(|auth| {
-                auth.no_match = no_match;
-                if with_rules {
-                    auth.acl.rules = crate::config::AclRule::read_all(&rules).unwrap();
-                }
-                if http {
-                    auth.http_auth.acl_req.url = "http://127.0.0.1/".to_owned();
-                }
-            });
-            assert_eq!(policy.restricts(), restricts);
-            for (topic, expected) in ["a", "b"].into_iter().zip(expected) {
-                let got = policy.decide(&who, Action::Publish, topic);
-                assert_eq!(got, expected, "{topic} {with_rules} {no_match:?} {http}");
-                assert_eq!(policy.may_keep(&who, topic), expected.unwrap_or(true));
-                assert!(policy.decide(&superuser, Action::Publish, topic).unwrap());
-            }
-        }
-    }
-
-    #[test]
-    fn a_user_with_another_password_or_none_is_revoked() {
-        let with = |users: &[(&str, &str)]| {
-            policy(|auth| {
-                let user =
-                    |(name, password): &(&str, &str)| ((*name).to_owned(), Secret::new(*password));
-                auth.password = users.iter().map(user).collect();
-            })
-        };
-        let before = with(&[("ann", "1"), ("bob", "1"), ("eve", "1")]);
-        let after = with(&[("ann", "1"), ("bob", "2"), ("new", "1")]);
-        for (name, revoked) in [
-            (Some("ann"), false),
-            (Some("bob"), true),
-            (Some("eve"), true),
-            (Some("new"), false),
-            (Some("stranger"), false),
-            (None, false),
-        ] {
-            assert_eq!(after.revokes(&before, name), revoked, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn the_group_of_a_shared_subscription_is_left_out() {
-        for (filter, pattern) in [
-            ("a/b", "a/b"),
-            ("$share/g/a/b", "a/b"),
-            ("$share/g/$SYS/#", "$SYS/#"),
-            ("$share/g", "$share/g"),
-            ("$shared/g/a", "$shared/g/a"),
-        ] {
-            assert_eq!(without_share(filter), pattern);
-        }
-    }
-}
+mod tests;

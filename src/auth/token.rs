@@ -17,6 +17,9 @@ use crate::config::{ClientJwt, Jwt, JwtAlgorithm};
 /// The largest key file that is read, in bytes.
 const MAX_KEY_FILE: u64 = 64 << 10;
 
+/// A token that lasts longer is taken to last this long.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
@@ -140,26 +143,38 @@ impl TokenKey {
             .map_err(|_| TokenError::Wrong("its signature or its claims are wrong"))
     }
 
-    /// Checks that a token has an end and holds now.
-    fn check_time(&self, claims: &Claims, now: SystemTime) -> Result<(), TokenError> {
-        let now = now
+    /// Checks that a token has an end and holds now; returns until when.
+    fn check_time(&self, claims: &Claims, at: SystemTime) -> Result<SystemTime, TokenError> {
+        let now = at
             .duration_since(UNIX_EPOCH)
             .map_err(|_| TokenError::Expired)?
             .as_secs_f64();
         let leeway = self.leeway.as_secs_f64();
-        match claims.exp.as_ref().map(number) {
+        let end = match claims.exp.as_ref().map(number) {
             None => return Err(TokenError::Expired),
             Some(None) => return Err(TokenError::Wrong("its exp is not a time")),
-            Some(Some(end)) if now >= end + leeway => return Err(TokenError::Expired),
-            Some(Some(_)) => {}
+            Some(Some(end)) => end + leeway,
+        };
+        if now >= end {
+            return Err(TokenError::Expired);
         }
         match claims.nbf.as_ref().map(number) {
             None => {}
             Some(Some(start)) if now + leeway >= start => {}
             Some(_) => return Err(TokenError::Wrong("it is not valid yet")),
         }
-        Ok(())
+        let left = Duration::try_from_secs_f64(end - now).unwrap_or(FOR_EVER);
+        Ok(at + left.min(FOR_EVER))
     }
+}
+
+/// What a client's token gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// It may do anything.
+    pub superuser: bool,
+    /// Until then.
+    pub until: SystemTime,
 }
 
 /// What the tokens are checked with that clients send as passwords.
@@ -181,7 +196,7 @@ impl ClientTokens {
         decode_header(text).ok().map(|_| text)
     }
 
-    /// Checks a token; returns whether the client may do anything. Where the token says `username` or `clientid`, they
+    /// Checks a token. Where the token says `username` or `clientid`, they
     /// are those of the client.
     ///
     /// # Errors
@@ -192,9 +207,9 @@ impl ClientTokens {
         username: Option<&str>,
         client_id: &str,
         now: SystemTime,
-    ) -> Result<bool, TokenError> {
+    ) -> Result<Granted, TokenError> {
         let claims = self.0.signed(token)?;
-        self.0.check_time(&claims, now)?;
+        let until = self.0.check_time(&claims, now)?;
         let is = |claim: &Option<Value>, own: Option<&str>| {
             claim
                 .as_ref()
@@ -206,7 +221,10 @@ impl ClientTokens {
         if !is(&claims.clientid, Some(client_id)) {
             return Err(TokenError::Wrong("it is for another client id"));
         }
-        Ok(claims.superuser == Some(Value::Bool(true)))
+        Ok(Granted {
+            superuser: claims.superuser == Some(Value::Bool(true)),
+            until,
+        })
     }
 }
 

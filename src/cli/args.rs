@@ -82,7 +82,8 @@ pub(super) enum Command {
     #[command(
         long_about = "Tell the broker of a pid file to read its configuration anew, as SIGHUP does.\n\n\
             It reads the file that it was started with and its own environment and command line again, applies what\n\
-            can change while it runs, and logs what waits for a restart. A file with errors changes nothing.\n\
+            can change while it runs, and tells what waits for a restart. A file with errors, or one that cannot be read\n\
+            now, changes nothing: then the exit code is 1 and the reason is told.\n\
             --conf only tells where the pid file is; it is checked before the broker is told.",
         after_long_help = format!("{CONTROL_EXIT_CODES}\n\n\
             Example:\n  nanomq reload --conf /etc/nanomq.conf")
@@ -217,6 +218,12 @@ pub(super) struct StartArgs {
     /// Certificate of the TLS listeners, a PEM file
     #[arg(short = 'E', long, value_name = "FILE")]
     cert: Option<String>,
+    /// Users, a flat file of NanoMQ such as nanomq_auth_username.conf
+    #[arg(long, value_name = "FILE")]
+    auth: Option<PathBuf>,
+    /// Requests to an HTTP server about clients, a flat file of NanoMQ such as nanomq_auth_http.conf
+    #[arg(long = "auth_http", value_name = "FILE")]
+    auth_http: Option<PathBuf>,
     /// Private key of the certificate, a PEM file
     #[arg(long, value_name = "FILE")]
     key: Option<String>,
@@ -249,6 +256,8 @@ impl StartArgs {
             property_size: self.property_size,
             msq_len: self.msq_len,
             qos_duration: self.qos_duration,
+            auth: self.auth.clone(),
+            auth_http: self.auth_http.clone(),
             certfile: self.cert.clone(),
             keyfile: self.key.clone(),
             key_password: self.keypass.as_deref().map(Secret::new),
@@ -325,6 +334,10 @@ mod tests {
             "c",
             "--key",
             "k",
+            "--auth",
+            "u.conf",
+            "--auth_http",
+            "h.conf",
             "--keypass",
             "p",
             "--cacert",
@@ -350,6 +363,8 @@ mod tests {
             property_size: Some(4),
             msq_len: Some(5),
             qos_duration: Some(6),
+            auth: Some("u.conf".into()),
+            auth_http: Some("h.conf".into()),
             certfile: Some("c".to_owned()),
             keyfile: Some("k".to_owned()),
             key_password: Some(Secret::new("p")),

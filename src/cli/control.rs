@@ -2,16 +2,21 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 
-use super::{Failure, args::ControlArgs, pid_file::Running, say, start::load};
+use super::{Failure, args::ControlArgs, pid_file::Running, reloads, say, start::load};
 use crate::config::Overrides;
 
 /// How long a broker may take to stop. It gives its clients 5 seconds to read their farewell.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// How long a reload may take.
+const RELOAD_LIMIT: Duration = Duration::from_secs(15);
+/// The time between two looks at what came of it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Stops the broker and waits until it has ended.
 ///
@@ -34,17 +39,32 @@ pub(super) fn stop_at(pid_file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells the broker to read its configuration anew; does not wait for it.
+/// Tells the broker to read its configuration anew, and waits for what comes of it.
 ///
 /// # Errors
-/// When there is none, or it cannot be told, or the configuration that leads to it has errors.
+/// When there is none, it cannot be told, its configuration stays as it was, or it does not say what came of it.
 pub(super) fn reload(args: &ControlArgs) -> Result<(), Failure> {
-    let running = Running::find(&pid_file(args)?)?;
+    let pid_file = pid_file(args)?;
+    let running = Running::find(&pid_file)?;
+    let before = reloads::last(&pid_file).map_or(0, |outcome| outcome.count);
     running.signal(Signal::HUP)?;
     let pid = running.pid();
-    say(&format!(
-        "process {pid} reads its configuration anew; its log tells what came of it"
-    ));
+    let deadline = Instant::now() + RELOAD_LIMIT;
+    let outcome = loop {
+        match reloads::last(&pid_file).filter(|outcome| outcome.count > before) {
+            Some(outcome) => break outcome,
+            None if Instant::now() >= deadline => return Err(Failure::ReloadUntold { pid }),
+            None => thread::sleep(PAUSE),
+        }
+    };
+    if !outcome.done {
+        return Err(Failure::NotReloaded {
+            pid,
+            lines: outcome.lines,
+        });
+    }
+    say(&format!("process {pid} has read its configuration anew"));
+    outcome.lines.iter().for_each(|line| say(line));
     Ok(())
 }
 

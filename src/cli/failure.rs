@@ -29,6 +29,10 @@ pub(super) enum Failure {
     Signal { pid: Pid, error: io::Error },
     /// A broker was told to stop and goes on.
     DoesNotStop { pid: Pid, waited: Duration },
+    /// A broker was told to read its configuration anew, and goes on with the one it had: why.
+    NotReloaded { pid: Pid, lines: Vec<String> },
+    /// A broker was told to read its configuration anew, and does not say what came of it.
+    ReloadUntold { pid: Pid },
     /// The process cannot go into the background.
     Detach(String),
     /// The broker in the background could not start: what it said.
@@ -87,6 +91,17 @@ impl fmt::Display for Failure {
                 f,
                 "process {pid} was told to stop but still runs after {} seconds",
                 waited.as_secs()
+            ),
+            Self::NotReloaded { pid, lines } => {
+                write!(
+                    f,
+                    "process {pid} goes on with the configuration that it had"
+                )?;
+                lines.iter().try_for_each(|line| write!(f, "\n{line}"))
+            }
+            Self::ReloadUntold { pid } => write!(
+                f,
+                "process {pid} was told to read its configuration anew and does not say what came of it; see its log"
             ),
             Self::Detach(error) => write!(f, "cannot run in the background: {error}"),
             Self::Passwd(why) => f.write_str(why),

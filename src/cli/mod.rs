@@ -17,6 +17,7 @@ mod logging;
 mod open_files;
 mod passwd;
 mod pid_file;
+mod reloads;
 mod run;
 mod start;
 mod store;

@@ -77,6 +77,11 @@ impl PidFile {
         })
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes the id of this process. From now on dropping this removes the file.
     ///
     /// # Errors
@@ -180,7 +185,7 @@ impl Running {
 }
 
 /// Opens the file, which must not be a link: the folder may be one that everybody can write to.
-fn open(path: &Path, flags: OFlags) -> io::Result<File> {
+pub(super) fn open(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644))?;
     Ok(File::from(file))

@@ -10,7 +10,7 @@ use std::{
 use futures::future::{Either, select};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, logging, pid_file::PidFile};
+use super::{Failure, logging, pid_file::PidFile, reloads::Reloads};
 use crate::{
     actors::{Carried, ConfigSource},
     broker::Broker,
@@ -87,6 +87,8 @@ struct Between {
     signals: Option<Signals>,
     /// Sessions and retained messages.
     carried: Option<Carried>,
+    /// Tells what came of reloads.
+    reloads: Option<Reloads>,
 }
 
 /// The life of one broker, with an actix system of its own, of which nothing but `between` is left afterwards.
@@ -103,13 +105,23 @@ fn live(
         .map_err(Failure::Start)?;
     let system = actix::System::with_tokio_rt(|| runtime);
     system.block_on(async move {
-        let Between { signals, carried } = between;
+        let Between {
+            signals,
+            carried,
+            reloads,
+        } = between;
         let signals = match signals {
             Some(signals) => signals,
             None => signals.insert(Signals::listen().map_err(Failure::Start)?),
         };
         // Only now, so that nobody who reads it sends a signal that would end the process without more ado.
         pid_file.write()?;
+        if reloads.is_none() {
+            let begun = Reloads::begin(pid_file.path());
+            *reloads = begun
+                .inspect_err(|error| log::warn!("`nanomq reload` is not told its outcome: {error}"))
+                .ok();
+        }
         let mut broker = Broker::start_again(config, source, carried)
             .await
             .map_err(Failure::Start)?;
@@ -124,8 +136,14 @@ fn live(
                 Heard::Stop => break Wanted::Stop,
                 // The config manager logs what came of it.
                 Heard::Reload => {
-                    if let Err(error) = broker.config().send(ReloadConfig).await {
-                        log::error!("the configuration was not reloaded: {error}");
+                    let report = broker.config().send(ReloadConfig).await;
+                    let told = match (report, reloads.as_mut()) {
+                        (Err(error), _) => Err(io::Error::other(error)),
+                        (Ok(_), None) => Ok(()),
+                        (Ok(report), Some(reloads)) => reloads.tell(&report),
+                    };
+                    if let Err(error) = told {
+                        log::error!("the outcome of the reload is not told: {error}");
                     }
                 }
             }

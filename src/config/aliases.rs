@@ -80,7 +80,7 @@ pub(crate) static FLAT: &[Alias] = &[
         thousandths,
     ),
     key("allow_anonymous", "auth.allow_anonymous"),
-    ignored("auth_enable", "use allow_anonymous"),
+    key("auth_enable", "auth.enable"),
     ignored(
         "enable_ipc_internal",
         "there are no separate processes to talk to",
@@ -204,8 +204,15 @@ pub(crate) static ENV: &[Alias] = &[
     not_built("VIN", "exchange clients"),
     not_built("BRIDGE_CONF_PATH", "separate configuration files"),
     not_built("WEBHOOK_CONF_PATH", "separate configuration files"),
-    not_built("AUTH_CONF_PATH", "separate configuration files"),
-    not_built("AUTH_HTTP_CONF_PATH", "separate configuration files"),
+    // Read beside the file, in `load.rs`.
+    Alias {
+        name: "AUTH_CONF_PATH",
+        target: Target::Elsewhere,
+    },
+    Alias {
+        name: "AUTH_HTTP_CONF_PATH",
+        target: Target::Elsewhere,
+    },
     not_built("RULE_ENGINE_CONF_PATH", "separate configuration files"),
     Alias {
         name: "CONF_PATH",

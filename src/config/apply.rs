@@ -167,12 +167,8 @@ impl<'a> Applier<'a> {
             Role::Ignored(why) => self.ignored(entry, why),
             Role::NotBuilt(what) => self.not_built(entry, key.path, what, is_off),
             Role::OtherName { expects, set } => {
-                match set(self.config, value, &keys::name_in(key.path, path)) {
-                    Ok(()) => {}
-                    Err(Trouble::Note(note)) => self.warn(entry, note),
-                    Err(Trouble::Wrong(message)) => self.refuse(entry, message),
-                    Err(Trouble::Unexpected) => self.unexpected(entry, expects, value),
-                }
+                let done = set(self.config, value, &keys::name_in(key.path, path));
+                self.settle(entry, done, expects, Some(value));
             }
             Role::Setting {
                 expects,
@@ -181,16 +177,29 @@ impl<'a> Applier<'a> {
                 ..
             } => {
                 self.places.insert(path.join("."), entry.place.clone());
-                match set(self.config, value, &keys::name_in(key.path, path)) {
-                    Ok(()) => {}
-                    Err(Trouble::Note(note)) => self.warn(entry, note),
-                    Err(Trouble::Wrong(message)) => self.refuse(entry, message),
-                    Err(Trouble::Unexpected) if secret => {
-                        self.refuse(entry, format!("expected {expects}"));
-                    }
-                    Err(Trouble::Unexpected) => self.unexpected(entry, expects, value),
-                }
+                let done = set(self.config, value, &keys::name_in(key.path, path));
+                self.settle(entry, done, expects, (!secret).then_some(value));
             }
+        }
+    }
+
+    /// Tells what came of setting a key; `shown` is its value, unless that is a secret.
+    fn settle(
+        &mut self,
+        entry: &Entry,
+        done: Result<(), Trouble>,
+        expects: &str,
+        shown: Option<&Value>,
+    ) {
+        match (done, shown) {
+            (Ok(()), _) => {}
+            (Err(Trouble::Note(note)), _) => self.warn(entry, note),
+            (Err(Trouble::Wrong(message)), _) => self.refuse(entry, message),
+            (Err(Trouble::WrongAt(place, message)), _) => {
+                self.problems.push(place.error(Some(&entry.label), message));
+            }
+            (Err(Trouble::Unexpected), None) => self.refuse(entry, format!("expected {expects}")),
+            (Err(Trouble::Unexpected), Some(value)) => self.unexpected(entry, expects, value),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::entry::{Stored, Trouble, Value};
 use super::model::Config;
-use super::model_auth::{AclRule, AuthRequest};
+use super::model_auth::{AclRule, AuthRequest, BadRules};
 
 /// Most headers and most parameters of one request.
 const MOST_FIELDS: usize = 64;
@@ -17,15 +17,23 @@ pub(crate) const PARAM: &str =
 
 /// Rules as a list of objects, or as a text of JSON.
 pub(crate) fn set_rules(config: &mut Config, value: &Value) -> Stored {
-    let rules = match value {
-        Value::Tree(list) => AclRule::read_all(list),
-        Value::List(items) if items.is_empty() => Ok(Vec::new()),
-        Value::Text(text) => serde_json::from_str(text)
-            .map_err(|error| error.to_string())
-            .and_then(|list| AclRule::read_all(&list)),
+    let wrong = |bad: BadRules| Trouble::Wrong(bad.to_string());
+    config.auth.acl.rules = match value {
+        Value::Tree(list, places) => AclRule::read_all(list).map_err(|bad| {
+            let at = bad.rule.and_then(|number| number.checked_sub(1));
+            match at.and_then(|at| places.get(at)) {
+                Some(place) => Trouble::WrongAt(place.clone(), bad.to_string()),
+                None => wrong(bad),
+            }
+        })?,
+        Value::List(items) if items.is_empty() => Vec::new(),
+        Value::Text(text) => {
+            let list = serde_json::from_str(text);
+            let list = list.map_err(|error| Trouble::Wrong(error.to_string()))?;
+            AclRule::read_all(&list).map_err(wrong)?
+        }
         Value::List(_) | Value::Empty => return Err(Trouble::Unexpected),
     };
-    config.auth.acl.rules = rules.map_err(Trouble::Wrong)?;
     Ok(())
 }
 

@@ -105,11 +105,11 @@ fn walk(config: &mut Config, names: &[&str], value: &Json, refused: &mut Vec<Ref
             let texts = items.iter().filter_map(Json::as_str);
             Value::List(texts.map(str::to_owned).collect())
         }
-        Json::Array(_) | Json::Object(_) => Value::Tree(value.clone()),
+        Json::Array(_) | Json::Object(_) => Value::Tree(value.clone(), Vec::new()),
     };
     match set(config, &value, &keys::name_in(key.path, &path)) {
         Ok(()) | Err(Trouble::Note(_)) => {}
-        Err(Trouble::Wrong(why)) => refuse(why),
+        Err(Trouble::Wrong(why) | Trouble::WrongAt(_, why)) => refuse(why),
         Err(Trouble::Unexpected) if is_secret => refuse(format!("expected {expects}")),
         Err(Trouble::Unexpected) => refuse(format!("expected {expects}, got {}", value.shown())),
     }

@@ -62,7 +62,9 @@ impl Setting {
             Ok(()) => Ok(()),
             Err(Trouble::Unexpected) if secret => Err(format!("expected {expects}")),
             Err(Trouble::Unexpected) => Err(format!("expected {expects}, got {}", value.shown())),
-            Err(Trouble::Note(note) | Trouble::Wrong(note)) => Err(note),
+            Err(Trouble::Note(note) | Trouble::Wrong(note) | Trouble::WrongAt(_, note)) => {
+                Err(note)
+            }
         }
     }
 }

@@ -187,6 +187,7 @@ fn flat(text: &str, settings: &[Setting], way: Way) -> Result<String, &'static s
     let mut added = Vec::new();
     for setting in settings {
         let name = flat_name(setting.key);
+        let request = setting.key.replacen("auth.http_auth.", "auth.http.", 1);
         let value = flat_value(name, setting.value.expose()).ok_or(setting.key)?;
         let mut is_there = false;
         for line in lines.iter_mut().filter(|_| way == Way::Replace) {
@@ -195,7 +196,7 @@ fn flat(text: &str, settings: &[Setting], way: Way) -> Result<String, &'static s
                 continue;
             };
             let bare = key.trim_start_matches('\u{feff}').trim();
-            if bare == name || bare == setting.key {
+            if bare == name || bare == setting.key || bare == request {
                 let value_at = old.len() - old.trim_start().len();
                 let space = old.get(..value_at).unwrap_or("");
                 let comment = comment(old).filter(|_| !value.starts_with('"'));

@@ -58,8 +58,8 @@ pub(crate) enum Value {
     Text(String),
     /// A list of them.
     List(Vec<String>),
-    /// A list with objects in it; all single values in it are texts.
-    Tree(serde_json::Value),
+    /// A list with objects in it, all single values in which are texts; and where its elements stand, if that is known.
+    Tree(serde_json::Value, Vec<Place>),
     /// An object without keys.
     Empty,
 }
@@ -71,6 +71,8 @@ pub(crate) enum Trouble {
     Unexpected,
     /// It is not what the key expects, for this reason.
     Wrong(String),
+    /// A part of it that stands elsewhere than its key is not what it has to be, for this reason.
+    WrongAt(Place, String),
     /// It was taken, but changed or with a remark.
     Note(String),
 }
@@ -85,7 +87,7 @@ impl Value {
             Value::Text(text) if text.chars().count() <= 60 => format!("{text:?}"),
             Value::Text(text) => format!("{:?}..", text.chars().take(60).collect::<String>()),
             Value::List(items) => format!("a list of {}", items.len()),
-            Value::Tree(_) => "a list of objects".to_owned(),
+            Value::Tree(..) => "a list of objects".to_owned(),
             Value::Empty => "an empty object".to_owned(),
         }
     }
@@ -106,7 +108,7 @@ impl Value {
                 .filter(|item| !item.is_empty())
                 .collect()),
             Value::List(items) => Ok(items.iter().map(|item| item.trim()).collect()),
-            Value::Tree(_) | Value::Empty => Err(Trouble::Unexpected),
+            Value::Tree(..) | Value::Empty => Err(Trouble::Unexpected),
         }
     }
 

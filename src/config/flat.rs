@@ -185,7 +185,7 @@ fn with_rules(mut entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry
         let read = serde_json::from_str(text).map_err(|error| error.to_string());
         let read = read.and_then(|rule: serde_json::Value| {
             let list = serde_json::Value::Array(vec![rule.clone()]);
-            AclRule::read_all(&list).map_err(|error| error.replacen("rule 1: ", "", 1))?;
+            AclRule::read_all(&list).map_err(|bad| bad.message)?;
             Ok(rule)
         });
         match read {
@@ -207,7 +207,7 @@ fn with_rules(mut entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry
         let list = rules.into_iter().map(|(_, rule)| rule).collect();
         let rules = Entry {
             path: ["auth", "acl", "rules"].map(str::to_owned).to_vec(),
-            value: Value::Tree(list),
+            value: Value::Tree(list, Vec::new()),
             names: Names::Hocon,
             ..first
         };

@@ -73,7 +73,7 @@ pub(super) fn with_bridges(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> 
     for ((name, list), (entry, items)) in lists {
         let items: Vec<serde_json::Value> = items.into_values().map(Into::into).collect();
         let joined = Entry {
-            value: Value::Tree(items.into()),
+            value: Value::Tree(items.into(), Vec::new()),
             ..entry
         };
         out.push(renamed(&joined, &name, &[list]));
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(problems, []);
         let value = |value: &Value| match value {
             Value::Text(text) => text.clone(),
-            Value::Tree(tree) => tree.to_string(),
+            Value::Tree(tree, _) => tree.to_string(),
             other => format!("{other:?}"),
         };
         let mut shown: Vec<String> = entries

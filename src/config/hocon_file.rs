@@ -71,6 +71,8 @@ pub(crate) fn read(
 #[derive(Default)]
 struct Index {
     places: HashMap<Vec<String>, Place>,
+    /// Where the elements of each array begin.
+    elements: HashMap<Vec<String>, Vec<Place>>,
 }
 
 impl Index {
@@ -104,6 +106,15 @@ impl Index {
                     for length in (path.len().saturating_sub(span.names) + 1)..path.len() {
                         let section = path.get(..length).unwrap_or(&[]).to_vec();
                         self.places.entry(section).or_insert_with(|| place.clone());
+                    }
+                    if span.shape != Shape::Object {
+                        let elements = self.elements.entry(path.clone()).or_default();
+                        if !span.appends {
+                            elements.clear();
+                        }
+                        let lines = span.elements.iter();
+                        elements
+                            .extend(lines.map(|(line, column)| Place::at(file, *line, *column)));
                     }
                     if span.shape == Shape::Object {
                         self.places.entry(path).or_insert(place);
@@ -172,6 +183,13 @@ impl Index {
         }
     }
 
+    /// Where the elements of an array begin; none when it is put together in a way that does not tell.
+    fn elements(&self, path: &[String], number: usize) -> Vec<Place> {
+        let known = self.elements.get(path);
+        let known = known.filter(|places| places.len() == number);
+        known.cloned().unwrap_or_default()
+    }
+
     /// The place of a key, or of the nearest object around it.
     fn place(&self, path: &[String]) -> Place {
         let mut length = path.len();
@@ -204,9 +222,10 @@ fn walk(path: Vec<String>, value: &HoconValue, index: &Index, entries: &mut Vec<
                 HoconValue::Scalar(scalar) => Some(scalar.raw.clone()),
                 _ => None,
             });
-            texts
-                .collect::<Option<Vec<String>>>()
-                .map_or_else(|| Value::Tree(tree(value)), Value::List)
+            texts.collect::<Option<Vec<String>>>().map_or_else(
+                || Value::Tree(tree(value), index.elements(&path, items.len())),
+                Value::List,
+            )
         }
         _ => Value::Empty,
     };

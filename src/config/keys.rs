@@ -217,6 +217,7 @@ static KEYS: &[Key] = &[
     hot("store.sync_interval", "a duration such as 100ms, from 1ms to 3650d", |c, v, _| v.duration(&mut c.store.sync_interval, Duration::from_millis(1))),
     hot("store.max_messages", COUNT, |c, v, _| v.int(&mut c.store.max_messages, 1..=1 << 40)),
     hot("store.max_bytes", "a size such as 8GB, at least 1MB", |c, v, _| v.size(&mut c.store.max_bytes, 1 << 20..=1 << 50)),
+    hot("store.max_waiting_changes", COUNT, |c, v, _| v.int(&mut c.store.max_waiting_changes, ANY_COUNT)),
     hot("store.segment_size", "a size such as 16MB, from 64KB to 1GB", |c, v, _| v.size(&mut c.store.segment_size, 65_536..=1 << 30)),
     // NanoMQ's own store.
     Key { path: "sqlite.enable", role: Role::OtherName { expects: FLAG, set: set_sqlite } },
@@ -252,6 +253,7 @@ static KEYS: &[Key] = &[
     not_built("log.rotation.**", "log files"),
     not_built("log.uds_addr", "log sockets"),
 
+    hot("auth.enable", FLAG, |c, v, _| v.flag(&mut c.auth.enable)),
     hot("auth.allow_anonymous", FLAG, |c, v, _| v.flag(&mut c.auth.allow_anonymous)),
     hot("auth.no_match", "allow or deny", |c, v, _| v.word(&mut c.auth.no_match)),
     hot("auth.deny_action", "ignore or disconnect", |c, v, _| v.word(&mut c.auth.deny_action)),
@@ -286,7 +288,6 @@ static KEYS: &[Key] = &[
     hot("auth.http_auth.pool_size", "a number from 1 to 10000", |c, v, _| v.int(&mut c.auth.http_auth.pool_size, 1..=10_000)),
     hot("auth.http_auth.max_waiting", "a whole number", |c, v, _| v.int(&mut c.auth.http_auth.max_waiting, 0..=u64::from(u32::MAX))),
     hot("auth.http_auth.cache_ttl", "a duration such as 30s, at most 1d (0s = off)", |c, v, _| set_bounded(&mut c.auth.http_auth.cache_ttl, v, 0..=86_400)),
-    ignored("auth.enable", "use auth.allow_anonymous"),
 
     not_built("bridges.aws.**", "bridges to AWS"),
     not_built("bridges.nng.**", "bridges to NNG"),

@@ -252,7 +252,7 @@ fn set_property(into: &mut BTreeMap<String, String>, value: &Value, name: &Named
 /// A list of objects or texts; a text is split at its commas.
 fn list(value: &Value) -> Result<serde_json::Value, Trouble> {
     match value {
-        Value::Tree(list) => Ok(list.clone()),
+        Value::Tree(list, _) => Ok(list.clone()),
         Value::Text(text) if text.trim().starts_with(['[', '{']) => {
             let list = serde_json::from_str(text).map_err(|_| Trouble::Unexpected)?;
             match list {

@@ -64,6 +64,10 @@ pub struct Overrides {
     pub qos_duration: Option<u64>,
     /// `--cert`: certificate of the TLS listener.
     pub certfile: Option<String>,
+    /// `--auth`: a flat file of NanoMQ with users.
+    pub auth: Option<PathBuf>,
+    /// `--auth_http`: a flat file of NanoMQ with requests to an HTTP server.
+    pub auth_http: Option<PathBuf>,
     /// `--key`: its private key.
     pub keyfile: Option<String>,
     /// `--keypass`: the password of the key.
@@ -154,12 +158,28 @@ fn assemble(
     let path = file.as_ref().map(|(path, _)| path.to_path_buf());
     let file = file.and_then(|(path, text)| read_file(&path, text, form, env, &mut problems));
 
+    let named = [
+        (&overrides.auth, "NANOMQ_AUTH_CONF_PATH"),
+        (&overrides.auth_http, "NANOMQ_AUTH_HTTP_CONF_PATH"),
+    ];
+    let beside: Vec<Vec<Entry>> = named
+        .into_iter()
+        .filter_map(|(option, variable)| {
+            let variable = env.get(variable).filter(|path| !path.is_empty());
+            option.clone().or_else(|| variable.map(PathBuf::from))
+        })
+        .filter_map(|path| beside(&path, &mut problems))
+        .collect();
+
     let mut config = Config::default();
     let mut applier = Applier::new(&mut config, strictness, &mut problems);
     if let Some((_, entries)) = &file {
         if entries.iter().any(describes_listener) {
             applier.clear_listeners();
         }
+        applier.source(entries);
+    }
+    for entries in &beside {
         applier.source(entries);
     }
     applier.source(&environment(env));
@@ -228,6 +248,23 @@ fn read_file(
         FileForm::Flat => flat::read(path, &text, problems),
     };
     Some((form, entries))
+}
+
+/// Reads one of the flat files in which NanoMQ 0.7 and 0.8 keep what is about `auth`. Nothing else may be in it.
+fn beside(path: &Path, problems: &mut Vec<Problem>) -> Option<Vec<Entry>> {
+    let path: Arc<Path> = Arc::from(path);
+    let text = read_text(&path)
+        .map_err(|problem| problems.push(problem))
+        .ok()?;
+    let entries = flat::read(&path, &text, problems);
+    let (about, others): (Vec<Entry>, Vec<Entry>) = entries
+        .into_iter()
+        .partition(|entry| entry.path.first().is_some_and(|name| name == "auth"));
+    problems.extend(others.iter().map(|entry| {
+        let message = "is not about auth and does not belong in this file";
+        entry.place.error(Some(&entry.label), message)
+    }));
+    Some(about)
 }
 
 /// Whether an entry of a file describes a listener.

@@ -64,8 +64,8 @@ pub use model::{
     SslListener, Store, System, WebSocket, WsListener, WssListener,
 };
 pub use model_auth::{
-    Acl, AclRule, AclWho, AuthRequest, AuthRequests, ClientJwt, DecisionCache, MAX_ACL_RULES,
-    RequestTls,
+    Acl, AclRule, AclWho, AuthRequest, AuthRequests, BadRules, ClientJwt, DecisionCache,
+    MAX_ACL_RULES, RequestTls,
 };
 pub use model_bridges::{
     BridgeConfig, BridgeConnectProperties, BridgeSubscribeProperties, BridgeTls, BridgeWill,
@@ -74,7 +74,7 @@ pub use model_bridges::{
 };
 pub use model_mqtt::MAX_PACKET_SIZE;
 pub use network::Network;
-pub use problem::{Problem, Severity};
+pub use problem::{Problem, Severity, any_error};
 pub use remote::{BadRemote, RemoteUrl};
 pub use render::{Change, changes, render_effective};
 pub use replace::replace_file;

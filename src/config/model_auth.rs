@@ -1,6 +1,7 @@
 //! The `auth` section of the model: who may connect, and what clients may do.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ const MAX_RULE_PARTS: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
+    /// Whether the users of `password` and `password_file` count; without them all others of the chain do. Default true.
+    pub enable: bool,
     /// Whether a client without a user name may connect. Default true.
     pub allow_anonymous: bool,
     /// What a client may do that no rule speaks of. Default `allow`.
@@ -51,6 +54,7 @@ pub struct Auth {
 impl Default for Auth {
     fn default() -> Self {
         Self {
+            enable: true,
             allow_anonymous: true,
             no_match: Permit::Allow,
             deny_action: DenyAction::Ignore,
@@ -153,20 +157,45 @@ pub struct AclWho {
     pub ipaddr: Option<String>,
 }
 
+/// Why rules cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRules {
+    /// The rule that is to blame, from 1; none when it is the list.
+    pub rule: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for BadRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(rule) = self.rule {
+            write!(f, "rule {rule}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
 impl AclRule {
     /// Reads rules: a JSON array.
     ///
     /// # Errors
-    /// What is wrong with which rule, counted from 1.
-    pub fn read_all(value: &serde_json::Value) -> Result<Vec<Self>, String> {
+    /// What is wrong with which rule.
+    pub fn read_all(value: &serde_json::Value) -> Result<Vec<Self>, BadRules> {
+        let of_list = |message| BadRules {
+            rule: None,
+            message,
+        };
         let Some(items) = value.as_array() else {
-            return Err("expected a list of rules".to_owned());
+            return Err(of_list("expected a list of rules".to_owned()));
         };
         if items.len() > MAX_ACL_RULES {
-            return Err(format!("more than {MAX_ACL_RULES} rules"));
+            return Err(of_list(format!("more than {MAX_ACL_RULES} rules")));
         }
         let rules = (1..).zip(items).map(|(number, item)| {
-            Self::read(item).map_err(|message| format!("rule {number}: {message}"))
+            Self::read(item).map_err(|message| BadRules {
+                rule: Some(number),
+                message,
+            })
         });
         rules.collect()
     }

@@ -25,6 +25,8 @@ pub struct Store {
     /// Most bytes of what is stored; beyond it messages are refused. Default 8GB.
     #[serde(with = "super::units::size")]
     pub max_bytes: u64,
+    /// Changes of sessions that wait in memory while the disk refuses, beyond which no session is resumed. Default 100000.
+    pub max_waiting_changes: usize,
     /// Bytes of one file of the store. Default 16MB.
     #[serde(with = "super::units::size")]
     pub segment_size: u32,
@@ -39,6 +41,7 @@ impl Default for Store {
             sync_interval: Duration::from_millis(100),
             max_messages: 10_000_000,
             max_bytes: 8 << 30,
+            max_waiting_changes: 100_000,
             segment_size: 16 << 20,
         }
     }

@@ -100,7 +100,7 @@ impl Place {
 }
 
 /// Whether any of the problems keeps the broker from starting.
-pub(crate) fn any_error(problems: &[Problem]) -> bool {
+pub fn any_error(problems: &[Problem]) -> bool {
     problems
         .iter()
         .any(|problem| problem.severity == Severity::Error)

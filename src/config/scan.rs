@@ -39,6 +39,8 @@ pub(crate) struct Span {
     pub(crate) line: u32,
     /// Column of the key in characters, from 1.
     pub(crate) column: u32,
+    /// Line and column of each element of an array.
+    pub(crate) elements: Vec<(u32, u32)>,
 }
 
 /// An `include "file"`.
@@ -231,6 +233,7 @@ impl Scanner<'_> {
         if is_kept {
             path.extend(names.iter().cloned());
         }
+        let mut elements = Vec::new();
         match shape {
             Shape::Object => {
                 self.bump();
@@ -240,7 +243,7 @@ impl Scanner<'_> {
                 });
                 self.path.clone_from(&path);
             }
-            Shape::Array => self.skip_array(),
+            Shape::Array => elements = self.skip_array(),
             Shape::Scalar => self.skip_scalar(),
         }
         if !is_kept {
@@ -257,6 +260,7 @@ impl Scanner<'_> {
             appends,
             line,
             column,
+            elements,
         }));
     }
 
@@ -319,9 +323,24 @@ impl Scanner<'_> {
         true
     }
 
-    fn skip_array(&mut self) {
+    /// Skips an array and returns where its elements begin.
+    fn skip_array(&mut self) -> Vec<(u32, u32)> {
+        let mut elements = Vec::new();
+        let mut between = true;
         let mut depth = 0_usize;
         while let Some(c) = self.peek() {
+            if self.at_comment() {
+                self.skip_line();
+                continue;
+            }
+            if depth == 1 {
+                if matches!(c, ',' | '\n') {
+                    between = true;
+                } else if between && c != ']' && !c.is_whitespace() {
+                    elements.push((self.line, self.column()));
+                    between = false;
+                }
+            }
             match c {
                 '"' => {
                     self.quoted();
@@ -329,17 +348,14 @@ impl Scanner<'_> {
                 }
                 '[' | '{' => depth += 1,
                 ']' | '}' => depth = depth.saturating_sub(1),
-                _ if self.at_comment() => {
-                    self.skip_line();
-                    continue;
-                }
                 _ => {}
             }
             self.bump();
             if depth == 0 {
-                return;
+                break;
             }
         }
+        elements
     }
 
     fn skip_scalar(&mut self) {

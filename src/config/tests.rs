@@ -365,7 +365,7 @@ fn a_broken_rule_is_told_with_its_line() {
     for (text, expected) in [
         (
             "auth.acl {\n rules = [{\"permit\": \"allow\"}, {\"permit\": \"alow\"}]\n}",
-            "x.conf:2:2: auth.acl.rules: rule 2: unknown variant `alow`, expected `allow` or `deny`",
+            "x.conf:2:32: auth.acl.rules: rule 2: unknown variant `alow`, expected `allow` or `deny`",
         ),
         (
             "auth.acl.rules = [a]",

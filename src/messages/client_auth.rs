@@ -1,6 +1,6 @@
 //! Messages about who may come in and who may do what.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use actix::{Message, MessageResponse};
 
@@ -35,9 +35,21 @@ pub enum LoginAnswer {
     Allowed {
         /// It may do anything.
         superuser: bool,
+        /// Until then, where what it came in with ends.
+        until: Option<Instant>,
     },
     /// It may not.
     Denied(Denied),
+}
+
+/// Asks the HTTP server whether a client that has come in may do anything. No answer is a no.
+#[derive(Clone, Message)]
+#[rtype(result = "bool")]
+pub struct AskSuperuser {
+    /// What decides.
+    pub policy: Arc<Policy>,
+    /// The client.
+    pub facts: Facts,
 }
 
 /// Asks the HTTP server whether a client may do something with each of some topics.
@@ -53,6 +65,12 @@ pub struct AskPermissions {
     /// The topics, or filters.
     pub topics: Vec<String>,
 }
+
+/// Asks the HTTP server again about subscriptions that it has granted, when it has time for it: at most half of the
+/// requests at once are such. An answer that failed changes nothing.
+#[derive(Clone, Message)]
+#[rtype(result = "Vec<HttpAnswer>")]
+pub struct AskAgain(pub AskPermissions);
 
 /// What an HTTP server said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,8 +26,8 @@ pub use bridges::{
     SubscribeBridge, SwitchBridge, UnsubscribeBridge,
 };
 pub use client_auth::{
-    AskPermissions, ChangeClientUsers, CountClientFailure, GetPolicy, HttpAnswer, LogIn,
-    LoginAnswer, ScramRefused, ScramStarted, StartScram,
+    AskAgain, AskPermissions, AskSuperuser, ChangeClientUsers, CountClientFailure, GetPolicy,
+    HttpAnswer, LogIn, LoginAnswer, ScramRefused, ScramStarted, StartScram,
 };
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use config_change::{

@@ -10,7 +10,7 @@ use crate::{
     auth::policy::Policy,
     mqtt::QoS,
     routing::{ClientInfo, DirectoryFull},
-    session::{CloseReason, Granted, Session, SubscribeRequest},
+    session::{CloseReason, Granted, Session, SubscribeRequest, Will},
     store::Part,
 };
 
@@ -23,6 +23,8 @@ pub struct OpenSession {
     pub client_id: Arc<str>,
     /// What is known of the client.
     pub info: ClientInfo,
+    /// Its will, for the durable store.
+    pub will: Option<Box<Will>>,
     /// Ends the session there is, if any, and begins a new one.
     pub start_anew: bool,
     /// The new connection's actor.
@@ -42,15 +44,22 @@ pub struct OpenedSession {
     pub generation: u64,
     /// Brings the state of the session that is resumed. Where it fails, the state is lost.
     pub resumed: Option<oneshot::Receiver<Session>>,
+    /// The session was another user's.
+    pub other_user: bool,
 }
 
-/// There are `mqtt.max_sessions` sessions already.
+/// Why a session is not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenRefused;
+pub enum OpenRefused {
+    /// There are `mqtt.max_sessions` sessions already.
+    TooMany,
+    /// It would have to be stored, and the durable store takes nothing now.
+    NotStored,
+}
 
 impl From<DirectoryFull> for OpenRefused {
     fn from(_: DirectoryFull) -> Self {
-        Self
+        Self::TooMany
     }
 }
 
@@ -99,6 +108,8 @@ pub struct Subscribe {
 pub struct RecheckClients {
     /// The policy before.
     pub before: Arc<Policy>,
+    /// The HTTP server is asked again about what it has granted.
+    pub ask_again: bool,
     /// Goes on behind this client.
     pub after: Option<Arc<str>>,
 }
@@ -127,6 +138,8 @@ pub struct AdminSubscribe {
     pub client_id: String,
     /// The subscriptions.
     pub requests: Vec<SubscribeRequest>,
+    /// Told when the durable store knows.
+    pub part: Part,
 }
 
 /// Removes subscriptions of a client, connected or with a kept session. The answer is as for [`Unsubscribe`], or
@@ -138,6 +151,8 @@ pub struct AdminUnsubscribe {
     pub client_id: String,
     /// The whole filters.
     pub filters: Vec<Arc<str>>,
+    /// Told when the durable store knows.
+    pub part: Part,
 }
 
 /// Closes every connection of a client that has a session.

@@ -35,6 +35,8 @@ pub struct RemoveRetained {
     pub cursor: RetainedCursor,
     /// How many at most.
     pub limit: usize,
+    /// Told when the durable store knows.
+    pub part: Part,
 }
 
 /// How far [`RemoveRetained`] has come.

@@ -27,6 +27,9 @@ pub enum SessionCommand {
     Close(CloseReason),
     /// What the client may do has changed: what waits for it is looked at again.
     Recheck,
+    /// The HTTP server is to be asked anew about these subscriptions of the client, which it has granted before; they end
+    /// where it says no. Nothing to a session without a connection.
+    AskAgain(Vec<Arc<str>>),
     /// Subscriptions were entered for the client; their retained messages are to be sent to it. Nothing to a
     /// session without a connection.
     Subscribed(Vec<SubscribeRequest>),

@@ -167,6 +167,8 @@ pub enum CloseReason {
     Kicked,
     /// The client's user is gone or has another password.
     Revoked,
+    /// The token that the client came in with has expired.
+    LoginExpired,
     /// The broker stops.
     ShuttingDown,
     /// The client did not read its last packets in time.
@@ -183,7 +185,7 @@ impl CloseReason {
             Self::KeepAliveTimeout => Some(ReasonCode::KeepAliveTimeout),
             Self::TakenOver => Some(ReasonCode::SessionTakenOver),
             Self::Kicked => Some(ReasonCode::AdministrativeAction),
-            Self::Revoked => Some(ReasonCode::NotAuthorized),
+            Self::Revoked | Self::LoginExpired => Some(ReasonCode::NotAuthorized),
             Self::ShuttingDown => Some(ReasonCode::ServerShuttingDown),
             Self::Internal(_) => Some(ReasonCode::UnspecifiedError),
             Self::Client(_)
@@ -226,6 +228,7 @@ impl fmt::Display for CloseReason {
             }
             Self::Kicked => f.write_str("closed by an administrator"),
             Self::Revoked => f.write_str("its user is gone or has another password"),
+            Self::LoginExpired => f.write_str("its token has expired"),
             Self::ShuttingDown => f.write_str("the broker is stopping"),
             Self::Stuck => f.write_str("the client did not read its last packets in time"),
             Self::Internal(why) => write!(f, "internal error: {why}"),

@@ -1,6 +1,9 @@
 //! CONNECT: what is accepted, what is refused, and what CONNACK says.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::BytesMut;
 
@@ -54,6 +57,8 @@ pub struct Admission {
     pub from_bridge: bool,
     /// The identity of this broker, which such a one is told with MQTT 5.
     pub broker_id: Option<Arc<str>>,
+    /// When what it came in with ends, and its connection with it.
+    pub until: Option<Instant>,
     /// What of the above differs from what the client asked for.
     keep_alive_changed: bool,
     expiry_changed: bool,
@@ -159,6 +164,7 @@ pub fn admit(
             .user_properties()
             .any(|(name, _)| name == hops::BROKER_ID),
         broker_id: None,
+        until: None,
         keep_alive_changed: keep_alive != connect.keep_alive,
         expiry_changed: expiry_interval != asked_expiry,
     };

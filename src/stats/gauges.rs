@@ -25,6 +25,8 @@ pub struct Gauges {
     pub stored_disk_bytes: Gauge,
     /// 1 while the disk refuses what the store writes.
     pub store_failing: Gauge,
+    /// Changes of sessions that wait for a disk that refuses.
+    pub store_waiting: Gauge,
     /// Sockets open, CONNECT received or not.
     pub sockets: Gauge,
     /// Of those, the ones that are closing: their last bytes are being written.

@@ -72,6 +72,7 @@ metrics! {
     ProtocolErrors, "protocol_errors", "connections closed because of a malformed packet or a protocol error";
     Subscribes, "subscribes", "topic filters subscribed to";
     SubscribesDenied, "subscribes.denied", "topic filters that a client may not subscribe to";
+    LoginsExpired, "logins.expired", "Connections closed because the token that the client came in with has expired";
     LoginsFailed, "logins.failed", "CONNECT packets with a wrong user name, password, token or proof";
     LoginsRefused, "logins.refused", "CONNECT packets refused because of too many failed or waiting logins";
     AuthRequestsSent, "auth_requests.sent", "HTTP authentication requests sent";

@@ -12,7 +12,7 @@
 //!
 //! | change | recorded by | before |
 //! |---|---|---|
-//! | session opened, resumed, replaced | registry: [`Record::Opened`] | CONNACK |
+//! | session opened, resumed, replaced; the will of its connection | registry: [`Record::Opened`] | CONNACK |
 //! | connection ended, session kept, its delayed will | session store: [`Record::Kept`] | - |
 //! | session ended | registry: [`Record::Ended`] | - |
 //! | subscription entered, removed | registry: [`Record::Subscribed`], [`Record::Unsubscribed`] | SUBACK, UNSUBACK |
@@ -23,7 +23,8 @@
 //! | PUBACK or PUBCOMP of a subscriber came, message expired or dropped | connection, session store: [`Record::Settled`] | - |
 //! | message retained, cleared | retained messages: [`Record::Retained`], [`Record::Unretained`] | PUBACK, PUBREC of its publisher |
 //!
-//! A session is durable when it was opened with a session expiry interval above zero.
+//! A session is durable when it was opened with a session expiry interval above zero. One that ends with its connection and
+//! has a will is in the store for the sake of that alone: no message for it is.
 //!
 //! **Nothing acknowledged is lost.** A message for a durable session goes to the writer first. The writer gives it its
 //! number, and for each session its place in the queue, commits, puts it into the inboxes, and only then says that the
@@ -39,8 +40,10 @@
 //! **Order.** The writer is the only one who puts QoS 1 and 2 messages into the inboxes of durable sessions, in the
 //! order of the log.
 //!
-//! **When the disk refuses.** Messages are refused ([`Part`] is dropped without being kept). What the state of sessions
-//! comes to waits for the disk in memory; SUBACK and CONNACK do not wait for it then, PUBREL and PUBCOMP do.
+//! **When the disk refuses.** Messages, new sessions and subscriptions are refused. What the state of the sessions that
+//! there are comes to waits for the disk in memory, and so does what is answered to it: CONNACK, UNSUBACK, PUBREL and PUBCOMP.
+//! When `store.max_waiting_changes` of them wait, sessions are not resumed either. So what waits is bounded: by that, and by
+//! what can happen to the sessions and messages that were there when the disk began to refuse.
 
 mod bytes;
 mod disk;
@@ -59,7 +62,7 @@ pub use index::{RecoveredEntry, RecoveredSession, Totals};
 pub use log::{Figures, Full, Limits, Mark, Published, Store, StoredBody, Sureness};
 pub use outcome::{Outcome, Part};
 pub use record::{
-    Body, Kept, MessageNumber, OwnedBody, Recipient, Record, SessionInfo, SessionNumber,
+    Body, Kept, LiveWill, MessageNumber, OwnedBody, Recipient, Record, SessionInfo, SessionNumber,
     SessionSnapshot, StoredMessage, StoredWill, Subscription,
 };
 pub use recovery::{Damage, DamageKind, Report};

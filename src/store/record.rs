@@ -70,6 +70,18 @@ pub struct SessionInfo {
     pub listener: Arc<str>,
     /// When it connected, in milliseconds since 1970.
     pub connected_at: u64,
+    /// The will of its connection.
+    pub will: Option<Box<LiveWill>>,
+}
+
+/// The will of a client that is connected `[MQTT-3.1.2-8]`. Who finds it in the store after the end of the process finds a
+/// connection that has ended without DISCONNECT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveWill {
+    /// Seconds to wait before it is published `[MQTT-3.1.3-9]`.
+    pub delay: u32,
+    /// The message.
+    pub body: OwnedBody,
 }
 
 /// A session without a connection.

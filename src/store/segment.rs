@@ -14,7 +14,7 @@
 use super::record::{MessageNumber, SessionNumber};
 
 /// Version of the format that is written, and the newest that is read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Where the first frame begins.
 pub(super) const FIRST_FRAME: usize = 2 * HEADER;
 /// Bytes of a frame beside its record.

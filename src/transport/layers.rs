@@ -155,6 +155,11 @@ impl Layers {
         x509::common_name(self.tls.as_ref()?.peer_certificate()?)
     }
 
+    /// The subject of the client's certificate, if it has shown one that was verified.
+    pub fn subject(&self) -> Option<String> {
+        x509::subject(self.tls.as_ref()?.peer_certificate()?)
+    }
+
     /// True when nothing more is read.
     pub(super) fn has_ended(&self) -> bool {
         self.state == State::Ended

@@ -155,6 +155,11 @@ impl Transport {
         self.layers()?.common_name()
     }
 
+    /// The subject of the client's certificate (RFC 4514), if it has shown one that was verified.
+    pub fn subject(&self) -> Option<String> {
+        self.layers()?.subject()
+    }
+
     /// True when nothing is between the socket and MQTT.
     pub fn is_plain(&self) -> bool {
         self.layers().is_none()

@@ -1,4 +1,4 @@
-//! The two things that a broker tells of a certificate: until when it is valid, and the common name of its subject.
+//! What a broker tells of a certificate: until when it is valid, its subject, and the common name in that.
 //!
 //! Only as much of DER (X.690) and of X.509 (RFC 5280) is read as leads there. Whether a certificate is to be trusted is
 //! decided elsewhere.
@@ -28,6 +28,98 @@ pub fn common_name(certificate: &[u8]) -> Option<String> {
         }
     }
     found
+}
+
+/// A certificate's subject as text, as RFC 4514 writes it: the last part first, `CN=device 1,OU=floor 2,O=plant`. Empty when
+/// it has none, none when it is no certificate.
+pub fn subject(certificate: &[u8]) -> Option<String> {
+    let mut parts = Vec::new();
+    for (_, set) in Fields::of(certificate)?.subject? {
+        let attributes = Der(set).filter_map(|(_, attribute)| {
+            let mut attribute = Der(attribute);
+            let ((0x06, kind), (tag, value)) = (attribute.next()?, attribute.next()?) else {
+                return None;
+            };
+            Some(attribute_text(kind, tag, value))
+        });
+        parts.push(attributes.collect::<Vec<_>>().join("+"));
+    }
+    parts.reverse();
+    Some(parts.join(","))
+}
+
+/// The names of attributes that have one in RFC 4514, and of that for a mail address, which openssl gives.
+const ATTRIBUTES: [(&[u8], &str); 10] = [
+    (&[0x55, 0x04, 0x03], "CN"),
+    (&[0x55, 0x04, 0x07], "L"),
+    (&[0x55, 0x04, 0x08], "ST"),
+    (&[0x55, 0x04, 0x0A], "O"),
+    (&[0x55, 0x04, 0x0B], "OU"),
+    (&[0x55, 0x04, 0x06], "C"),
+    (&[0x55, 0x04, 0x09], "street"),
+    (
+        &[0x09, 0x92, 0x26, 0x89, 0x93, 0xF2, 0x2C, 0x64, 0x01, 0x19],
+        "DC",
+    ),
+    (
+        &[0x09, 0x92, 0x26, 0x89, 0x93, 0xF2, 0x2C, 0x64, 0x01, 0x01],
+        "UID",
+    ),
+    (
+        &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x09, 0x01],
+        "emailAddress",
+    ),
+];
+
+/// `CN=device 1`; what has no name, or is no text, by its number and its bytes.
+fn attribute_text(kind: &[u8], tag: u8, value: &[u8]) -> String {
+    let known = ATTRIBUTES.iter().find(|(id, _)| *id == kind);
+    let name = known.map_or_else(|| dotted(kind), |(_, name)| (*name).to_owned());
+    match text(tag, value) {
+        Some(text) => format!("{name}={}", escaped(&text)),
+        None => {
+            let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{name}=#{hex}")
+        }
+    }
+}
+
+/// An object identifier as its numbers.
+fn dotted(id: &[u8]) -> String {
+    let mut numbers: Vec<u64> = Vec::new();
+    let mut number: u64 = 0;
+    for byte in id {
+        number = (number << 7) | u64::from(byte & 0x7F);
+        if byte & 0x80 != 0 {
+            continue;
+        }
+        match numbers.is_empty() {
+            true => {
+                let first = (number / 40).min(2);
+                numbers.extend([first, number - first * 40]);
+            }
+            false => numbers.push(number),
+        }
+        number = 0;
+    }
+    let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    numbers.join(".")
+}
+
+/// A value in which what has a meaning in a subject stands behind a backslash (RFC 4514, 2.4).
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let last = text.chars().count().saturating_sub(1);
+    for (at, c) in text.chars().enumerate() {
+        match c {
+            '\0' => out.push_str("\\00"),
+            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => out.extend(['\\', c]),
+            ' ' if at == 0 || at == last => out.extend(['\\', c]),
+            '#' if at == 0 => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// The fields of a certificate that are looked at.
@@ -188,11 +280,50 @@ mod tests {
     }
 
     #[test]
+    fn the_subject_is_read() {
+        let named = |parts: &[(DnType, DnValue)]| {
+            certificate(|params| {
+                params.distinguished_name = rcgen::DistinguishedName::new();
+                for (kind, value) in parts {
+                    params.distinguished_name.push(kind.clone(), value.clone());
+                }
+            })
+        };
+        let utf8 = |text: &str| DnValue::Utf8String(text.to_owned());
+        let own = DnType::CustomDnType(vec![1, 3, 6, 1, 4, 1, 311, 2]);
+        let mail = DnType::CustomDnType(vec![1, 2, 840, 113_549, 1, 9, 1]);
+        for (parts, expected) in [
+            (vec![], ""),
+            (vec![(DnType::CommonName, utf8("d"))], "CN=d"),
+            (
+                vec![
+                    (DnType::CountryName, utf8("DE")),
+                    (DnType::OrganizationName, utf8("A, B+C")),
+                    (DnType::CommonName, utf8(" #d\\ ")),
+                ],
+                "CN=\\ #d\\\\\\ ,O=A\\, B\\+C,C=DE",
+            ),
+            (
+                vec![(own, utf8("x")), (mail, utf8("a@b.c"))],
+                "emailAddress=a@b.c,1.3.6.1.4.1.311.2=x",
+            ),
+            (vec![(DnType::CommonName, utf8("#1"))], "CN=\\#1"),
+        ] {
+            assert_eq!(subject(&named(&parts)).as_deref(), Some(expected));
+        }
+        assert_eq!(dotted(&[0x88, 0x37]), "2.999");
+        assert_eq!(
+            attribute_text(&[0x55, 0x04, 0x03], 0x1C, &[0, 0xAB]),
+            "CN=#00ab"
+        );
+    }
+
+    #[test]
     fn what_is_no_certificate_has_nothing() {
         let whole = certificate(|_| {});
         for cut in 0..whole.len() {
             let part = whole.get(..cut).unwrap_or_default();
-            let _ = (not_after(part), common_name(part));
+            let _ = (not_after(part), common_name(part), subject(part));
         }
         for bytes in [
             &b""[..],
@@ -202,8 +333,8 @@ mod tests {
             b"\x30\x8f",
         ] {
             assert_eq!(
-                (not_after(bytes), common_name(bytes)),
-                (None, None),
+                (not_after(bytes), common_name(bytes), subject(bytes)),
+                (None, None, None),
                 "{bytes:?}"
             );
         }

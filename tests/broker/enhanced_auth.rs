@@ -4,14 +4,17 @@ use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nanomq::{
     auth::scram::ScramVerifier,
-    config::{Config, Secret},
+    config::{Config, Permit, Secret},
     mqtt::{
         Auth, Packet, Properties, PropertiesBuf, Property, ProtocolVersion, QoS, ReasonCode,
         Sender, decode_as, frame_header,
     },
 };
 
-use crate::kit::{Client, Got, Hello, TestBroker};
+use crate::{
+    http_auth::{AuthServer, status},
+    kit::{Client, Got, Hello, TestBroker},
+};
 
 const METHOD: &str = "SCRAM-SHA-256";
 const CONTINUE: ReasonCode = ReasonCode::ContinueAuthentication;
@@ -119,6 +122,31 @@ fn who_knows_the_password_comes_in_and_the_server_shows_that_it_knows_it_too() {
     // The same user comes in with the password itself, too.
     let plain = Hello::v5("other").login("ann", "pencil");
     Client::connect(broker.address, plain);
+}
+
+/// A server that is asked who may do anything is asked about those that come in by SCRAM, too.
+#[test]
+fn who_may_do_anything_is_asked_for_scram_as_for_passwords() {
+    let server = AuthServer::start(|request, socket| {
+        let yes = request.body == "u=ann";
+        status(socket, if yes { 200 } else { 403 });
+    });
+    for (user, expected) in [
+        ("%u", ReasonCode::NoMatchingSubscribers),
+        ("not %u", ReasonCode::NotAuthorized),
+    ] {
+        let broker = TestBroker::with(|config| {
+            with_verifier(config);
+            config.auth.no_match = Permit::Deny;
+            let request = &mut config.auth.http_auth.super_req;
+            request.url = format!("http://127.0.0.1:{}/super", server.port);
+            request.params.insert("u".to_owned(), user.to_owned());
+        });
+        let mut client = come_in(&broker);
+        client.publish("t", b"", QoS::AtLeastOnce, 1);
+        assert_eq!(client.next(), Got::PubAck(1, expected));
+    }
+    assert_eq!(server.requests(), ["/super u=ann", "/super u=not%20ann"]);
 }
 
 /// [MQTT-4.12.0-4] [MQTT-3.1.2-30] A login that fails, or a packet other than AUTH before CONNACK, ends the connection.

@@ -22,22 +22,22 @@ use crate::kit::{Client, Got, Hello, TestBroker, subscribe_bytes};
 const Q1: QoS = QoS::AtLeastOnce;
 
 /// What the server does with a request.
-type Behaviour = fn(&Request, &mut TcpStream);
+pub type Behaviour = fn(&Request, &mut TcpStream);
 
-struct Request {
-    path: String,
-    body: String,
+pub struct Request {
+    pub path: String,
+    pub body: String,
 }
 
 /// A server on a port of its own. It ends with the process.
-struct AuthServer {
-    port: u16,
+pub struct AuthServer {
+    pub port: u16,
     requests: Arc<Mutex<Vec<String>>>,
     open: Arc<AtomicUsize>,
 }
 
 impl AuthServer {
-    fn start(behaviour: Behaviour) -> Self {
+    pub fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
@@ -58,7 +58,7 @@ impl AuthServer {
         server
     }
 
-    fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 
@@ -119,7 +119,7 @@ fn serve(socket: TcpStream, requests: &Mutex<Vec<String>>, behaviour: Behaviour)
     }
 }
 
-fn status(socket: &mut TcpStream, code: u16) {
+pub fn status(socket: &mut TcpStream, code: u16) {
     let _ = write!(socket, "HTTP/1.1 {code} X\r\nContent-Length: 2\r\n\r\nok");
 }
 
@@ -236,6 +236,93 @@ fn answers_are_remembered_for_cache_ttl() {
         }
     }
     assert_eq!(server.requests().len(), 2);
+}
+
+/// A reload has the server asked again about live subscriptions; a server that fails takes nothing away.
+#[test]
+fn a_reload_asks_again_about_what_was_granted() {
+    static MOOD: AtomicUsize = AtomicUsize::new(200);
+    let server = AuthServer::start(|request, socket| {
+        let mood = MOOD.load(Ordering::SeqCst);
+        let about_lost = request.body.contains("t=lost");
+        let code = u16::try_from(mood).unwrap();
+        status(socket, if about_lost { code } else { 200 });
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nanomq.conf");
+    let text = format!(
+        "auth.http_auth.acl_req {{ url = \"http://127.0.0.1:{}/acl\", params {{ c = \"%c\", t = \"%t\" }} }}\n\
+         auth.acl.rules = [{{permit = allow, topics = [\"ruled\"]}}, {{permit = allow, action = publish}}]\n",
+        server.port
+    );
+    let broker = TestBroker::with_file(&file, &text);
+    let mut client = Client::v5(broker.address, "c");
+    for filter in ["lost/#", "$share/g/lost", "kept", "ruled"] {
+        client.subscribe(filter, Q1);
+    }
+    let before = server.requests().len();
+    assert_eq!(before, 3);
+    let mut other = Client::v5(broker.address, "other");
+    // What is received of one message each to all four.
+    let mut received = |client: &mut Client| {
+        for (id, topic) in (1..).zip(["lost/x", "lost", "kept", "ruled"]) {
+            other.publish(topic, b"", Q1, id);
+            other.next();
+        }
+        let mut topics = Vec::new();
+        while topics.last().map(String::as_str) != Some("ruled") {
+            let message = client.message();
+            client.ack(Packet::PubAck, message.id.unwrap());
+            topics.push(message.topic);
+        }
+        topics
+    };
+    // `lost/#` matches `lost`, too.
+    assert_eq!(received(&mut client).len(), 5);
+    for (mood, expected) in [(500, 5), (200, 5), (403, 2)] {
+        MOOD.store(mood, Ordering::SeqCst);
+        let asked = server.requests().len();
+        broker.reload(&file, &text);
+        let whole = if mood == 500 { 1 } else { 3 };
+        broker.until("the server is asked again", |_| {
+            server.requests().len() >= asked + whole
+        });
+        if expected == 2 {
+            broker.until("the subscriptions are gone", |stats| {
+                stats.totals.get(Metric::SubscribesDenied) == 2
+            });
+        }
+        assert_eq!(received(&mut client).len(), expected, "{mood}");
+    }
+}
+
+/// What the server has granted to one user is no other's, who goes on with the session.
+#[test]
+fn another_user_does_not_inherit_what_the_server_has_granted() {
+    let server = AuthServer::start(|_, socket| status(socket, 200));
+    let broker = TestBroker::with(|config| server.configure(config, &["acl"]));
+    let mut other = Client::v5(broker.address, "other");
+    for (user, present) in [("ann", true), ("eve", false)] {
+        let kept = Hello::kept("c").login("ann", "");
+        let (mut client, _) = Client::connect(broker.address, kept);
+        client.subscribe("t", Q1);
+        client.goodbye();
+        other.publish("t", b"for ann", Q1, 1);
+        assert_eq!(other.next(), Got::PubAck(1, ReasonCode::Success));
+        let kept = Hello {
+            clean_start: false,
+            ..Hello::kept("c").login(user, "")
+        };
+        let (mut client, _) = Client::connect(broker.address, kept);
+        if present {
+            let message = client.message();
+            assert_eq!(message.payload, b"for ann");
+            client.ack(Packet::PubAck, message.id.unwrap());
+        }
+        client.send(&Packet::PingReq);
+        assert_eq!(client.next(), Got::PingResp, "{user}");
+        client.goodbye();
+    }
 }
 
 #[test]

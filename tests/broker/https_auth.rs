@@ -3,21 +3,29 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
 };
 
-use nanomq::{config::HttpMethod, mqtt::ReasonCode};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use nanomq::{
+    config::{BindAddr, HttpMethod, SslListener},
+    mqtt::{Connect, Packet, Properties, ProtocolVersion, QoS, ReasonCode},
+};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+};
 use rustls::{
-    RootCertStore, ServerConfig, ServerConnection, StreamOwned,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     server::WebPkiClientVerifier,
 };
 
-use crate::kit::{Client, Got, Hello, TestBroker};
+use crate::{
+    http_auth::{AuthServer, status},
+    kit::{Client, Got, Hello, TestBroker, bytes_of, subscribe_bytes},
+};
 
 /// An authority and what it has signed, as files.
 struct Authority {
@@ -41,7 +49,11 @@ impl Authority {
     }
 
     fn sign(&self, name: &str) {
-        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        let subject = &mut params.distinguished_name;
+        subject.push(DnType::OrganizationName, "Plant, 2");
+        subject.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         fs::write(self.file(&format!("{name}.crt")), certificate.pem()).unwrap();
@@ -94,6 +106,80 @@ fn answer(stream: impl Read + Write) {
             return;
         }
     }
+}
+
+/// Common name and subject of a client's certificate are told with every request about it.
+#[test]
+fn the_requests_tell_the_certificate_of_a_client() {
+    const V5: ProtocolVersion = ProtocolVersion::V5;
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::new(folder.path(), "ours");
+    ours.sign("server");
+    ours.sign("device 1");
+    let server = AuthServer::start(|request, socket| {
+        status(socket, if request.path == "/super" { 403 } else { 200 });
+    });
+    let broker = TestBroker::with(|config| {
+        config.listeners.tcp.clear();
+        let mut listener = SslListener::default();
+        listener.common.bind = BindAddr::new("127.0.0.1", 0).unwrap();
+        let tls = &mut listener.tls;
+        tls.certfile = ours.file("server.crt").into();
+        tls.keyfile = ours.file("server.key").into();
+        tls.cacertfile = ours.file("ca.crt").into();
+        (tls.verify_peer, tls.fail_if_no_peer_cert) = (true, true);
+        config.listeners.ssl.insert("default".to_owned(), listener);
+        let http = &mut config.auth.http_auth;
+        for (path, request) in [
+            ("auth", &mut http.auth_req),
+            ("super", &mut http.super_req),
+            ("acl", &mut http.acl_req),
+        ] {
+            request.url = format!("http://127.0.0.1:{}/{path}", server.port);
+            request.params.insert("n".to_owned(), "%C".to_owned());
+            request.params.insert("s".to_owned(), "%d".to_owned());
+        }
+    });
+    let mut roots = RootCertStore::empty();
+    roots.add(ours.issuer.der().clone()).unwrap();
+    let chain = CertificateDer::pem_file_iter(ours.file("device 1.crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(ours.file("device 1.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain.map(Result::unwrap).collect(), key)
+        .unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = StreamOwned::new(tls, TcpStream::connect(broker.address).unwrap());
+    let connect = Connect {
+        version: V5,
+        clean_start: true,
+        keep_alive: 0,
+        client_id: "c",
+        username: None,
+        password: None,
+        will: None,
+        properties: Properties::EMPTY,
+    };
+    let subscribe = subscribe_bytes(V5, 1, &[("t", QoS::AtMostOnce)]);
+    for (packet, answer) in [
+        (bytes_of(&Packet::Connect(connect), V5), 0x20),
+        (subscribe, 0x90),
+    ] {
+        stream.write_all(&packet).unwrap();
+        stream.flush().unwrap();
+        let mut head = [0; 2];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(head[0], answer);
+        let mut rest = vec![0; usize::from(head[1])];
+        stream.read_exact(&mut rest).unwrap();
+    }
+    let said = "n=device%201&s=CN%3Ddevice%201%2CO%3DPlant%5C%2C%202";
+    let expected = ["auth", "super", "acl"].map(|path| format!("/{path} {said}"));
+    assert_eq!(server.requests(), expected);
 }
 
 fn code(broker: &TestBroker) -> ReasonCode {

@@ -1,9 +1,11 @@
 //! Who may come in.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use nanomq::{
     auth::password_hash,
     config::{Config, Secret},
-    mqtt::{ProtocolVersion, ReasonCode},
+    mqtt::{Properties, ProtocolVersion, QoS, ReasonCode, Will},
     stats::Metric,
 };
 
@@ -214,4 +216,46 @@ fn a_token_may_stand_in_the_place_of_the_password() {
         let got = answer(&broker, Hello::v5("c").login(name, &password));
         assert_eq!(got, expected, "{name} {password}");
     }
+}
+
+/// A connection lasts as long as the token that it came in with.
+#[test]
+fn a_connection_ends_with_its_token() {
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    let keys = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jwt");
+    let broker = TestBroker::with(|config| {
+        config.auth.jwt.public.keyfile = keys.join("api.key.pub");
+    });
+    let key = EncodingKey::from_rsa_pem(&std::fs::read(keys.join("api.key")).unwrap()).unwrap();
+    let ending_in = |seconds: u64| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let claims = serde_json::json!({"exp": now.as_secs() + seconds});
+        encode(&Header::new(Algorithm::RS256), &claims, &key).unwrap()
+    };
+    let (short, long) = (ending_in(2), ending_in(3600));
+    let will = Will {
+        topic: "gone",
+        payload: b"token",
+        qos: QoS::AtMostOnce,
+        retain: false,
+        properties: Properties::EMPTY,
+    };
+    let v311 = Hello {
+        version: ProtocolVersion::V311,
+        ..Hello::v5("old")
+    };
+    let with_will = Hello {
+        will: Some(will),
+        ..Hello::v5("new")
+    };
+    let (mut other, _) = Client::connect(broker.address, Hello::v5("other").login("o", &long));
+    other.subscribe("gone", QoS::AtMostOnce);
+    let (mut new, _) = Client::connect(broker.address, with_will.login("n", &short));
+    let (mut old, _) = Client::connect(broker.address, v311.login("o", &short));
+    assert_eq!(new.next(), Got::Disconnect(ReasonCode::NotAuthorized));
+    assert_eq!((new.next(), old.next()), (Got::End, Got::End));
+    assert_eq!(other.message().payload, b"token");
+    broker.until("both are counted", |stats| {
+        stats.totals.get(Metric::LoginsExpired) == 2
+    });
 }

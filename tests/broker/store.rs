@@ -596,3 +596,91 @@ fn connecting_is_answered_in_order() {
     }
     assert_eq!(messages, [[1], [2], [3]]);
 }
+
+/// A client with a will of the given topic.
+fn with_will<'a>(client_id: &'a str, topic: &'a str, properties: Properties<'a>) -> Hello<'a> {
+    let will = Will {
+        topic,
+        payload: client_id.as_bytes(),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        properties,
+    };
+    Hello {
+        will: Some(will),
+        ..Hello::v5(client_id)
+    }
+}
+
+/// [MQTT-3.1.2-8] The wills of clients that were connected when the process was killed are published when the broker is
+/// there again, once, after their delay, and not when there was a DISCONNECT before.
+#[test]
+fn wills_of_the_connected_survive_their_broker() {
+    for durability in EVERY_DURABILITY {
+        let place = Place::new();
+        let broker = place.start(durability);
+        away(&broker, "watcher");
+        let mut delay = PropertiesBuf::default();
+        delay.push(Property::WillDelayInterval(3600));
+        let mut expiry = PropertiesBuf::default();
+        expiry.push(Property::SessionExpiryInterval(7200));
+        let durable = |hello| Hello {
+            properties: expiry.as_properties(),
+            ..hello
+        };
+        let none = Properties::EMPTY;
+        let mut held = Vec::new();
+        for hello in [
+            with_will("polite", "t/polite", none),
+            durable(with_will("polite too", "t/polite", none)),
+            with_will("brief", "t/brief", none),
+            durable(with_will("durable", "t/durable", none)),
+            durable(with_will("patient", "t/patient", delay.as_properties())),
+            // The session ends with the connection, so there is nothing to wait for.
+            with_will("hurried", "t/hurried", delay.as_properties()),
+            with_will("taken over", "t/old", none),
+        ] {
+            let polite = hello.client_id.starts_with("polite");
+            let (client, _) = Client::connect(broker.address, hello);
+            match polite {
+                true => client.goodbye(),
+                false => held.push(client),
+            }
+        }
+        held.push(Client::connect(broker.address, with_will("taken over", "t/new", none)).0);
+        // The will of who was taken over.
+        broker.until("the will is stored", |stats| stats.store.messages == 1);
+        let killed = place.as_it_is();
+        let again = killed.start(durability);
+        let (mut watcher, present) = kept(&again, "watcher");
+        assert!(present);
+        let mut payloads = take(&mut watcher, 5);
+        payloads.sort();
+        let expected: [&[u8]; 5] = [
+            b"brief",
+            b"durable",
+            b"hurried",
+            b"taken over",
+            b"taken over",
+        ];
+        assert_eq!(payloads, expected);
+        nothing_more(&mut watcher);
+        // Once: the next end of the process finds none of them.
+        watcher.goodbye();
+        drop(again);
+        let later = killed.as_it_is();
+        let again = later.start(durability);
+        let (mut watcher, _) = kept(&again, "watcher");
+        nothing_more(&mut watcher);
+        // Who comes back in time takes its will along, and its next one counts.
+        let hello = Hello {
+            clean_start: false,
+            ..durable(Hello::v5("patient"))
+        };
+        let (patient, present) = Client::connect(again.address, hello);
+        assert!(present);
+        patient.goodbye();
+        drop(held);
+        drop(broker);
+    }
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod control;
+mod full_disk;
 mod open_files;
 mod passwd;
 mod setup;
@@ -96,7 +97,10 @@ fn reload_applies_what_can_change_and_a_broken_file_changes_nothing() {
     let mut broker = setup.start();
 
     setup.configure("127.0.0.1:0", "mqtt.max_qos = 1");
-    assert_eq!(setup.run(&["reload"]).status.code(), Some(0));
+    let output = setup.run(&["reload"]);
+    assert_eq!(output.status.code(), Some(0));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("changed: mqtt.max_qos"), "{told}");
     let line = broker.wait_for("configuration reloaded");
     assert!(line.contains("applied: [mqtt.max_qos]"), "{line}");
 
@@ -112,6 +116,15 @@ fn reload_applies_what_can_change_and_a_broken_file_changes_nothing() {
     broker.signal(Signal::HUP);
     broker.wait_for(&expected);
     broker.wait_for("the configuration was not reloaded");
+    // What only the running broker sees is told by the command.
+    let users = setup.folder.path().join("nanomq_passwd");
+    setup.configure("127.0.0.1:0", "mqtt.max_qos = 1");
+    fs::write(&users, "no line of a user\n").unwrap();
+    let output = setup.run(&["reload"]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!("{}:1", users.display());
+    assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+    fs::remove_file(users).unwrap();
     broker.assert_serves();
 
     // The level is one of the things that change, so what only `debug` logs is seen from here on.

@@ -6,7 +6,7 @@ use nanomq::config::{Config, Secret};
 use serde_json::{Value, json};
 
 use crate::{
-    configuration::{Files, with_file},
+    configuration::{Files, ok, with_file},
     kit::{ADMIN, At, with_broker},
     security::{add, assert_code, basic, send},
 };
@@ -365,5 +365,55 @@ fn the_section_auth_http_is_shown_as_it_is_in_force() {
             Some(&basic("vic", "vic")),
         );
         assert!(!viewed.body.contains("secret"), "{viewed:?}");
+    });
+}
+
+#[test]
+fn the_section_auth_http_is_posted_written_and_in_force() {
+    let text = format!(
+        "{PREFIX}auth.http_auth {{ timeout = 2s, auth_req {{ params {{ c = \"%c\" }} }} }}\n"
+    );
+    with_file(&text, |at, files| {
+        let posted = json!({"data": {"auth_http": {
+            "enable": true, "timeout": 1.5, "connect_timeout": 1, "pool_size": 4, "cache_ttl": 30,
+            "auth_req": {"url": "http://127.0.0.1:9/a", "method": "get"},
+            "acl_req": {"url": "http://127.0.0.1:9/b"},
+            "super_req": {"url": null},
+        }}});
+        let answer = ok(at, "/configuration", &posted);
+        assert!(
+            answer.contains("auth_http.auth_req.url") && answer.contains(r#""needs_restart":[]"#),
+            "{answer}"
+        );
+        let shown = &json_of(at, "/configuration/auth_http")["data"]["auth_http"];
+        let request = &shown["auth_req"];
+        assert_eq!(
+            [
+                &shown["enable"],
+                &shown["timeout"],
+                &shown["pool_size"],
+                &shown["cache_ttl"]
+            ],
+            [&json!(true), &json!(1.5), &json!(4), &json!(30)]
+        );
+        assert_eq!(
+            [
+                &request["url"],
+                &request["method"],
+                &shown["super_req"]["url"]
+            ],
+            [&json!("http://127.0.0.1:9/a"), &json!("get"), &Value::Null]
+        );
+        let file = fs::read_to_string(files.conf()).unwrap();
+        assert!(file.contains("timeout = \"1500ms\""), "{file}");
+        let refused = at.post(
+            "/configuration",
+            r#"{"data":{"auth_http":{"auth_req":{"url":"ftp://x","params":[{"name":"a","value":"%u"}]}}}}"#,
+        );
+        assert_eq!(refused.status, 400);
+        for key in ["auth_http.auth_req.url", "auth_http.auth_req.params"] {
+            assert!(refused.body.contains(key), "{refused:?}");
+        }
+        assert_eq!(fs::read_to_string(files.conf()).unwrap(), file);
     });
 }

@@ -1,10 +1,86 @@
-//! The curl commands of the README, run as they stand there but for the port.
+//! The commands of the README, run as they stand there but for ports.
 
-use std::{path::Path, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::Command,
+    sync::Arc,
+};
 
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 use serde_json::Value;
 
-use crate::harness::Broker;
+use crate::{clients::publish_to, harness::Broker};
+
+/// The certificate that the README's openssl command makes is taken by clients of OpenSSL and by those that are stricter,
+/// which take none of an authority for that of a server.
+#[test]
+fn the_certificate_of_the_readme_is_taken_by_clients() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let begin = readme.find("openssl req ").unwrap();
+    let mut command = String::new();
+    for line in readme[begin..].lines() {
+        command.push_str(line);
+        command.push('\n');
+        if !line.ends_with('\\') {
+            break;
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (certificate, key) = (file("server.crt"), file("server.key"));
+    let broker = Broker::start(&format!(
+        r#"listeners.ssl {{ bind = "127.0.0.1:0", certfile = "{certificate}", keyfile = "{key}" }}"#
+    ));
+    if !broker.is_nanomq() {
+        return;
+    }
+    let port = broker.port("ssl", "default");
+    let arguments = [
+        "-h",
+        "localhost",
+        "--cafile",
+        &certificate,
+        "-t",
+        "t",
+        "-m",
+        "x",
+        "-q",
+        "1",
+    ];
+    let done = publish_to(&broker, port, "mqttv5", &arguments);
+    assert_eq!(done.code, Some(0), "{}", done.output);
+    let mut roots = RootCertStore::empty();
+    let trusted = CertificateDer::from_pem_file(&certificate).unwrap();
+    roots.add(trusted).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = StreamOwned::new(tls, TcpStream::connect(("127.0.0.1", port)).unwrap());
+    stream
+        .write_all(b"\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01r")
+        .unwrap();
+    let mut connack = [0; 4];
+    stream.read_exact(&mut connack).unwrap();
+    assert_eq!(connack, [0x20, 2, 0, 0]);
+}
 
 #[test]
 fn the_curl_examples_of_the_readme_are_answered() {

@@ -9,7 +9,10 @@ use std::{
 };
 
 use reqwest::{Certificate, Client, Identity, header::CONTENT_TYPE, redirect};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use super::passwords::Waiting;
 use crate::{
@@ -29,6 +32,8 @@ const MAX_BODY: usize = 64 << 10;
 pub(super) struct Http {
     counters: Arc<Counters>,
     pool: RefCell<Option<Pool>>,
+    /// Turns of questions that nobody waits for, and the size of the pool that they were made for.
+    background: RefCell<Option<(usize, Arc<Semaphore>)>>,
     waiting: Cell<usize>,
     /// The last request had no usable answer: said once.
     failing: Cell<bool>,
@@ -86,9 +91,23 @@ impl Http {
         Self {
             counters,
             pool: RefCell::default(),
+            background: RefCell::default(),
             waiting: Cell::new(0),
             failing: Cell::new(false),
         }
+    }
+
+    /// Ends when there is time for a question that nobody waits for; it is held while that is asked.
+    pub(super) async fn background_turn(&self, policy: &Policy) -> Option<OwnedSemaphorePermit> {
+        let size = policy.auth().http_auth.pool_size;
+        let turns = {
+            let mut background = self.background.borrow_mut();
+            if background.as_ref().is_none_or(|(of, _)| *of != size) {
+                *background = Some((size, Arc::new(Semaphore::new((size / 2).max(1)))));
+            }
+            background.as_ref().map(|(_, turns)| turns.clone())?
+        };
+        turns.acquire_owned().await.ok()
     }
 
     /// Whether the server says yes, by a status of 200 to 299.

@@ -50,6 +50,7 @@ impl Bridge {
             owner: ctx.address().recipient(),
             load: self.worker.load.clone(),
             part: None,
+            will: None,
         };
         let registry = self.worker.shared.registry.open.clone();
         let is_stored = self.worker.shared.store.is_some();

@@ -379,6 +379,7 @@ impl Handler<SessionCommand> for Bridge {
             SessionCommand::HandOver(_)
             | SessionCommand::Close(_)
             | SessionCommand::Recheck
+            | SessionCommand::AskAgain(_)
             | SessionCommand::Subscribed(_)
             | SessionCommand::Noted(_) => {}
             SessionCommand::Discard(reason) => {

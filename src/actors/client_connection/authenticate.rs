@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::{Bytes, BytesMut};
 
-use super::{ClientConnection, Phase};
+use super::{ClientConnection, Login, Phase};
 use crate::{
     auth::{
         acl::{Action, Subject},
@@ -17,7 +17,10 @@ use crate::{
         policy::{ChainStep, Credentials, Denied, WRONG_PASSWORD},
         scram::{self, Exchange},
     },
-    messages::{AskPermissions, CountClientFailure, LogIn, LoginAnswer, ScramRefused, StartScram},
+    messages::{
+        AskPermissions, AskSuperuser, CountClientFailure, LogIn, LoginAnswer, ScramRefused,
+        StartScram,
+    },
     mqtt::{
         Auth, Connect, Packet, PropertiesBuf, Property, ProtocolVersion, ReasonCode, decode,
         encode, frame_header, packet_len,
@@ -82,8 +85,10 @@ impl ClientConnection {
         });
         ctx.spawn(ask.into_actor(self).map(move |answer, connection, ctx| {
             match answer {
-                Ok(LoginAnswer::Allowed { superuser }) => {
+                Ok(LoginAnswer::Allowed { superuser, until }) => {
                     let info = ClientInfo { superuser, ..info };
+                    let mut admission = admission;
+                    admission.until = until;
                     connection.let_in(admission, info, facts, ctx);
                 }
                 Ok(LoginAnswer::Denied(denied)) => connection.deny(denied, &admission),
@@ -98,11 +103,8 @@ impl ClientConnection {
             username: admission.username.as_deref().unwrap_or_default().to_owned(),
             password: password.unwrap_or_default().to_vec(),
             client_id: admission.client_id.to_string(),
-            address: Some(self.peer.ip()),
-            port: self.door.config.bind.port(),
             protocol: admission.version.name(),
-            common_name: self.transport.common_name().unwrap_or_default(),
-            ..Facts::default()
+            ..self.facts_of_connection()
         }
     }
 
@@ -262,7 +264,6 @@ impl ClientConnection {
         let data = auth.properties.authentication_data().unwrap_or_default();
         match exchange.finish(data) {
             Ok(last) => {
-                let facts = self.facts(&admission, None);
                 admission.authentication = Some((scram::METHOD.into(), last.into_bytes()));
                 let mut connack = BytesMut::new();
                 let config = self.worker.shared.config.load_full();
@@ -271,7 +272,7 @@ impl ClientConnection {
                     // Larger than the one that was held against it at CONNECT [MQTT-3.1.2-24].
                     return self.deny(CONNACK_TOO_LARGE, &admission);
                 }
-                self.let_in(admission, info, facts, ctx);
+                self.authenticated(admission, info, ctx);
             }
             Err(error) => {
                 log::debug!("{}: {error}", self.peer);
@@ -279,6 +280,29 @@ impl ClientConnection {
                 self.deny(WRONG_PASSWORD, &admission);
             }
         }
+    }
+
+    /// Lets in who has shown who it is; whether it may do anything is asked as for anybody else.
+    fn authenticated(&mut self, admission: Admission, info: ClientInfo, ctx: &mut Context<Self>) {
+        let facts = self.facts(&admission, None);
+        let policy = self.worker.shared.policy.load_full();
+        if !policy.asks_for_superuser() {
+            return self.let_in(admission, info, facts, ctx);
+        }
+        let ask = self.worker.shared.auth.ask_superuser.send(AskSuperuser {
+            policy,
+            facts: facts.clone(),
+        });
+        ctx.spawn(ask.into_actor(self).map(move |answer, connection, ctx| {
+            match answer {
+                Ok(superuser) => {
+                    let info = ClientInfo { superuser, ..info };
+                    connection.let_in(admission, info, facts, ctx);
+                }
+                Err(_) => connection.deny(STOPPING, &admission),
+            }
+            connection.wake();
+        }));
     }
 
     fn count_failure(&self) {
@@ -297,7 +321,7 @@ impl ClientConnection {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
-        let Some(exchange) = connected.exchange.take() else {
+        let Some(Login::Exchange(exchange)) = connected.login.take().map(|login| *login) else {
             return self.close(&CloseReason::Violation(Violation::AuthUnexpected));
         };
         let most = connected.channel.max_packet_size();
@@ -327,7 +351,7 @@ impl ClientConnection {
             match started {
                 // Somebody else may not take the place of who came in.
                 Ok(Ok(started)) if Some(&started.username) == own.as_ref() => {
-                    connected.exchange = Some(Box::new(started.exchange));
+                    connected.login = Some(Box::new(Login::Exchange(started.exchange)));
                     let reason = ReasonCode::ContinueAuthentication;
                     connection.write_auth(reason, &started.data, most);
                 }

@@ -91,7 +91,8 @@ impl ClientConnection {
             CloseReason::Violation(_)
             | CloseReason::TakenOver
             | CloseReason::Kicked
-            | CloseReason::Revoked => log::Level::Info,
+            | CloseReason::Revoked
+            | CloseReason::LoginExpired => log::Level::Info,
             _ => log::Level::Debug,
         };
         log::log!(
@@ -243,6 +244,7 @@ impl ClientConnection {
             | SessionCommand::Noted(_)
             | SessionCommand::Close(_)
             | SessionCommand::Recheck
+            | SessionCommand::AskAgain(_)
             | SessionCommand::Subscribed(_) => {
                 if let Phase::Closing(closing) = &mut self.phase {
                     closing.awaited = Some(parting);

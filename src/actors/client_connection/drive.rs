@@ -330,7 +330,8 @@ impl ClientConnection {
             Phase::Opening(_) | Phase::Arriving(..) | Phase::Moved(_) => None,
             Phase::Connected(connected) => {
                 let pause = self.hold.as_deref().and_then(Hold::until);
-                [connected.channel.deadline(), pause]
+                let login = connected.login_ends();
+                [connected.channel.deadline(), pause, login]
                     .into_iter()
                     .flatten()
                     .min()
@@ -370,6 +371,10 @@ impl ClientConnection {
     fn on_deadline(&mut self, now: Instant) -> bool {
         let listens = self.may_handle() && self.hold.is_none();
         match &mut self.phase {
+            Phase::Connected(connected) if connected.login_ends().is_some_and(|end| end <= now) => {
+                self.worker.counters.add(Metric::LoginsExpired, 1);
+                self.close(&CloseReason::LoginExpired);
+            }
             Phase::AwaitingConnect(_) | Phase::Authenticating(_) => {
                 self.close(&CloseReason::ConnectTimeout);
             }

@@ -113,6 +113,14 @@ struct Closing {
     finished: bool,
 }
 
+/// What is special about how a client came in.
+enum Login {
+    /// An authentication anew is under way.
+    Exchange(Exchange),
+    /// Its token ends then, and with it the connection.
+    Until(Instant),
+}
+
 /// A connection with a session.
 struct Connected {
     channel: Channel,
@@ -120,8 +128,8 @@ struct Connected {
     generation: u64,
     /// What the client may do.
     permissions: Permissions,
-    /// An authentication anew that is under way.
-    exchange: Option<Box<Exchange>>,
+    /// What is special about how it came in.
+    login: Option<Box<Login>>,
     /// The answer of another actor is awaited: no packet is handled before it comes.
     asking: bool,
     /// Messages wait in the inbox.
@@ -196,6 +204,14 @@ impl ClientConnection {
 }
 
 impl Connected {
+    /// When the client's login ends, if it does.
+    fn login_ends(&self) -> Option<Instant> {
+        match self.login.as_deref()? {
+            Login::Until(end) => Some(*end),
+            Login::Exchange(_) => None,
+        }
+    }
+
     /// Ends the session of a connection that a fault has ended.
     fn abandon(&self, worker: &Worker) {
         self.inbox
@@ -235,7 +251,7 @@ impl Actor for ClientConnection {
 impl Handler<SessionCommand> for ClientConnection {
     type Result = ();
 
-    fn handle(&mut self, command: SessionCommand, _: &mut Self::Context) {
+    fn handle(&mut self, command: SessionCommand, ctx: &mut Self::Context) {
         match &mut self.phase {
             Phase::AwaitingConnect(_) | Phase::Authenticating(_) | Phase::Arriving(..) => {}
             Phase::Opening(deferred) => deferred.push(command),
@@ -248,6 +264,7 @@ impl Handler<SessionCommand> for ClientConnection {
                 SessionCommand::Noted(_) => {}
                 SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
                 SessionCommand::Recheck => self.recheck(),
+                SessionCommand::AskAgain(filters) => self.ask_again(filters, ctx),
                 SessionCommand::Subscribed(requests) => {
                     let waiting = connected.retained.as_ref();
                     if waiting.map_or(0, |retained| retained.waiting.len()) < RETAINED_WAITING_MAX {

@@ -10,7 +10,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::{ClientConnection, Connected, Phase};
+use super::{ClientConnection, Connected, Login, Phase};
 use crate::{
     actors::{durable::unix_millis, events},
     auth::{acl::Subject, permissions::Permissions, scram},
@@ -127,16 +127,17 @@ impl ClientConnection {
     /// Opens the session of a client that may come in.
     pub(super) fn open(&mut self, admission: Admission, info: ClientInfo, ctx: &mut Context<Self>) {
         self.phase = Phase::Opening(Vec::new());
+        let is_stored = self.worker.shared.store.is_some();
         let ask = OpenSession {
             client_id: admission.client_id.clone(),
             info: info.clone(),
+            will: admission.will.clone().filter(|_| is_stored),
             start_anew: admission.clean_start,
             owner: ctx.address().recipient(),
             load: self.worker.load.clone(),
             part: None,
         };
         let registry = self.worker.shared.registry.open.clone();
-        let is_stored = self.worker.shared.store.is_some();
         let opening = open_session(registry, ask, is_stored, self.worker.counters.clone())
             .into_actor(self)
             .map(move |opened, connection, ctx| {
@@ -185,6 +186,7 @@ impl ClientConnection {
         };
         let permissions = Permissions::new(self.worker.shared.policy.load_full(), subject);
         let resumed = session.is_some();
+        let login = admission.until.map(|end| Box::new(Login::Until(end)));
         let mut channel = Channel::open(admission, session.unwrap_or_default(), &config.mqtt, now);
         if self.worker.shared.store.is_some() {
             channel.hold_acknowledgements(opened.inbox.durable().is_some());
@@ -192,7 +194,10 @@ impl ClientConnection {
         if resumed && permissions.policy().restricts() {
             // It may be another user who goes on with the session.
             channel.purge(
-                |topic| permissions.may_receive(topic),
+                |topic| match opened.other_user {
+                    true => permissions.may_receive_unasked(topic),
+                    false => permissions.may_receive(topic),
+                },
                 &self.worker.counters,
             );
         }
@@ -205,7 +210,7 @@ impl ClientConnection {
                 inbox: opened.inbox,
                 generation: opened.generation,
                 permissions,
-                exchange: None,
+                login,
                 asking: false,
                 drain: true,
                 items: Default::default(),
@@ -239,6 +244,7 @@ pub(in crate::actors) async fn open_session(
     let mut again = OpenSession {
         client_id: ask.client_id.clone(),
         info: ask.info.clone(),
+        will: ask.will.clone(),
         start_anew: true,
         owner: ask.owner.clone(),
         load: ask.load.clone(),
@@ -309,7 +315,11 @@ fn answer(
 ) -> Result<OpenedSession, Refusal> {
     match result {
         Ok(Ok(opened)) => Ok(opened),
-        Ok(Err(OpenRefused)) => Err(Refusal::new(
+        Ok(Err(OpenRefused::NotStored)) => Err(Refusal::new(
+            ReasonCode::QuotaExceeded,
+            "the store takes no sessions now",
+        )),
+        Ok(Err(OpenRefused::TooMany)) => Err(Refusal::new(
             ReasonCode::QuotaExceeded,
             "mqtt.max_sessions is reached",
         )),

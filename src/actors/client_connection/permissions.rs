@@ -1,7 +1,7 @@
 //! What the client of a connection may do: the gate of its PUBLISH packets, its SUBSCRIBE packets, and what becomes of
 //! what waits for it when the rules change.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
@@ -14,7 +14,7 @@ use crate::{
         permissions::{Allowed, Permissions},
         policy::without_share,
     },
-    messages::{AskPermissions, HttpAnswer},
+    messages::{AskAgain, AskPermissions, HttpAnswer, Unsubscribe},
     session::{CloseReason, Gate, GateAnswer, SubscribeJob, Violation},
     stats::Metric,
 };
@@ -38,31 +38,40 @@ impl Gate for ClientGate<'_> {
 }
 
 impl Connected {
-    /// What is known of the client, for requests. Its password is not kept after CONNECT.
-    fn facts(&self, port: u16) -> Facts {
+    /// What is known of the client, for requests; `facts` is what the connection knows.
+    fn facts(&self, facts: Facts) -> Facts {
         let subject = self.permissions.subject();
         Facts {
             username: subject.username.as_deref().unwrap_or_default().to_owned(),
             client_id: subject.client_id.to_string(),
-            address: Some(subject.address),
-            port,
             protocol: self.channel.version().name(),
-            ..Facts::default()
+            ..facts
         }
     }
 }
 
 impl ClientConnection {
+    /// What a request can tell of a client before its CONNECT is looked at. Its password is not kept after CONNECT.
+    pub(super) fn facts_of_connection(&self) -> Facts {
+        Facts {
+            address: Some(self.peer.ip()),
+            port: self.door.config.bind.port(),
+            common_name: self.transport.common_name().unwrap_or_default(),
+            subject: self.transport.subject().unwrap_or_default(),
+            ..Facts::default()
+        }
+    }
+
     /// Asks whether the client may publish to a topic; its packets wait for the answer.
     pub(super) fn ask_publish(&mut self, topic: Box<str>, ctx: &mut Context<Self>) {
-        let port = self.door.config.bind.port();
+        let facts = self.facts_of_connection();
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
         connected.asking = true;
         let ask = self.worker.shared.auth.ask.send(AskPermissions {
             policy: connected.permissions.policy().clone(),
-            facts: connected.facts(port),
+            facts: connected.facts(facts),
             action: Action::Publish,
             topics: vec![topic.to_string()],
         });
@@ -86,7 +95,6 @@ impl ClientConnection {
 
     /// Takes out of a SUBSCRIBE what the client may not have, and has the rest entered.
     pub(super) fn check_subscribe(&mut self, mut job: SubscribeJob, ctx: &mut Context<Self>) {
-        let port = self.door.config.bind.port();
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
@@ -109,13 +117,14 @@ impl ClientConnection {
         if unknown.is_empty() {
             return self.subscribe(job, ctx);
         }
+        let facts = self.facts_of_connection();
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
         connected.asking = true;
         let ask = self.worker.shared.auth.ask.send(AskPermissions {
             policy: connected.permissions.policy().clone(),
-            facts: connected.facts(port),
+            facts: connected.facts(facts),
             action: Action::Subscribe,
             topics: unknown.clone(),
         });
@@ -152,6 +161,61 @@ impl ClientConnection {
         if !self.refused_subscriptions(refused) {
             self.subscribe(job, ctx);
         }
+    }
+
+    /// Has the HTTP server asked again about subscriptions that it has granted; packets do not wait for the answer.
+    pub(super) fn ask_again(&mut self, filters: Vec<Arc<str>>, ctx: &mut Context<Self>) {
+        let facts = self.facts_of_connection();
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        let topics = filters
+            .iter()
+            .map(|filter| without_share(filter).to_owned());
+        let ask = self
+            .worker
+            .shared
+            .auth
+            .ask_again
+            .send(AskAgain(AskPermissions {
+                policy: self.worker.shared.policy.load_full(),
+                facts: connected.facts(facts),
+                action: Action::Subscribe,
+                topics: topics.collect(),
+            }));
+        ctx.spawn(ask.into_actor(self).map(move |answers, connection, _| {
+            let answers = answers.unwrap_or_default();
+            let denied = |(filter, answer): (Arc<str>, HttpAnswer)| {
+                (!answer.allowed && !answer.failed).then_some(filter)
+            };
+            let lost = filters.into_iter().zip(answers).filter_map(denied);
+            connection.lose(lost.collect());
+            connection.wake();
+        }));
+    }
+
+    /// Ends subscriptions that the client may no longer have.
+    fn lose(&mut self, filters: Vec<Arc<str>>) {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return;
+        };
+        if filters.is_empty() {
+            return;
+        }
+        let client_id = connected.channel.client_id();
+        log::info!("{client_id:?} may no longer subscribe to {filters:?}");
+        let number = filters.len();
+        self.worker
+            .shared
+            .registry
+            .unsubscribe
+            .do_send(Unsubscribe {
+                client_id: client_id.clone(),
+                generation: connected.generation,
+                filters,
+                part: None,
+            });
+        self.refused_subscriptions(number);
     }
 
     /// Counts subscriptions that were refused; true when the client is closed for it.

@@ -34,6 +34,7 @@ fn found_at(millis: u64, interval: u32) -> (Option<u64>, u64) {
             peer: "127.0.0.1:1".to_owned(),
             listener: "default".into(),
             connected_at: KEPT_AT,
+            will: None,
         },
         kept: Some(Kept {
             generation: 1,

@@ -38,8 +38,8 @@ use crate::{
     auth::policy::Policy,
     config::{AnyListener, Config, Listener, ListenerKind, Mqtt},
     messages::{
-        AddressedCommand, AskPermissions, CountClientFailure, GetQueueTotals, GiveUpSessions,
-        KeptSession, KickClient, LogIn, StartScram, WorkerLoad,
+        AddressedCommand, AskAgain, AskPermissions, AskSuperuser, CountClientFailure,
+        GetQueueTotals, GiveUpSessions, KeptSession, KickClient, LogIn, StartScram, WorkerLoad,
     },
     routing::{ClientDirectory, RouteTable},
     stats::{Counters, Gauges, Metric, Totals},
@@ -114,6 +114,8 @@ impl World {
                 ask: nobody.address().recipient(),
                 start_scram: nobody.address().recipient(),
                 count_failure: nobody.address().recipient(),
+                ask_again: nobody.address().recipient(),
+                ask_superuser: nobody.address().recipient(),
             },
             registry: RegistryHandles {
                 open: registry.address().recipient(),
@@ -129,6 +131,7 @@ impl World {
             retained_load: load(),
             retained_pages: retained.address().recipient(),
             store: None,
+            marks: Arc::default(),
         };
         let mut loads = vec![
             shared.registry.store_load.clone(),

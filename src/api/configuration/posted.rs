@@ -1,5 +1,7 @@
 //! Reading what is posted as configuration: every member is a key that changes, or is as it is shown.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -53,6 +55,7 @@ const fn shown_as(row: Row, exact: fn(&Config) -> String) -> Row {
 
 const NUMBER: &str = "a whole number";
 const KILOBYTES: &str = "a whole number of kilobytes";
+const SECONDS: &str = "a number of seconds";
 const FLAG: &str = "true or false";
 const TEXT: &str = "a text";
 const SECURE_WEBSOCKET: &str = "listeners.wss.default.enable";
@@ -164,6 +167,70 @@ const ROWS: &[Row] = &[
         "listeners.wss.default.bind",
         "an address such as nmq-wss://0.0.0.0:8084/mqtt",
         wss_address,
+    ),
+    shown_as(
+        row("auth_http.enable", "auth.http_auth.enable", FLAG, flag),
+        |config| config.auth.http_auth.enable.to_string(),
+    ),
+    row(
+        "auth_http.timeout",
+        "auth.http_auth.timeout",
+        SECONDS,
+        seconds,
+    ),
+    row(
+        "auth_http.connect_timeout",
+        "auth.http_auth.connect_timeout",
+        SECONDS,
+        seconds,
+    ),
+    row(
+        "auth_http.pool_size",
+        "auth.http_auth.pool_size",
+        NUMBER,
+        number,
+    ),
+    row(
+        "auth_http.cache_ttl",
+        "auth.http_auth.cache_ttl",
+        SECONDS,
+        seconds,
+    ),
+    row(
+        "auth_http.auth_req.url",
+        "auth.http_auth.auth_req.url",
+        TEXT,
+        text,
+    ),
+    row(
+        "auth_http.auth_req.method",
+        "auth.http_auth.auth_req.method",
+        TEXT,
+        text,
+    ),
+    row(
+        "auth_http.super_req.url",
+        "auth.http_auth.super_req.url",
+        TEXT,
+        text,
+    ),
+    row(
+        "auth_http.super_req.method",
+        "auth.http_auth.super_req.method",
+        TEXT,
+        text,
+    ),
+    row(
+        "auth_http.acl_req.url",
+        "auth.http_auth.acl_req.url",
+        TEXT,
+        text,
+    ),
+    row(
+        "auth_http.acl_req.method",
+        "auth.http_auth.acl_req.method",
+        TEXT,
+        text,
     ),
     row("http_server.enable", "http_server.enable", FLAG, flag),
     row("http_server.port", "http_server.port", NUMBER, number),
@@ -281,8 +348,12 @@ impl Reader<'_> {
             }
             (value, shown) if value == shown => {}
             (_, Value::Object(_)) => self.refuse(path, "expected an object"),
-            _ if path == "auth" => {
-                self.refuse(path, "users are changed in the configuration file only");
+            _ if path == "auth" => self.refuse(
+                path,
+                "users are changed in the configuration file, or by /auth_username",
+            ),
+            _ if path.starts_with("auth_http.") => {
+                self.refuse(path, "is changed in the configuration file only");
             }
             _ => self.ignored.push(path.to_owned()),
         }
@@ -406,6 +477,11 @@ fn kilobytes(value: &Value) -> Option<String> {
 fn fraction(value: &Value) -> Option<String> {
     // Always with a point: the flat form takes whole numbers as thousandths.
     value.as_f64().map(|number| format!("{number:?}"))
+}
+
+fn seconds(value: &Value) -> Option<String> {
+    let time = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
+    Some(format!("{}ms", time.as_millis()))
 }
 
 fn flag(value: &Value) -> Option<String> {

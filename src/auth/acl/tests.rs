@@ -239,6 +239,7 @@ fn rules_that_cannot_be_meant_so_are_refused() {
     ] {
         let list = format!(r#"[{{"permit": "allow"}}, {rule}]"#);
         let error = AclRule::read_all(&serde_json::from_str(&list).unwrap()).unwrap_err();
+        let error = error.to_string();
         assert!(
             error.starts_with("rule 2: ") && error.contains(part),
             "{error}"

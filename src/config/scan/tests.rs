@@ -114,3 +114,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_elements_of_an_array_have_their_places() {
+    for (text, expected) in [
+        ("a = []", &[][..]),
+        ("a = [x, \"y,]\", {b = [1, 2]}]", &[(1, 6), (1, 9), (1, 16)]),
+        (
+            "a = [ # none, here\n  {b = 1,\n c = 2}\n\n  {b = 2} // or, here\n  , { }, ]",
+            &[(2, 3), (5, 3), (6, 5)],
+        ),
+    ] {
+        let items = scan(text);
+        let [Item::Value(span)] = &items[..] else {
+            panic!("{items:?}");
+        };
+        assert_eq!(span.elements, expected, "{text}");
+    }
+}

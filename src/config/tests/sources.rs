@@ -171,3 +171,68 @@ fn urls_of_the_command_line_replace_the_listeners() {
     };
     assert!(Config::load(None, None, Strictness::Start, [], &overrides).is_err());
 }
+
+/// The separate files of NanoMQ 0.7 and 0.8 are read where the command line or the environment names them.
+#[test]
+fn the_files_of_users_and_of_requests_are_read_beside_the_main_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let main = file(
+        "nanomq.conf",
+        "allow_anonymous=false\nauth.1.login=ann\nauth.1.password=a\n",
+    );
+    let users = file(
+        "nanomq_auth_username.conf",
+        "## users\nauth.1.login=ann\nauth.1.password=b\nauth.2.login=bob\nauth.2.password=c\n",
+    );
+    let requests = file(
+        "nanomq_auth_http.conf",
+        "auth.http.enable=true\nauth.http.auth_req.url=http://h/a\nauth.http.auth_req.params=c=%c,u=%u\n",
+    );
+    let wrong = file("wrong.conf", "auth.1.login=x\nurl=nmq-tcp://0.0.0.0:1\n");
+    let by_option = Overrides {
+        auth: Some(users.clone()),
+        auth_http: Some(requests.clone()),
+        ..Overrides::default()
+    };
+    let (users, requests) = (users.display().to_string(), requests.display().to_string());
+    let by_env = env(&[
+        ("NANOMQ_AUTH_CONF_PATH", &users),
+        ("NANOMQ_AUTH_HTTP_CONF_PATH", &requests),
+    ]);
+    for (env, overrides) in [(Vec::new(), by_option), (by_env, Overrides::default())] {
+        let loaded = Config::load(Some(&main), None, Strictness::Check, env, &overrides).unwrap();
+        let auth = loaded.config.auth;
+        let users: Vec<(&str, &str)> = auth
+            .password
+            .iter()
+            .map(|(name, password)| (name.as_str(), password.expose()))
+            .collect();
+        assert_eq!(users, [("ann", "b"), ("bob", "c")]);
+        assert_eq!(auth.http_auth.auth_req.url, "http://h/a");
+        assert_eq!(auth.http_auth.auth_req.params.len(), 2);
+        assert!(!auth.allow_anonymous);
+    }
+    let overrides = Overrides {
+        auth: Some(wrong.clone()),
+        auth_http: Some("/nowhere".into()),
+        ..Overrides::default()
+    };
+    let problems = Config::load(Some(&main), None, Strictness::Start, [], &overrides).unwrap_err();
+    let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let wrong = wrong.display();
+    for part in [
+        format!("{wrong}:1:1: auth.1.login: auth.1.password is missing"),
+        format!("{wrong}:2:1: url: is not about auth and does not belong in this file"),
+        "/nowhere: cannot be read".to_owned(),
+    ] {
+        assert!(
+            shown.iter().any(|line| line.starts_with(&part)),
+            "{shown:?}"
+        );
+    }
+}

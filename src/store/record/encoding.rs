@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Body, Kept, Recipient, Record, SessionInfo, SessionNumber, SessionSnapshot, StoredMessage,
-    StoredWill, Subscription,
+    Body, Kept, LiveWill, Recipient, Record, SessionInfo, SessionNumber, SessionSnapshot,
+    StoredMessage, StoredWill, Subscription,
 };
 use crate::{
     mqtt::{QoS, SubscribeOptions},
@@ -143,28 +143,43 @@ impl SessionInfo {
         to.maybe_text(self.username.as_deref());
         to.byte(self.superuser.into());
         to.byte(self.version);
-        to.byte(self.clean_start.into());
+        to.byte(u8::from(self.clean_start) | u8::from(self.will.is_some()) << 1);
         to.number(self.keep_alive.into());
         to.number(self.expiry_interval.into());
         to.text(&self.peer);
         to.text(&self.listener);
         to.number(self.connected_at);
+        if let Some(will) = &self.will {
+            to.number(will.delay.into());
+            will.body.view().encode(to);
+        }
     }
 
     fn decode(from: &mut Take<'_>) -> Option<Self> {
-        Some(Self {
+        let mut info = Self {
             client_id: from.text()?.into(),
             generation: from.number()?,
             username: from.maybe_text()?.map(Arc::from),
             superuser: from.flag()?,
             version: from.byte()?,
-            clean_start: from.flag()?,
-            keep_alive: from.small()?,
-            expiry_interval: from.small()?,
-            peer: from.text()?.to_owned(),
-            listener: from.text()?.into(),
-            connected_at: from.number()?,
-        })
+            ..Self::default()
+        };
+        let flags = from.byte()?;
+        info.clean_start = flags & 1 != 0;
+        info.keep_alive = from.small()?;
+        info.expiry_interval = from.small()?;
+        from.text()?.clone_into(&mut info.peer);
+        info.listener = from.text()?.into();
+        info.connected_at = from.number()?;
+        info.will = match flags {
+            0 | 1 => None,
+            2 | 3 => Some(Box::new(LiveWill {
+                delay: from.small()?,
+                body: Body::decode(from)?.to_owned(),
+            })),
+            _ => return None,
+        };
+        Some(info)
     }
 }
 

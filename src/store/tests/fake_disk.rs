@@ -1,7 +1,7 @@
 //! A disk in memory. It keeps apart what was written and what was synced, and fails when it is told to.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -26,6 +26,96 @@ pub struct State {
     pub reserved: usize,
     /// Nothing can be created or cut.
     pub read_only: bool,
+    /// Files that were removed, until the folder is synced.
+    pub removed: BTreeMap<u32, File>,
+    /// Files that were made, until the folder is synced.
+    pub made: BTreeSet<u32>,
+    /// Changes of the disk so far.
+    pub changes: usize,
+    /// Where the power may fail: how many of 256 changes are preceded by a moment that is kept.
+    pub moments_kept: u8,
+    pub moments: Vec<Moment>,
+    rng: fastrand::Rng,
+}
+
+/// The disk between two changes.
+#[derive(Clone)]
+pub struct Moment {
+    /// Changes before it.
+    pub changes: usize,
+    files: BTreeMap<u32, File>,
+    removed: BTreeMap<u32, File>,
+    made: BTreeSet<u32>,
+}
+
+/// The unit that a disk writes whole.
+const SECTOR: usize = 512;
+
+impl State {
+    /// Something is about to change.
+    fn change(&mut self) {
+        if self.rng.u8(..) < self.moments_kept {
+            self.moments.push(Moment {
+                changes: self.changes,
+                files: self.files.clone(),
+                removed: self.removed.clone(),
+                made: self.made.clone(),
+            });
+        }
+        self.changes += 1;
+    }
+}
+
+impl Moment {
+    /// A disk as the power may have left it then: what was synced, and of what was not, any sectors in any order, any
+    /// length, and any of the files that were made or removed.
+    pub fn without_power(&self, rng: &mut fastrand::Rng) -> FakeDisk {
+        let mut files = BTreeMap::new();
+        for (number, file) in &self.files {
+            if !self.made.contains(number) || rng.bool() {
+                files.insert(*number, file.without_power(rng));
+            }
+        }
+        for (number, file) in &self.removed {
+            if rng.bool() {
+                files.insert(*number, file.without_power(rng));
+            }
+        }
+        FakeDisk::of(files)
+    }
+}
+
+impl File {
+    fn without_power(&self, rng: &mut fastrand::Rng) -> Self {
+        let (old, new) = (self.synced.len(), self.written.len());
+        let length = match rng.u8(..4) {
+            0 => old,
+            1 => new,
+            _ => rng.usize(old.min(new)..=old.max(new)),
+        };
+        // Often in order, up to some place.
+        let whole_to = match rng.bool() {
+            true => rng.usize(..=length),
+            false => 0,
+        };
+        let in_order = whole_to > 0;
+        let mut left = vec![0; length];
+        for (index, sector) in left.chunks_mut(SECTOR).enumerate() {
+            let start = index * SECTOR;
+            let is_new = match in_order {
+                true => start < whole_to,
+                false => rng.bool(),
+            };
+            let from = if is_new { &self.written } else { &self.synced };
+            let from = from.get(start..).unwrap_or_default();
+            let length = from.len().min(sector.len());
+            sector[..length].copy_from_slice(&from[..length]);
+        }
+        Self {
+            written: left.clone(),
+            synced: left,
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -92,7 +182,11 @@ impl Disk for FakeDisk {
         if self.state().read_only {
             return Err(no_space());
         }
-        self.state().files.insert(number, File::default());
+        let mut state = self.state();
+        state.change();
+        state.files.insert(number, File::default());
+        state.made.insert(number);
+        drop(state);
         Ok(Box::new(Handle(self.clone(), number)))
     }
 
@@ -101,9 +195,16 @@ impl Disk for FakeDisk {
     }
 
     fn remove(&mut self, number: u32) -> io::Result<()> {
-        let file = self.state().files.remove(&number);
-        if let (Some(file), Some(room)) = (file, &mut self.state().room) {
+        let mut state = self.state();
+        state.change();
+        let Some(file) = state.files.remove(&number) else {
+            return Ok(());
+        };
+        if let Some(room) = &mut state.room {
             *room += file.written.len();
+        }
+        if !state.made.remove(&number) {
+            state.removed.insert(number, file);
         }
         Ok(())
     }
@@ -134,6 +235,10 @@ impl Disk for FakeDisk {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        let mut state = self.state();
+        state.change();
+        state.removed.clear();
+        state.made.clear();
         Ok(())
     }
 }
@@ -163,6 +268,7 @@ impl SegmentFile for Handle {
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let torn = {
             let mut state = self.0.state();
+            state.change();
             let torn = state.torn_write.take();
             match (&mut state.room, torn) {
                 (_, Some(torn)) => Some(torn.min(bytes.len())),
@@ -192,6 +298,7 @@ impl SegmentFile for Handle {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.0.state();
+        state.change();
         if state.failing_syncs > 0 {
             state.failing_syncs -= 1;
             return Err(io::Error::other("the disk is gone"));
@@ -205,6 +312,7 @@ impl SegmentFile for Handle {
         if self.0.state().read_only {
             return Err(no_space());
         }
+        self.0.state().change();
         let cut = self.with(|file| {
             let before = file.written.len();
             file.written.truncate(length as usize);

@@ -3,6 +3,7 @@
 mod crash;
 pub(crate) mod fake_disk;
 mod faults;
+mod power;
 mod replay;
 
 use super::*;

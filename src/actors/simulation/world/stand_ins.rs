@@ -89,4 +89,11 @@ macro_rules! never_asked {
     )+};
 }
 
-never_asked!(LogIn, AskPermissions, StartScram, CountClientFailure);
+never_asked!(
+    LogIn,
+    AskPermissions,
+    AskAgain,
+    AskSuperuser,
+    StartScram,
+    CountClientFailure
+);
