@@ -220,6 +220,10 @@ impl Broker {
                     config: manager.clone().recipient(),
                     stats: stats.clone().recipient(),
                     clients: registry.clone().recipient(),
+                    idle: worker_handles
+                        .iter()
+                        .map(|worker| worker.idle.clone())
+                        .collect(),
                     client: registry.clone().recipient(),
                     subscriptions: registry.clone().recipient(),
                     subscriptions_of: registry.clone().recipient(),
@@ -620,7 +624,8 @@ async fn start_worker(
             accepted: host.clone().recipient(),
             moved: host.clone().recipient(),
             count_busy: host.clone().recipient(),
-            relieve: host.recipient(),
+            relieve: host.clone().recipient(),
+            idle: host.recipient(),
             metrics: Handle::current().metrics(),
         }
     })

@@ -1,11 +1,14 @@
 //! The actor that starts the connections of one worker.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+use std::{future::poll_fn, net::SocketAddr, rc::Rc, sync::Arc};
 
-use actix::{Actor, Context, Handler, Message, Recipient};
+use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Recipient, WrapFuture};
 
 use super::{ClientConnection, Door, MoveRequest, MovedConnection, Worker};
-use crate::transport::Detached;
+use crate::{
+    messages::{IdleRow, ListIdle},
+    transport::Detached,
+};
 
 /// A socket that was accepted, for the worker to serve.
 #[derive(Debug, Message)]
@@ -34,7 +37,7 @@ pub struct Relieve {
     pub part: f64,
 }
 
-/// One a worker. Its mailbox is bounded by the rate of accepting.
+/// One a worker. It also runs the deadlines of the connections. Its mailbox is bounded by the rate of accepting.
 pub struct ConnectionHost {
     worker: Rc<Worker>,
 }
@@ -48,6 +51,22 @@ impl ConnectionHost {
 
 impl Actor for ConnectionHost {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let worker = self.worker.clone();
+        let deadlines = poll_fn(move |cx| worker.timers.borrow_mut().poll(cx));
+        ctx.spawn(deadlines.into_actor(self));
+    }
+}
+
+impl Handler<ListIdle> for ConnectionHost {
+    type Result = MessageResult<ListIdle>;
+
+    fn handle(&mut self, _: ListIdle, _: &mut Self::Context) -> Self::Result {
+        let awaiting = self.worker.awaiting.borrow();
+        let rows: Vec<IdleRow> = awaiting.iter().map(|(_, socket)| socket.row()).collect();
+        MessageResult(rows)
+    }
 }
 
 impl Handler<CountBusy> for ConnectionHost {

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     num::NonZeroU64,
     path::{Path, PathBuf},
     sync::Arc,
@@ -172,7 +173,7 @@ pub fn restore(
         let subject = Subject {
             client_id: inbox.client_id().clone(),
             username: info.username.clone(),
-            address: info.peer.ip(),
+            address: info.peer.ip,
             superuser: info.superuser,
         };
         let is_wanted = is_wanted(inbox.client_id(), &shared.config.load());
@@ -245,14 +246,14 @@ pub(super) fn session_info(
         expiry_interval: info.expiry_interval,
         peer: info.peer.to_string(),
         listener: info.listener.clone(),
-        connected_at: unix_millis(info.connected_at),
+        connected_at: info.connected_at,
     }
 }
 
 /// A client that was known before the broker started.
 pub(super) fn client_info(recovered: &RecoveredSession) -> ClientInfo {
     let info = &recovered.info;
-    let nowhere = ([0, 0, 0, 0], 0).into();
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let kept = recovered.kept.as_ref();
     ClientInfo {
         username: info.username.clone(),
@@ -266,9 +267,10 @@ pub(super) fn client_info(recovered: &RecoveredSession) -> ClientInfo {
         clean_start: info.clean_start,
         expiry_interval: kept.map_or(info.expiry_interval, |kept| kept.expiry_interval),
         will_topic: None,
-        peer: info.peer.parse().unwrap_or(nowhere),
+        peer: info.peer.parse().unwrap_or(nowhere).into(),
         listener: info.listener.clone(),
-        connected_at: UNIX_EPOCH + Duration::from_millis(info.connected_at),
+        connected_at: info.connected_at,
+        connected: false,
     }
 }
 

@@ -3,12 +3,12 @@
 use std::{
     net::SocketAddr,
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime},
 };
 
 use serde_json::json;
 
-use super::Worker;
+use super::{Worker, durable::unix_millis};
 use crate::{
     mqtt::{Message, Properties, QoS, ReasonCode},
     routing::ClientInfo,
@@ -19,14 +19,14 @@ pub fn connected(worker: &Worker, client_id: &str, info: &ClientInfo, now: Insta
     let body = || {
         json!({
             "username": info.username.as_deref().unwrap_or(""),
-            "ts": milliseconds(info.connected_at),
+            "ts": info.connected_at,
             "proto_name": info.version.name(),
             "keepalive": info.keep_alive,
             "return_code": "0",
             "proto_ver": info.version.level(),
             "client_id": client_id,
             "clean_start": info.clean_start,
-            "IPv4": info.peer.ip().to_string(),
+            "IPv4": info.peer.ip.to_string(),
         })
     };
     publish(worker, client_id, "connected", "online", body, now);
@@ -44,7 +44,7 @@ pub fn disconnected(
     let body = || {
         json!({
             "username": username.unwrap_or(""),
-            "ts": milliseconds(SystemTime::now()),
+            "ts": unix_millis(SystemTime::now()),
             "reason_code": format!("{:x}", code.as_u8()),
             "client_id": client_id,
             "IPv4": peer.ip().to_string(),
@@ -86,10 +86,4 @@ fn publish(
         );
         worker.publish(&Arc::new(message), now);
     }
-}
-
-fn milliseconds(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH).map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
 }

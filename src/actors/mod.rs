@@ -18,6 +18,7 @@
 
 mod api_users;
 mod authenticator;
+mod awaiting;
 mod bridge;
 mod bridge_changes;
 mod bridge_keeper;
@@ -42,6 +43,7 @@ mod session_store;
 mod stats_collector;
 mod store_writer;
 mod subscription_registry;
+mod timers;
 mod worker;
 
 pub use api_users::ApiUsers;

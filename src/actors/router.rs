@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::BuildHasher,
     net::IpAddr,
     ptr,
     sync::Arc,
@@ -29,6 +30,8 @@ use crate::{
 
 /// Topics whose routes are remembered; at the bound all are forgotten and looked up anew.
 const REMEMBERED_TOPICS: usize = 8192;
+/// Places for the hashes of topics that were looked up.
+const SEEN_TOPICS: usize = 8192;
 
 /// Finds the subscribers of messages, groups consecutive messages with the same subscribers, and puts each group
 /// into the subscribers' inboxes. One a thread, so that publishers of the same topics share what it remembers.
@@ -39,6 +42,8 @@ pub struct Router {
     counters: Arc<Counters>,
     snapshot: Arc<Snapshot<Inbox>>,
     remembered: HashMap<Box<str>, Arc<Routes<Inbox>>, foldhash::fast::RandomState>,
+    /// Hashes of topics that were looked up and not remembered: only what comes again is worth it.
+    seen: Box<[u32]>,
     last_topic: String,
     last_routes: Arc<Routes<Inbox>>,
     batch: BatchBuilder,
@@ -65,6 +70,7 @@ impl Router {
             counters,
             snapshot: Arc::clone(&shared.routes.load()),
             remembered: HashMap::default(),
+            seen: vec![0; SEEN_TOPICS].into(),
             last_topic: String::new(),
             last_routes: nobody.clone(),
             batch: BatchBuilder::default(),
@@ -224,6 +230,14 @@ impl Router {
         }
     }
 
+    /// True when the topic was asked about not long ago.
+    fn is_seen(&mut self, topic: &str) -> bool {
+        let hash = self.remembered.hasher().hash_one(topic);
+        let mark = (hash >> 32) as u32 | 1;
+        let place = self.seen.get_mut(hash as usize % SEEN_TOPICS);
+        place.is_some_and(|place| std::mem::replace(place, mark) == mark)
+    }
+
     fn routes(&mut self, topic: &str) -> &Arc<Routes<Inbox>> {
         if self.last_topic != topic {
             self.last_topic.clear();
@@ -232,10 +246,12 @@ impl Router {
                 Some(routes) => routes.clone(),
                 None => {
                     let routes = Arc::new(self.snapshot.tree.routes(topic));
-                    if self.remembered.len() >= REMEMBERED_TOPICS {
-                        self.remembered.clear();
+                    if self.is_seen(topic) {
+                        if self.remembered.len() >= REMEMBERED_TOPICS {
+                            self.remembered.clear();
+                        }
+                        self.remembered.insert(topic.into(), routes.clone());
                     }
-                    self.remembered.insert(topic.into(), routes.clone());
                     routes
                 }
             };

@@ -155,7 +155,7 @@ impl SubscriptionRegistry {
         let (mut connected, mut sessions, mut subscriptions) = (0, 0, 0);
         let bridges = self.directory.iter_after(Some(BRIDGE_SESSIONS));
         for (_, bridge) in bridges.take_while(|(id, _)| id.starts_with(BRIDGE_SESSIONS)) {
-            connected += usize::from(bridge.connected);
+            connected += usize::from(bridge.info.connected);
             sessions += 1;
             subscriptions += bridge.subscriptions.len();
         }
@@ -382,7 +382,7 @@ impl Handler<AdminSubscribe> for SubscriptionRegistry {
 
     fn handle(&mut self, ask: AdminSubscribe, _: &mut Self::Context) -> Self::Result {
         let entry = self.client(&ask.client_id)?;
-        let (connected, target) = (entry.connected, entry.target.clone());
+        let (connected, target) = (entry.info.connected, entry.target.clone());
         let policy = self.shared.policy.load_full();
         let subject = subject(entry.target.client_id(), &entry.info);
         let may = |request: &SubscribeRequest| policy.may_keep(&subject, &request.filter);
@@ -415,7 +415,7 @@ fn subject(client_id: &Arc<str>, info: &ClientInfo) -> Subject {
     Subject {
         client_id: client_id.clone(),
         username: info.username.clone(),
-        address: info.peer.ip(),
+        address: info.peer.ip,
         superuser: info.superuser,
     }
 }
@@ -457,7 +457,7 @@ impl Handler<RecheckClients> for SubscriptionRegistry {
         let clients = self.directory.iter_after(told.after.as_deref());
         let clients: Vec<(Arc<str>, Subject, bool)> = clients
             .take(RECHECKED_AT_ONCE)
-            .map(|(id, entry)| (id.clone(), subject(id, &entry.info), entry.connected))
+            .map(|(id, entry)| (id.clone(), subject(id, &entry.info), entry.info.connected))
             .collect();
         let rules_changed = policy.restricts() && !policy.permits_the_same(&told.before);
         let mut lost = Vec::new();
@@ -499,7 +499,7 @@ impl Handler<CloseClients> for SubscriptionRegistry {
 
     fn handle(&mut self, told: CloseClients, _: &mut Self::Context) {
         for (_, entry) in self.directory.iter_after(None) {
-            if entry.connected {
+            if entry.info.connected {
                 entry.target.command(SessionCommand::Close(told.0.clone()));
             }
         }
@@ -511,7 +511,7 @@ impl Handler<KickClient> for SubscriptionRegistry {
 
     fn handle(&mut self, ask: KickClient, _: &mut Self::Context) -> Self::Result {
         let entry = self.client(&ask.client_id)?;
-        let connected = entry.connected;
+        let connected = entry.info.connected;
         if connected && !ask.end_session {
             let close = SessionCommand::Close(CloseReason::Kicked);
             entry.target.command(close);

@@ -12,7 +12,9 @@ use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use tokio::sync::oneshot;
 
-use super::{MoveRequest, Router, StoreHandles};
+use slab::Slab;
+
+use super::{MoveRequest, Router, StoreHandles, awaiting::Awaiting, timers::Timers};
 use crate::{
     auth::policy::Policy,
     bridge::Marks,
@@ -122,6 +124,10 @@ pub struct Worker {
     pub census: Cell<u32>,
     /// Connections that did something since the current count began.
     pub busy_connections: Cell<usize>,
+    /// Sockets whose CONNECT has not come.
+    pub awaiting: RefCell<Slab<Awaiting>>,
+    /// Deadlines of connections.
+    pub timers: RefCell<Timers>,
     /// Set while connections are to leave for another worker.
     pub moving: RefCell<Option<MoveRequest>>,
 }
@@ -137,6 +143,8 @@ impl Worker {
             scratch: RefCell::default(),
             census: Cell::new(0),
             busy_connections: Cell::new(0),
+            awaiting: RefCell::default(),
+            timers: RefCell::new(Timers::new(Instant::now())),
             moving: RefCell::default(),
         })
     }

@@ -14,7 +14,7 @@ use super::{
     query::{Parameters, Text},
     state::ask,
 };
-use crate::messages::{ClientRow, GetClient};
+use crate::messages::{ClientRow, GetClient, IdleRow};
 
 /// A client as lists show it: the members of the specification's example in its order, those of its table, and
 /// ours.
@@ -70,10 +70,10 @@ impl<'a> Row<'a> {
             recv_msg: client.received_messages,
             clientid: &client.client_id,
             connected: client.connected,
-            ip_address: info.peer.ip(),
-            port: info.peer.port(),
+            ip_address: info.peer.ip,
+            port: info.peer.port,
             listener: &info.listener,
-            connected_at: clock::local_time(info.connected_at),
+            connected_at: clock::local_time(clock::moment(info.connected_at)),
             expiry_interval: info.expiry_interval,
             mqueue_len: client.queued,
             mqueue_dropped: client.dropped,
@@ -82,6 +82,34 @@ impl<'a> Row<'a> {
             recv_oct: client.received_bytes,
             send_oct: client.sent_bytes,
             will_topic: info.will_topic.as_deref(),
+        }
+    }
+
+    /// Nothing but the socket is known.
+    fn idle(socket: &'a IdleRow) -> Self {
+        Self {
+            client_id: "",
+            username: "",
+            keepalive: 0,
+            conn_state: "idle",
+            clean_start: false,
+            proto_name: "",
+            proto_ver: 0,
+            recv_msg: 0,
+            clientid: "",
+            connected: false,
+            ip_address: socket.peer.ip(),
+            port: socket.peer.port(),
+            listener: &socket.listener,
+            connected_at: clock::local_time(clock::moment(socket.accepted_at)),
+            expiry_interval: 0,
+            mqueue_len: 0,
+            mqueue_dropped: 0,
+            inflight: 0,
+            send_msg: 0,
+            recv_oct: 0,
+            send_oct: 0,
+            will_topic: None,
         }
     }
 }
@@ -102,7 +130,8 @@ struct Filter {
 enum ConnState {
     Connected,
     Disconnected,
-    /// The socket is open and CONNECT has not come: such a client has no name and is in no list yet.
+    /// The socket is open and CONNECT has not come. Such a client has no name yet, and is listed only where it is asked
+    /// for.
     Idle,
 }
 
@@ -125,6 +154,15 @@ impl Filter {
             protocol: parameters.one_of("proto_name", &protocols)?,
             version: parameters.one_of("proto_ver", &[("3", 3), ("4", 4), ("5", 5)])?,
         })
+    }
+
+    /// True when what is asked for can only be known from CONNECT.
+    fn needs_connect(&self) -> bool {
+        self.client_id.is_some()
+            || self.username.is_some()
+            || self.clean_start.is_some()
+            || self.protocol.is_some()
+            || self.version.is_some()
     }
 
     fn admits(&self, client: &ClientRow) -> bool {
@@ -158,6 +196,16 @@ pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
     let filter = Filter::read(&mut parameters)?;
     let paging = parameters.paging()?;
     parameters.finish()?;
+    if filter.state == Some(ConnState::Idle) {
+        let sockets = match filter.needs_connect() {
+            true => Listing::whole(Vec::new()),
+            false => state.idle_sockets().await?,
+        };
+        let answer = sockets.answer(&request, paging, |socket, rows| {
+            rows.push(&Row::idle(socket));
+        });
+        return answer.await;
+    }
     let clients = match filter.client_id.as_ref().and_then(Text::single) {
         // One client is found faster than all.
         Some(id) => {

@@ -1,6 +1,6 @@
 //! Times as the API shows them.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -10,6 +10,11 @@ pub fn local_time(at: SystemTime) -> String {
     let at = Timestamp::try_from(at).unwrap_or_default();
     let local = at.to_zoned(TimeZone::system());
     local.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The time that is so many milliseconds after 1970.
+pub fn moment(milliseconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(milliseconds)
 }
 
 /// `15 Hours, 1 minutes, 38 seconds`: never days, and no leading zeros.

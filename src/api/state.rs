@@ -14,9 +14,9 @@ use crate::{
     messages::{
         AdminSubscribe, AdminUnsubscribe, ChangeClientUsers, ChangeConfig, ClientRow, DeleteBridge,
         EndLife, GetBridge, GetCertificates, GetClient, GetConfig, GetPending, GetPolicy,
-        GetProcessStats, GetQueueTotals, GetStats, GetSubscriptions, GetTopicTree, KickClient,
-        ListBridges, ListClients, ListListeners, ListSlowClients, ListSubscriptions,
-        PublishMessages, PutBridge, ReloadConfig, RemoveRetained, ReplaceConfig,
+        GetProcessStats, GetQueueTotals, GetStats, GetSubscriptions, GetTopicTree, IdleRow,
+        KickClient, ListBridges, ListClients, ListIdle, ListListeners, ListSlowClients,
+        ListSubscriptions, PublishMessages, PutBridge, ReloadConfig, RemoveRetained, ReplaceConfig,
         RetainedPageRequest, SubscribeBridge, SwitchBridge, UnsubscribeBridge,
     },
 };
@@ -35,6 +35,8 @@ pub struct ApiState {
     pub stats: Recipient<GetStats>,
     /// Knows all clients.
     pub clients: Recipient<ListClients>,
+    /// Each knows the sockets of a worker.
+    pub idle: Arc<[Recipient<ListIdle>]>,
     /// Knows one client.
     pub client: Recipient<GetClient>,
     /// Knows the subscriptions.
@@ -136,5 +138,18 @@ impl ApiState {
             after,
         };
         Listing::open(&self.clients, ask_for).await
+    }
+
+    /// The sockets whose CONNECT has not come, the oldest first.
+    ///
+    /// # Errors
+    /// As [`ask`].
+    pub async fn idle_sockets(&self) -> Result<Listing<IdleRow>, ApiError> {
+        let mut rows = Vec::new();
+        for host in &*self.idle {
+            rows.extend(ask(host, ListIdle).await?);
+        }
+        rows.sort_by_key(|row| (row.accepted_at, row.peer));
+        Ok(Listing::whole(rows))
     }
 }

@@ -29,8 +29,6 @@ pub struct Permissions {
     publish: Option<bool>,
     /// Made when there is something to remember.
     remembered: Option<Box<Memory>>,
-    /// The answer that was asked for, for once.
-    answer: Option<(Action, Box<str>, bool)>,
 }
 
 /// Decisions by topic.
@@ -38,6 +36,8 @@ pub struct Permissions {
 struct Memory {
     publish: HashMap<Box<str>, Remembered>,
     subscribe: HashMap<Box<str>, Remembered>,
+    /// The answer that was asked for, for once.
+    answer: Option<(Action, Box<str>, bool)>,
 }
 
 impl Memory {
@@ -63,7 +63,6 @@ impl Permissions {
             policy,
             subject,
             remembered: None,
-            answer: None,
         }
     }
 
@@ -97,7 +96,11 @@ impl Permissions {
                 false => Allowed::No,
             };
         }
-        if let Some((of, about, allowed)) = self.answer.take()
+        let answer = self
+            .remembered
+            .as_mut()
+            .and_then(|memory| memory.answer.take());
+        if let Some((of, about, allowed)) = answer
             && of == action
             && *about == *topic
         {
@@ -131,7 +134,8 @@ impl Permissions {
         if !failed {
             self.remember_answer(action, topic, allowed, now);
         }
-        self.answer = Some((action, topic.into(), allowed));
+        let remembered = self.remembered.get_or_insert_default();
+        remembered.answer = Some((action, topic.into(), allowed));
     }
 
     /// An answer that was used already, for as long as `auth.http_auth.cache_ttl` says.

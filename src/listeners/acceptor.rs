@@ -3,14 +3,19 @@
 use std::{
     io,
     net::{SocketAddr, TcpStream},
+    pin::Pin,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
+    task::{self, Poll, ready},
     time::{Duration, Instant},
 };
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, fut::ActorFuture};
 use rustix::net::{SocketFlags, acceptfrom_with};
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{
+    net::TcpListener,
+    time::{Sleep, sleep},
+};
 
 use super::Balance;
 use crate::{
@@ -31,11 +36,12 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 /// At `max_connections` a new socket is closed at once. At `max_connection_rate` accepting waits, so that clients
 /// queue up in the backlog. Without open files accepting pauses and tries again.
 pub struct Acceptor {
-    listener: Rc<TcpListener>,
+    listener: TcpListener,
     door: Arc<Door>,
     balance: Rc<Balance>,
     counters: Arc<Counters>,
     bucket: Bucket,
+    pause: Option<Pin<Box<Sleep>>>,
     last_log: Option<Instant>,
 }
 
@@ -52,45 +58,37 @@ impl Acceptor {
     ) -> io::Result<Self> {
         let bucket = Bucket::new(door.config.max_connection_rate, Instant::now());
         Ok(Self {
-            listener: Rc::new(TcpListener::from_std(listener)?),
+            listener: TcpListener::from_std(listener)?,
             door,
             balance,
             counters,
             bucket,
+            pause: None,
             last_log: None,
         })
     }
 
-    fn next(&mut self, wait: Duration, ctx: &mut Context<Self>) {
-        let listener = self.listener.clone();
-        let accepting = async move {
-            if !wait.is_zero() {
-                sleep(wait).await;
+    /// Accepts what waits, with pauses where they are due.
+    fn poll_accept(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        for _ in 0..ACCEPTS_PER_TURN {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
             }
-            let (socket, peer) = listener.accept().await?;
-            // It goes to another thread, whose own event loop will watch it.
-            Ok((socket.into_std()?, peer))
-        };
-        ctx.spawn(
-            accepting
-                .into_actor(self)
-                .map(|accepted, acceptor, ctx| acceptor.accepted(accepted, ctx)),
-        );
-    }
-
-    fn accepted(&mut self, first: io::Result<(TcpStream, SocketAddr)>, ctx: &mut Context<Self>) {
-        let now = Instant::now();
-        let mut wait = self.take(first, now);
-        for _ in 1..ACCEPTS_PER_TURN {
+            let accepted = match accept_waiting(&self.listener) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let accepted = ready!(self.listener.poll_accept(cx));
+                    accepted.and_then(|(socket, peer)| Ok((socket.into_std()?, peer)))
+                }
+                accepted => accepted,
+            };
+            let wait = self.take(accepted, Instant::now());
             if !wait.is_zero() {
-                break;
-            }
-            match accept_waiting(&self.listener) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                accepted => wait = self.take(accepted, now),
+                self.pause = Some(Box::pin(sleep(wait)));
             }
         }
-        self.next(wait, ctx);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Hands a connection to a worker, if the limits allow; returns how long to wait before the next.
@@ -134,8 +132,8 @@ impl Acceptor {
     }
 }
 
-/// Accepts a connection that waits already. Unlike one that was waited for, the event loop of this thread never gets to
-/// know it, which saves telling it twice.
+/// Accepts a connection that waits already. Unlike one that was waited for, the event loop of this thread, which may be
+/// another than that of its worker, never gets to know it.
 fn accept_waiting(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (socket, peer) = acceptfrom_with(listener, flags)?;
@@ -153,11 +151,27 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// Accepts as long as the actor lives.
+struct Accepting;
+
+impl ActorFuture<Acceptor> for Accepting {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        acceptor: &mut Acceptor,
+        _: &mut Context<Acceptor>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        acceptor.poll_accept(cx)
+    }
+}
+
 impl Actor for Acceptor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.next(Duration::ZERO, ctx);
+        ctx.spawn(Accepting);
     }
 }
 

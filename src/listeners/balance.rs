@@ -13,6 +13,7 @@ use tokio::runtime::RuntimeMetrics;
 
 use crate::{
     actors::{Accepted, CountBusy, MovedConnection, Relieve},
+    messages::ListIdle,
     messages::StopAccepting,
 };
 
@@ -32,6 +33,8 @@ pub struct WorkerHandle {
     pub count_busy: Recipient<CountBusy>,
     /// Has connections leave.
     pub relieve: Recipient<Relieve>,
+    /// Knows its sockets whose CONNECT has not come.
+    pub idle: Recipient<ListIdle>,
     /// Tells how busy the worker's thread is.
     pub metrics: RuntimeMetrics,
 }

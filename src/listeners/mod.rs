@@ -59,6 +59,8 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
             socket.set_only_v6(true)?;
         }
         socket.set_nonblocking(true)?;
+        // The sockets that are accepted have it from this one.
+        socket.set_tcp_nodelay(true)?;
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         Ok(TcpListener::from(socket))

@@ -101,9 +101,6 @@ pub struct Inbox {
     client_id: Arc<str>,
     /// Number of the session in the durable store, if it is there.
     durable: Option<NonZeroU64>,
-    /// Identifiers of QoS 2 messages that were not acknowledged when their connection ended, because the store had not
-    /// said yet whether it has them.
-    doubtful: Mutex<Vec<(Arc<Outcome>, PacketId)>>,
     state: Mutex<State>,
     online: AtomicBool,
     /// Milliseconds after [`EPOCH`] since when the session has nearly as much waiting as it may; 0: it has not.
@@ -124,6 +121,9 @@ struct State {
     /// Number of the connection that the registry gave the session to last. An owner may pass the inbox on only
     /// as long as this is its own number.
     generation: u64,
+    /// Identifiers of QoS 2 messages that were not acknowledged when their connection ended, because the store had not
+    /// said yet whether it has them.
+    doubtful: Box<[(Arc<Outcome>, PacketId)]>,
 }
 
 impl Drop for State {
@@ -155,6 +155,19 @@ pub struct ClientCounters {
     pub dropped: AtomicU64,
 }
 
+impl ClientCounters {
+    /// What a connection counts itself begins anew.
+    pub fn begin_connection(&self) {
+        for counter in [
+            &self.received_messages,
+            &self.received_bytes,
+            &self.sent_bytes,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Inbox {
     /// An empty inbox that belongs to the connection with this number.
     pub fn new(
@@ -166,7 +179,6 @@ impl Inbox {
         Self {
             client_id,
             durable,
-            doubtful: Mutex::default(),
             online: AtomicBool::new(matches!(owner, Owner::Connection(..))),
             state: Mutex::new(State {
                 items: Vec::new(),
@@ -174,6 +186,7 @@ impl Inbox {
                 acknowledged: 0,
                 owner,
                 generation,
+                doubtful: Box::default(),
             }),
             congested_since: AtomicU64::new(0),
             counters: ClientCounters::default(),
@@ -199,22 +212,20 @@ impl Inbox {
 
     /// The connection ends before these are acknowledged.
     pub fn doubt(&self, ids: impl IntoIterator<Item = (Arc<Outcome>, PacketId)>) {
-        self.doubtful().extend(ids);
+        let mut state = self.lock();
+        let before = std::mem::take(&mut state.doubtful);
+        state.doubtful = before.into_iter().chain(ids).collect();
     }
 
     /// Identifiers that were doubtful, and whose messages the store does not have. Ready when it has said so of all.
     pub fn poll_refused(&self, cx: &mut task::Context<'_>) -> Poll<Vec<PacketId>> {
-        let mut doubtful = self.doubtful();
-        for (outcome, _) in &*doubtful {
+        let mut state = self.lock();
+        for (outcome, _) in &state.doubtful {
             ready!(outcome.poll(cx));
         }
-        let settled = doubtful.drain(..);
+        let settled = std::mem::take(&mut state.doubtful).into_iter();
         let refused = settled.filter(|(outcome, _)| outcome.settled() == Some(false));
         Poll::Ready(refused.map(|(_, id)| id).collect())
-    }
-
-    fn doubtful(&self) -> MutexGuard<'_, Vec<(Arc<Outcome>, PacketId)>> {
-        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds messages. A session with nearly as much waiting as `patience` allows becomes congested.

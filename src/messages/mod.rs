@@ -39,9 +39,9 @@ pub use life::{EndLife, Fate, Wanted};
 pub use publish::{NotStored, PublishMessages};
 pub use registry::{
     AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient,
-    GetQueueTotals, GetSubscriptions, GetTopicTree, KeepSession, KickClient, Kicked, ListClients,
-    ListSlowClients, ListSubscriptions, OpenRefused, OpenSession, OpenedSession, Page, QueueTotals,
-    RecheckClients, Subscribe, SubscriptionRow, Unsubscribe,
+    GetQueueTotals, GetSubscriptions, GetTopicTree, IdleRow, KeepSession, KickClient, Kicked,
+    ListClients, ListIdle, ListSlowClients, ListSubscriptions, OpenRefused, OpenSession,
+    OpenedSession, Page, QueueTotals, RecheckClients, Subscribe, SubscriptionRow, Unsubscribe,
 };
 pub use restart::{CarriedClient, CarriedClients, GiveUpClients, GiveUpRetained, GiveUpSessions};
 pub use retained::{

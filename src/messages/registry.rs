@@ -1,6 +1,6 @@
 //! Messages to the subscription registry.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use actix::{Message, MessageResponse, Recipient};
 use tokio::sync::oneshot;
@@ -260,6 +260,22 @@ pub struct ClientRow {
     pub inflight: u32,
     /// Messages dropped.
     pub dropped: u64,
+}
+
+/// The sockets of one worker whose CONNECT has not come, in no order.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Vec<IdleRow>")]
+pub struct ListIdle;
+
+/// A socket whose CONNECT has not come.
+#[derive(Clone, Debug)]
+pub struct IdleRow {
+    /// Its peer.
+    pub peer: SocketAddr,
+    /// The listener that accepted it.
+    pub listener: Arc<str>,
+    /// When, in milliseconds since 1970.
+    pub accepted_at: u64,
 }
 
 /// The subscriptions of all clients, in the order of client ids and filters, in pages as those of [`ListClients`].

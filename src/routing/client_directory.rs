@@ -5,10 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    fmt,
+    net::{IpAddr, SocketAddr},
     ops::Bound,
     sync::Arc,
-    time::SystemTime,
 };
 
 use super::{Route, SubscriptionTree, Target};
@@ -32,11 +32,37 @@ pub struct ClientInfo {
     /// It may do anything.
     pub superuser: bool,
     /// The client's address.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// Name of the listener that accepted it.
     pub listener: Arc<str>,
-    /// When CONNECT came.
-    pub connected_at: SystemTime,
+    /// When CONNECT came, in milliseconds since 1970.
+    pub connected_at: u64,
+    /// The connection lasts.
+    pub connected: bool,
+}
+
+/// The address of a client, without what a socket of IPv6 knows besides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its IP address.
+    pub ip: IpAddr,
+    /// Its port.
+    pub port: u16,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(peer: SocketAddr) -> Self {
+        Self {
+            ip: peer.ip(),
+            port: peer.port(),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::new(self.ip, self.port).fmt(f)
+    }
 }
 
 /// A client's subscription.
@@ -55,9 +81,7 @@ pub struct ClientEntry<T> {
     pub target: Arc<T>,
     /// Number of the connection that owns the session, or was the last to own it.
     pub generation: u64,
-    /// True while that connection lasts.
-    pub connected: bool,
-    /// Of the latest connection.
+    /// Of that connection.
     pub info: ClientInfo,
     /// By the whole filter, `$share/group/` included.
     pub subscriptions: BTreeMap<Arc<str>, StoredSubscription>,
@@ -66,7 +90,8 @@ pub struct ClientEntry<T> {
 /// See the module's description.
 #[derive(Debug)]
 pub struct ClientDirectory<T> {
-    clients: BTreeMap<Arc<str>, ClientEntry<T>>,
+    /// Boxed, since a tree's nodes are not full.
+    clients: BTreeMap<Arc<str>, Box<ClientEntry<T>>>,
     /// User names with the ids of their clients.
     users: BTreeSet<(Arc<str>, Arc<str>)>,
     tree: SubscriptionTree<T>,
@@ -178,7 +203,7 @@ impl<T: Target> ClientDirectory<T> {
 
     /// One client.
     pub fn get(&self, client_id: &str) -> Option<&ClientEntry<T>> {
-        self.clients.get(client_id)
+        self.clients.get(client_id).map(|entry| &**entry)
     }
 
     /// All clients in the order of their ids, from behind `after` on.
@@ -190,7 +215,9 @@ impl<T: Target> ClientDirectory<T> {
             None => Bound::Unbounded,
             Some(id) => Bound::Excluded(id),
         };
-        self.clients.range::<str, _>((from, Bound::Unbounded))
+        self.clients
+            .range::<str, _>((from, Bound::Unbounded))
+            .map(|(id, entry)| (id, &**entry))
     }
 
     /// The clients with a user name, in the order of their ids, from behind `after` on.
@@ -208,6 +235,7 @@ impl<T: Target> ClientDirectory<T> {
             .range((from, Bound::Unbounded))
             .take_while(move |(name, _)| *name == username)
             .filter_map(|(_, id)| self.clients.get_key_value(id))
+            .map(|(id, entry)| (id, &**entry))
     }
 
     /// Opens a session for a connection: a new one, or, unless it is to `start_anew`, the one there is.
@@ -218,11 +246,12 @@ impl<T: Target> ClientDirectory<T> {
     pub fn open(
         &mut self,
         client_id: Arc<str>,
-        info: ClientInfo,
+        mut info: ClientInfo,
         start_anew: bool,
         max_sessions: usize,
         new_target: impl FnOnce(u64) -> Arc<T>,
     ) -> Result<Opened<T>, DirectoryFull> {
+        info.connected = true;
         let full = self.clients.len() >= max_sessions;
         let known = self.clients.get_mut(&client_id);
         if known.is_none() && full {
@@ -232,9 +261,9 @@ impl<T: Target> ClientDirectory<T> {
         let generation = self.last_generation;
         if let Some(entry) = known
             && !start_anew
-            && (entry.info.expiry_interval > 0 || !entry.connected)
+            && (entry.info.expiry_interval > 0 || !entry.info.connected)
         {
-            let connected = std::mem::replace(&mut entry.connected, true);
+            let connected = entry.info.connected;
             self.connected += usize::from(!connected);
             entry.generation = generation;
             if entry.info.username != info.username {
@@ -254,22 +283,19 @@ impl<T: Target> ClientDirectory<T> {
             None => Previous::None,
             Some(old) => Previous::Ended {
                 target: old.target,
-                connected: old.connected,
+                connected: old.info.connected,
             },
         };
         let target = new_target(generation);
         self.connected += 1;
         self.users.extend(user_of(&client_id, &info));
-        self.clients.insert(
-            client_id,
-            ClientEntry {
-                target: target.clone(),
-                generation,
-                connected: true,
-                info,
-                subscriptions: BTreeMap::new(),
-            },
-        );
+        let entry = ClientEntry {
+            target: target.clone(),
+            generation,
+            info,
+            subscriptions: BTreeMap::new(),
+        };
+        self.clients.insert(client_id, Box::new(entry));
         Ok(Opened {
             target,
             generation,
@@ -284,28 +310,26 @@ impl<T: Target> ClientDirectory<T> {
 
     /// All clients.
     pub fn into_clients(self) -> impl Iterator<Item = (Arc<str>, ClientEntry<T>)> {
-        self.clients.into_iter()
+        self.clients.into_iter().map(|(id, entry)| (id, *entry))
     }
 
     /// Enters a session that outlived the last process, without a connection.
     pub fn restore(
         &mut self,
         client_id: Arc<str>,
-        info: ClientInfo,
+        mut info: ClientInfo,
         generation: u64,
         target: Arc<T>,
         subscriptions: impl IntoIterator<Item = (Arc<str>, StoredSubscription)>,
     ) {
-        self.clients.insert(
-            client_id.clone(),
-            ClientEntry {
-                target,
-                generation,
-                connected: false,
-                info,
-                subscriptions: BTreeMap::new(),
-            },
-        );
+        info.connected = false;
+        let entry = ClientEntry {
+            target,
+            generation,
+            info,
+            subscriptions: BTreeMap::new(),
+        };
+        self.clients.insert(client_id.clone(), Box::new(entry));
         for (filter, subscription) in subscriptions {
             // What cannot be a filter was not entered.
             let _ = self.subscribe(&client_id, generation, &filter, subscription, 0);
@@ -316,9 +340,9 @@ impl<T: Target> ClientDirectory<T> {
     pub fn keep(&mut self, client_id: &str, generation: u64, expiry_interval: u32) {
         if let Some(entry) = self.clients.get_mut(client_id)
             && entry.generation == generation
-            && entry.connected
+            && entry.info.connected
         {
-            entry.connected = false;
+            entry.info.connected = false;
             entry.info.expiry_interval = expiry_interval;
             self.connected -= 1;
         }
@@ -349,14 +373,14 @@ impl<T: Target> ClientDirectory<T> {
         if let Some(user) = user_of(&client_id, &entry.info) {
             self.users.remove(&user);
         }
-        self.connected -= usize::from(entry.connected);
+        self.connected -= usize::from(entry.info.connected);
         self.subscriptions -= entry.subscriptions.len();
         for filter in entry.subscriptions.keys() {
             if let Ok(parsed) = TopicFilter::parse(filter) {
                 self.tree.remove(&parsed, &entry.target);
             }
         }
-        Some(entry)
+        Some(*entry)
     }
 
     /// Enters a subscription; true when the client had none with this filter before.

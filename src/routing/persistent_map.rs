@@ -32,7 +32,7 @@ pub struct PersistentMap<K, V> {
 
 #[derive(Debug)]
 enum Node<K, V> {
-    Leaf(Arc<Vec<Entry<K, V>>>),
+    Leaf(Arc<[Entry<K, V>]>),
     Branch(Arc<Children<K, V>>),
 }
 
@@ -60,14 +60,15 @@ impl<K, V> Default for PersistentMap<K, V> {
     }
 }
 
-impl<K, V> PersistentMap<K, V> {
+impl<K, V: Clone> PersistentMap<K, V> {
     /// Empties the map: gives `take` the values that no clone shares, and leaves the others to the clones.
     pub fn drain_own(&mut self, take: &mut impl FnMut(V)) {
-        fn walk<K, V>(node: Node<K, V>, take: &mut impl FnMut(V)) {
+        fn walk<K, V: Clone>(node: Node<K, V>, take: &mut impl FnMut(V)) {
             match node {
-                Node::Leaf(entries) => {
-                    let own = Arc::into_inner(entries).into_iter().flatten();
-                    own.for_each(|entry| take(entry.value));
+                // The clones are the only ones left when the leaf is gone, at the end of this.
+                Node::Leaf(mut entries) => {
+                    let own = Arc::get_mut(&mut entries).into_iter().flatten();
+                    own.for_each(|entry| take(entry.value.clone()));
                 }
                 // At most HASH_BITS / BITS levels deep.
                 Node::Branch(children) => {
@@ -244,19 +245,7 @@ fn entry_in<K: Hash + Eq + Clone, V: Clone>(
                     key,
                     value: default(),
                 };
-                // Leaves are many and seldom grow: room for exactly one more.
-                match Arc::get_mut(entries) {
-                    Some(own) => {
-                        own.reserve_exact(1);
-                        own.push(entry);
-                    }
-                    None => {
-                        let mut copy = Vec::with_capacity(entries.len() + 1);
-                        copy.extend(entries.iter().cloned());
-                        copy.push(entry);
-                        *entries = Arc::new(copy);
-                    }
-                }
+                *entries = entries.iter().cloned().chain([entry]).collect();
                 entries.len() - 1
             });
             &mut Arc::make_mut(entries)[index].value
@@ -274,10 +263,7 @@ fn split<K: Clone, V: Clone>(entries: &[Entry<K, V>], shift: u32) -> Children<K,
     for entry in entries {
         leaves[slot(entry.hash, shift)].push(entry.clone());
     }
-    leaves.map(|mut leaf| {
-        leaf.shrink_to_fit();
-        (!leaf.is_empty()).then(|| Node::Leaf(Arc::new(leaf)))
-    })
+    leaves.map(|leaf| (!leaf.is_empty()).then(|| Node::Leaf(leaf.into())))
 }
 
 /// Removes `key`; the flag tells that the node has become empty.
@@ -289,11 +275,15 @@ where
 {
     match node {
         Node::Leaf(entries) => {
-            let entries = Arc::make_mut(entries);
             let found = entries
                 .iter()
                 .position(|entry| entry.hash == hash && entry.key.borrow() == key);
-            let value = found.map(|index| entries.swap_remove(index).value);
+            let value = found.map(|index| {
+                let value = entries[index].value.clone();
+                let (before, after) = (&entries[..index], &entries[index + 1..]);
+                *entries = before.iter().chain(after).cloned().collect();
+                value
+            });
             (value, entries.is_empty())
         }
         Node::Branch(children) => {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use compact_str::CompactString;
+use smol_str::SmolStr;
 
 use super::{
     persistent_map::PersistentMap,
@@ -17,7 +17,8 @@ use crate::mqtt::TopicFilter;
 /// See the module's description.
 #[derive(Debug)]
 pub struct SubscriptionTree<T> {
-    exact: PersistentMap<Arc<str>, Subscribers<T>>,
+    /// A short filter lies in the map itself: finding it takes one look at memory less.
+    exact: PersistentMap<SmolStr, Subscribers<T>>,
     wildcards: Level<T>,
     /// Filters with subscribers.
     filters: usize,
@@ -66,7 +67,64 @@ struct Level<T> {
     multi: Subscribers<T>,
     /// The `+` branch.
     single: Option<Arc<Level<T>>>,
-    children: PersistentMap<CompactString, Arc<Level<T>>>,
+    children: PersistentMap<SmolStr, Child<T>>,
+}
+
+/// A named branch.
+#[derive(Debug)]
+enum Child<T> {
+    /// Nothing is below it, which is so for most: the filters that end there.
+    End(Subscribers<T>),
+    More(Arc<Level<T>>),
+}
+
+impl<T> Clone for Child<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::End(here) => Self::End(here.clone()),
+            Self::More(level) => Self::More(level.clone()),
+        }
+    }
+}
+
+impl<T> Child<T> {
+    /// The filters that end here.
+    fn here(&self) -> &Subscribers<T> {
+        match self {
+            Self::End(here) => here,
+            Self::More(level) => &level.here,
+        }
+    }
+
+    /// What is below, if anything is.
+    fn level(&self) -> Option<&Arc<Level<T>>> {
+        match self {
+            Self::End(_) => None,
+            Self::More(level) => Some(level),
+        }
+    }
+
+    /// The filters that end here, to be changed.
+    fn here_mut(&mut self) -> &mut Subscribers<T> {
+        match self {
+            Self::End(here) => here,
+            Self::More(level) => &mut Arc::make_mut(level).here,
+        }
+    }
+
+    /// What is below, made if nothing is.
+    fn level_mut(&mut self) -> &mut Level<T> {
+        if let Self::End(here) = self {
+            let mut level = Level::default();
+            level.here = std::mem::replace(here, Subscribers::None);
+            *self = Self::More(Arc::new(level));
+        }
+        match self {
+            Self::More(level) => Arc::make_mut(level),
+            // Made into the other just above.
+            Self::End(_) => unreachable!("an end was turned into a level"),
+        }
+    }
 }
 
 impl<T> Default for Level<T> {
@@ -108,7 +166,10 @@ impl<T> Level<T> {
     /// Moves the branches below to `rest`.
     fn let_go(&mut self, rest: &mut Vec<Arc<Self>>) {
         rest.extend(self.single.take());
-        self.children.drain_own(&mut |child| rest.push(child));
+        self.children.drain_own(&mut |child| match child {
+            Child::End(_) => {}
+            Child::More(level) => rest.push(level),
+        });
     }
 
     fn is_empty(&self) -> bool {
@@ -153,8 +214,8 @@ impl<T: Target> SubscriptionTree<T> {
             true => self.wildcards.slot_mut(filter.filter()),
             false => {
                 let key = match filter.share() {
-                    None => full_filter.clone(),
-                    Some(_) => filter.filter().into(),
+                    None => SmolStr::from(full_filter.clone()),
+                    Some(_) => SmolStr::new(filter.filter()),
                 };
                 self.exact.get_or_insert_with(key, || Subscribers::None)
             }
@@ -277,34 +338,52 @@ impl<T: Target> Level<T> {
     /// The slot of a wildcard filter, made if it is not there.
     fn slot_mut(&mut self, filter: &str) -> &mut Subscribers<T> {
         let mut level = self;
-        for part in filter.split('/') {
-            let child = match part {
-                "#" => return &mut level.multi,
-                "+" => level.single.get_or_insert_default(),
-                name => level.children.get_or_insert_with(name.into(), Arc::default),
+        let mut rest = filter;
+        loop {
+            let (part, below) = split_level(rest);
+            level = match (part, below) {
+                ("#", _) => return &mut level.multi,
+                ("+", _) => Arc::make_mut(level.single.get_or_insert_default()),
+                (name, below) => {
+                    let make = || Child::End(Subscribers::None);
+                    let child = level.children.get_or_insert_with(name.into(), make);
+                    match below {
+                        None => return child.here_mut(),
+                        Some(_) => child.level_mut(),
+                    }
+                }
             };
-            level = Arc::make_mut(child);
+            match below {
+                None => return &mut level.here,
+                Some(below) => rest = below,
+            }
         }
-        &mut level.here
     }
 
     fn slot(&self, filter: &str) -> Option<&Subscribers<T>> {
         let mut level = self;
-        for part in filter.split('/') {
-            level = match part {
-                "#" => return Some(&level.multi),
-                "+" => level.single.as_ref()?,
-                name => level.children.get(name)?,
+        let mut rest = filter;
+        loop {
+            let (part, below) = split_level(rest);
+            level = match (part, below) {
+                ("#", _) => return Some(&level.multi),
+                ("+", _) => level.single.as_ref()?,
+                (name, None) => return level.children.get(name).map(Child::here),
+                (name, Some(_)) => level.children.get(name)?.level()?,
             };
+            match below {
+                None => return Some(&level.here),
+                Some(below) => rest = below,
+            }
         }
-        Some(&level.here)
     }
 
     /// Adds every filter below this root that matches `topic`. Breadth first with a list instead of recursion: a
     /// topic may have tens of thousands of levels.
     fn find(&self, topic: &str, found: &mut Matches<T>) {
         let mut reached: Vec<&Self> = vec![self];
-        let mut next = Vec::new();
+        let mut next: Vec<&Self> = Vec::new();
+        let last = topic.bytes().filter(|byte| *byte == b'/').count();
         for (depth, part) in topic.split('/').enumerate() {
             // Wildcards at the first level do not match topics that start with '$' [MQTT-4.7.2-1].
             let wildcards_match = depth > 0 || !topic.starts_with('$');
@@ -313,7 +392,12 @@ impl<T: Target> Level<T> {
                     found.add(&level.multi);
                     next.extend(level.single.as_deref());
                 }
-                next.extend(level.children.get(part).map(|child| &**child));
+                match level.children.get(part) {
+                    None => {}
+                    Some(Child::More(level)) => next.push(level),
+                    Some(Child::End(here)) if depth == last => found.add(here),
+                    Some(Child::End(_)) => {}
+                }
             }
             std::mem::swap(&mut reached, &mut next);
             if reached.is_empty() {
@@ -325,6 +409,14 @@ impl<T: Target> Level<T> {
             // "sport/#" matches "sport" too [MQTT-4.7.1-2].
             found.add(&level.multi);
         }
+    }
+}
+
+/// The first level of a filter, and what follows it.
+fn split_level(filter: &str) -> (&str, Option<&str>) {
+    match filter.split_once('/') {
+        Some((part, below)) => (part, Some(below)),
+        None => (filter, None),
     }
 }
 
@@ -349,28 +441,34 @@ fn remove_below<T: Target>(
     let parts: Vec<&str> = filter.split('/').filter(|part| *part != "#").collect();
     let mut keep = 0;
     let mut level = &*root;
+    let mut is_empty = level.is_empty();
     for (depth, part) in parts.iter().enumerate() {
-        let child = match *part {
-            "+" => level.single.as_ref(),
-            name => level.children.get(name),
-        };
-        let Some(child) = child else { break };
         if !has_only_child(level, part) {
             keep = depth;
         }
+        let child = match *part {
+            "+" => level.single.as_ref(),
+            name => level.children.get(name).and_then(Child::level),
+        };
+        // Where there is no level, it is the end of the filter, and empty.
+        let Some(child) = child else {
+            is_empty = true;
+            break;
+        };
         level = child;
+        is_empty = level.is_empty();
     }
-    if !level.is_empty() {
+    if !is_empty {
         return removed;
     }
     let mut level = root;
     for part in &parts[..keep] {
         let child = match *part {
-            "+" => level.single.as_mut(),
-            name => level.children.get_mut(name),
+            "+" => level.single.as_mut().map(Arc::make_mut),
+            name => level.children.get_mut(name).map(Child::level_mut),
         };
         let Some(child) = child else { return removed };
-        level = Arc::make_mut(child);
+        level = child;
     }
     match parts.get(keep) {
         None => {}

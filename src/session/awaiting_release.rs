@@ -1,11 +1,12 @@
 //! Identifiers of incoming QoS 2 messages between PUBLISH and PUBREL `[MQTT-4.3.3-10]`.
 
+use super::lazy_deque::LazyDeque;
 use crate::mqtt::PacketId;
 
 /// A small sorted set; its size is bounded by the receive maximum.
 #[derive(Debug, Default)]
 pub struct AwaitingRelease {
-    ids: Vec<PacketId>,
+    ids: LazyDeque<PacketId>,
 }
 
 impl AwaitingRelease {
@@ -31,9 +32,6 @@ impl AwaitingRelease {
         match self.ids.binary_search(&id) {
             Ok(at) => {
                 self.ids.remove(at);
-                if self.ids.is_empty() {
-                    self.ids = Vec::new();
-                }
                 true
             }
             Err(_) => false,

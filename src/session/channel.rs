@@ -112,22 +112,26 @@ pub struct Channel {
     keep_alive: KeepAlive,
     window: u16,
     max_packet_size: u32,
-    /// The last topic that was found valid: publishers repeat themselves.
-    valid_topic: String,
-    incoming_aliases: Option<Box<IncomingAliases>>,
-    outgoing_aliases: Option<Box<OutgoingAliases>>,
+    /// Made for the first PUBLISH.
+    topics: Option<Box<PublishedTopics>>,
+    /// Made for a client that needs any of it.
+    special: Option<Box<Special>>,
     problem_information: bool,
-    /// Set where there is a durable store: the acknowledgements of messages, which the connection lets go.
-    held: Option<Vec<HeldAck>>,
-    /// Set where the session is in it: PUBCOMP, and the identifiers that it releases.
-    released: Option<Vec<HeldAck>>,
+    /// Set where there is a durable store.
+    held: Option<Box<HeldAcks>>,
+}
+
+/// What few clients ask for.
+#[derive(Debug, Default)]
+struct Special {
+    outgoing_aliases: Option<OutgoingAliases>,
     /// Of enhanced authentication, if the client came in by it.
     authentication_method: Option<Box<str>>,
     /// A bridge of another broker that speaks MQTT 3: it gets back nothing of what it sends, and RETAIN as it was
     /// published, as one with MQTT 5 asks for.
     is_v3_bridge: bool,
     /// Set where the peer is not a client but the remote broker of a bridge.
-    remote: Option<Box<ToRemote>>,
+    remote: Option<ToRemote>,
 }
 
 /// What a remote broker said in CONNACK, brought within the limits of its bridge.
@@ -145,6 +149,38 @@ pub struct RemoteTerms {
     pub to_remote: ToRemote,
 }
 
+impl Special {
+    /// In a box, if there is any of it.
+    fn boxed(self) -> Option<Box<Self>> {
+        let any = self.outgoing_aliases.is_some()
+            || self.authentication_method.is_some()
+            || self.is_v3_bridge
+            || self.remote.is_some();
+        any.then(|| Box::new(self))
+    }
+}
+
+fn outgoing(topic_aliases: u16) -> Option<OutgoingAliases> {
+    (topic_aliases > 0).then(|| OutgoingAliases::new(topic_aliases))
+}
+
+/// What is remembered of the topics that a client publishes to.
+#[derive(Debug, Default)]
+struct PublishedTopics {
+    /// The last one that was found valid: publishers repeat themselves.
+    valid: String,
+    aliases: Option<IncomingAliases>,
+}
+
+/// Acknowledgements that the connection lets go when the store has what they are about.
+#[derive(Debug, Default)]
+struct HeldAcks {
+    /// Of messages.
+    messages: Vec<HeldAck>,
+    /// Set where the session is in the store: PUBCOMP, and the identifiers that it releases.
+    released: Option<Vec<HeldAck>>,
+}
+
 impl Channel {
     /// A client that is accepted, with its session: a new one, or the one kept for it.
     pub fn open(admission: Admission, mut session: Session, limits: &Mqtt, now: Instant) -> Self {
@@ -157,16 +193,16 @@ impl Channel {
             keep_alive: KeepAlive::new(admission.keep_alive, limits.keepalive_multiplier, now),
             window: admission.receive_maximum.min(limits.max_inflight_window),
             max_packet_size: admission.max_packet_size,
-            valid_topic: String::new(),
-            incoming_aliases: None,
-            outgoing_aliases: (admission.topic_aliases > 0)
-                .then(|| Box::new(OutgoingAliases::new(admission.topic_aliases))),
+            topics: None,
+            special: Special {
+                outgoing_aliases: outgoing(admission.topic_aliases),
+                authentication_method: admission.authentication.map(|(method, _)| method),
+                is_v3_bridge: admission.from_bridge && !admission.version.is_v5(),
+                remote: None,
+            }
+            .boxed(),
             problem_information: admission.problem_information,
-            is_v3_bridge: admission.from_bridge && !admission.version.is_v5(),
             held: None,
-            released: None,
-            authentication_method: admission.authentication.map(|(method, _)| method),
-            remote: None,
         }
     }
 
@@ -186,43 +222,46 @@ impl Channel {
             keep_alive: KeepAlive::new(0, 1.0, now),
             window: terms.window,
             max_packet_size: terms.max_packet_size,
-            valid_topic: String::new(),
-            incoming_aliases: None,
-            outgoing_aliases: (terms.topic_aliases > 0)
-                .then(|| Box::new(OutgoingAliases::new(terms.topic_aliases))),
+            topics: None,
+            special: Special {
+                outgoing_aliases: outgoing(terms.topic_aliases),
+                remote: Some(terms.to_remote),
+                ..Special::default()
+            }
+            .boxed(),
             problem_information: false,
-            is_v3_bridge: false,
             held: None,
-            released: None,
-            authentication_method: None,
-            remote: Some(Box::new(terms.to_remote)),
         }
     }
 
     /// What is changed in messages to a remote broker, if the peer is one.
     pub fn remote_mut(&mut self) -> Option<&mut ToRemote> {
-        self.remote.as_deref_mut()
+        self.special.as_mut()?.remote.as_mut()
     }
 
     /// Acknowledgements of messages are held back from now on, for [`Channel::take_held`]; if the `session` is in the
     /// store, those of PUBREC and PUBREL too, for [`Channel::take_answers`].
     pub fn hold_acknowledgements(&mut self, session: bool) {
-        self.held = Some(Vec::new());
+        let held = self.held.insert(Box::default());
         if session {
-            self.released = Some(Vec::new());
+            held.released = Some(Vec::new());
             self.session.outbound.make_durable();
         }
     }
 
     /// The acknowledgements of the messages since the last call.
     pub fn take_held(&mut self) -> Vec<HeldAck> {
-        self.held.as_mut().map(std::mem::take).unwrap_or_default()
+        self.held
+            .as_mut()
+            .map(|held| std::mem::take(&mut held.messages))
+            .unwrap_or_default()
     }
 
     /// The PUBCOMPs since the last call, each with the identifier that it releases.
     pub fn take_released(&mut self) -> Vec<HeldAck> {
-        self.released
+        self.held
             .as_mut()
+            .and_then(|held| held.released.as_mut())
             .map(std::mem::take)
             .unwrap_or_default()
     }
@@ -264,7 +303,9 @@ impl Channel {
 
     /// Whether the client is a bridge of another broker that speaks MQTT 3.
     pub fn is_v3_bridge(&self) -> bool {
-        self.is_v3_bridge
+        self.special
+            .as_ref()
+            .is_some_and(|special| special.is_v3_bridge)
     }
 
     /// Protocol version.
@@ -327,7 +368,9 @@ impl Channel {
             if self.session.awaiting_release.contains(id) {
                 // Sent again: it was taken the first time [MQTT-4.3.3-10]. Its alias is new on a new connection.
                 if let Some(alias) = alias {
-                    self.incoming_aliases
+                    let topics = self.topics.get_or_insert_default();
+                    topics
+                        .aliases
                         .get_or_insert_default()
                         .resolve(alias, publish.topic)
                         .ok_or(Violation::TopicAliasUnknown)?;
@@ -342,7 +385,7 @@ impl Channel {
         }
         let reason = match alias {
             None => {
-                let valid = &mut self.valid_topic;
+                let valid = &mut self.topics.get_or_insert_default().valid;
                 match topic_code(valid, publish.topic, limits, gate, counters)? {
                     TopicCode::Reason(ReasonCode::Success) => {
                         matched(publishing.publish(publish, packet, self.version))
@@ -378,7 +421,9 @@ impl Channel {
 
     /// Has the gate asked anew about the next topic, because its answers may be others now.
     pub fn forget_topic(&mut self) {
-        self.valid_topic.clear();
+        if let Some(topics) = &mut self.topics {
+            topics.valid.clear();
+        }
     }
 
     /// Drops what waits for the client and is of a topic that `may_receive` says no to.
@@ -390,7 +435,7 @@ impl Channel {
     fn acknowledge(&mut self, ack: HeldAck, wire: &mut BytesMut) {
         match &mut self.held {
             None => self.write_held(&[ack], true, wire),
-            Some(held) => held.push(ack),
+            Some(held) => held.messages.push(ack),
         }
     }
 
@@ -431,12 +476,12 @@ impl Channel {
         counters: &Counters,
     ) -> Result<Result<ReasonCode, Box<str>>, Violation> {
         // The alias is set even where the message is then refused [MQTT-3.3.2-12].
-        let topic = self
-            .incoming_aliases
+        let PublishedTopics { valid, aliases } = &mut **self.topics.get_or_insert_default();
+        let topic = aliases
             .get_or_insert_default()
             .resolve(alias, publish.topic)
             .ok_or(Violation::TopicAliasUnknown)?;
-        match topic_code(&mut self.valid_topic, topic, limits, gate, counters)? {
+        match topic_code(valid, topic, limits, gate, counters)? {
             TopicCode::Reason(ReasonCode::Success) => {}
             TopicCode::Reason(refused) => return Ok(Ok(refused)),
             TopicCode::Ask => return Ok(Err(topic.into())),
@@ -487,7 +532,7 @@ impl Channel {
                     true => ReasonCode::Success,
                     false => ReasonCode::PacketIdentifierNotFound,
                 };
-                match &mut self.released {
+                match self.held.as_mut().and_then(|held| held.released.as_mut()) {
                     None => self.answer(Packet::PubComp, ack.packet_id, reason, wire),
                     Some(released) => released.push(HeldAck::PubComp(ack.packet_id, reason)),
                 }
@@ -496,7 +541,7 @@ impl Channel {
             Packet::Subscribe(subscribe) => {
                 self.check_answer(subscribe.filters().count())?;
                 let mut job = SubscribeJob::new(subscribe, self.version, limits);
-                if self.is_v3_bridge {
+                if self.is_v3_bridge() {
                     job.serve_a_bridge();
                 }
                 return Ok(Step::Subscribe(job));
@@ -524,7 +569,8 @@ impl Channel {
     }
 
     fn on_auth(&self, auth: &Auth<'_>) -> Result<Step, Violation> {
-        let method = self.authentication_method.as_deref();
+        let special = self.special.as_deref();
+        let method = special.and_then(|special| special.authentication_method.as_deref());
         let method = method.ok_or(Violation::AuthWithoutMethod)?;
         if auth.properties.authentication_method() != Some(method) {
             return Err(Violation::OtherAuthMethod);
@@ -669,13 +715,17 @@ impl Channel {
         &'a mut self,
         wire: &'a mut BytesMut,
     ) -> (&'a mut super::outbound::Outbound, Writer<'a>) {
+        let (aliases, remote) = match self.special.as_deref_mut() {
+            None => (None, None),
+            Some(special) => (special.outgoing_aliases.as_mut(), special.remote.as_mut()),
+        };
         let writer = Writer {
             wire,
             version: self.version,
             max_packet_size: self.max_packet_size,
             window: self.window,
-            aliases: self.outgoing_aliases.as_deref_mut(),
-            remote: self.remote.as_deref_mut(),
+            aliases,
+            remote,
         };
         (&mut self.session.outbound, writer)
     }

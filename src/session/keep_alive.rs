@@ -1,22 +1,26 @@
 //! Keep alive `[MQTT-3.1.2-22]`.
 
-use std::time::{Duration, Instant};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 /// Watches that a client is not silent for longer than its keep alive, times the broker's multiplier.
 #[derive(Clone, Copy, Debug)]
 pub struct KeepAlive {
-    /// None: the client asked not to be watched `[MQTT-3.1.2-21]`.
-    allowance: Option<Duration>,
+    /// Milliseconds; none: the client asked not to be watched `[MQTT-3.1.2-21]`.
+    allowance: Option<NonZeroU32>,
     last_packet: Instant,
 }
 
 impl KeepAlive {
     /// `seconds` 0 switches it off.
     pub fn new(seconds: u16, multiplier: f64, now: Instant) -> Self {
-        let allowance =
-            Duration::from_secs(u64::from(seconds)).mul_f64(multiplier.clamp(1.0, 100.0));
+        let seconds = Duration::from_secs(u64::from(seconds));
+        let allowance = seconds.mul_f64(multiplier.clamp(1.0, 100.0)).as_millis();
         Self {
-            allowance: (seconds > 0).then_some(allowance),
+            // Nearly 50 days do instead of what is longer.
+            allowance: NonZeroU32::new(u32::try_from(allowance).unwrap_or(u32::MAX)),
             last_packet: now,
         }
     }
@@ -28,7 +32,8 @@ impl KeepAlive {
 
     /// When the client is silent for too long, unless a packet comes before.
     pub fn deadline(&self) -> Option<Instant> {
-        self.last_packet.checked_add(self.allowance?)
+        let allowance = Duration::from_millis(u64::from(self.allowance?.get()));
+        self.last_packet.checked_add(allowance)
     }
 }
 

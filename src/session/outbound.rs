@@ -15,10 +15,11 @@
 
 mod stored;
 
-use std::{collections::VecDeque, ops::Range, sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use super::{
     durable::{Changes, Content, Place},
+    lazy_deque::LazyDeque,
     writer::{Head, Writer, write_ack},
 };
 use crate::{
@@ -57,19 +58,19 @@ pub struct Orphan {
 /// See the module's description.
 #[derive(Debug)]
 pub struct Outbound {
-    window: VecDeque<Slot>,
+    window: LazyDeque<Slot>,
     /// Place of the first slot in the sequence of all messages of the session, or of the next message when the window
     /// is empty. It says the identifier.
     first: u64,
     /// Slots before this one were sent on the present connection.
     sent: usize,
     /// Of those, the ones that are not done.
-    on_wire: usize,
+    on_wire: u32,
     /// The PUBREL packets of the window are to be sent on this connection, which is new.
     releases_due: bool,
     /// Bytes of the messages in the window.
     window_bytes: usize,
-    queue: VecDeque<Queued>,
+    queue: LazyDeque<Queued>,
     queue_bytes: usize,
     /// Slots that are not done.
     unacknowledged: usize,
@@ -101,13 +102,13 @@ struct Queued {
 impl Default for Outbound {
     fn default() -> Self {
         Self {
-            window: VecDeque::new(),
+            window: LazyDeque::default(),
             first: 1,
             sent: 0,
             on_wire: 0,
             releases_due: false,
             window_bytes: 0,
-            queue: VecDeque::new(),
+            queue: LazyDeque::default(),
             queue_bytes: 0,
             unacknowledged: 0,
             dropped: 0,
@@ -362,7 +363,7 @@ impl Outbound {
             }
         };
         self.sent == self.window.len()
-            && self.on_wire < usize::from(writer.window)
+            && self.on_wire < u32::from(writer.window)
             && behind < IDENTIFIERS
             && next.content.message().is_some()
             && (self.window_bytes < limits.max_inflight_bytes || self.on_wire == 0)
@@ -427,7 +428,7 @@ impl Outbound {
         counters: &Counters,
     ) {
         while self.sent < self.window.len()
-            && self.on_wire < usize::from(writer.window)
+            && self.on_wire < u32::from(writer.window)
             && writer.wire.len() < limits.max_output_buffer
         {
             let id = self.id_at(self.sent);
@@ -485,9 +486,6 @@ impl Outbound {
             self.queue_bytes -= queued.content.size();
             self.forget(&queued);
             self.send_new(queued, writer, now, counters);
-        }
-        if self.queue.is_empty() {
-            self.queue = VecDeque::new();
         }
         self.pop_done();
     }
@@ -606,9 +604,6 @@ impl Outbound {
             self.first += 1;
             self.sent = self.sent.saturating_sub(1);
         }
-        if self.window.is_empty() {
-            self.window = VecDeque::new();
-        }
     }
 
     fn id_at(&self, index: usize) -> PacketId {
@@ -635,7 +630,7 @@ impl Outbound {
             Slot::Publish(queued) => Some(queued),
             Slot::Release | Slot::Done => None,
         });
-        for queued in in_window.chain(&self.queue) {
+        for queued in in_window.chain(self.queue.iter()) {
             if let Some(group) = &queued.group
                 && queued.content.message().is_some()
                 && !groups.contains(group)
@@ -652,7 +647,7 @@ impl Outbound {
     pub fn take_orphans(&mut self, group: &str) -> Vec<Orphan> {
         let mut orphans = Vec::new();
         let durable = &mut self.durable;
-        for slot in &mut self.window {
+        for slot in self.window.iter_mut() {
             if let Slot::Publish(queued) = slot
                 && queued.qos == QoS::AtLeastOnce
                 && queued.group.as_deref() == Some(group)
@@ -734,7 +729,7 @@ impl Outbound {
     /// The session ends: counts what is lost with it.
     pub fn discard(&mut self, counters: &Counters) {
         let (mut waiting, mut received) = (self.queue.len(), 0);
-        for slot in &self.window {
+        for slot in self.window.iter() {
             match slot {
                 Slot::Publish(_) => waiting += 1,
                 Slot::Release => received += 1,

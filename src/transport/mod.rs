@@ -60,7 +60,7 @@ pub enum Transport {
     /// Plain TCP.
     Tcp(TcpStream),
     /// TCP with something between it and MQTT.
-    Layered(Layered),
+    Layered(Box<Layered>),
     /// Taken away, see [`Transport::take`].
     Gone,
 }
@@ -80,18 +80,17 @@ impl Detached {
 }
 
 impl Transport {
-    /// Has a socket watched on this thread. TCP_NODELAY is set: what is written together is written at once anyway.
+    /// Has a socket watched on this thread: one that does not block, with TCP_NODELAY, since what is written together is
+    /// written at once anyway.
     ///
     /// # Errors
     /// As the operating system reports them.
     pub fn attach(detached: Detached) -> io::Result<Self> {
         let Detached { socket, layers } = detached;
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
         let socket = TcpStream::from_std(socket)?;
         Ok(match layers {
             None => Self::Tcp(socket),
-            Some(layers) => Self::Layered(Layered { socket, layers }),
+            Some(layers) => Self::Layered(Box::new(Layered { socket, layers })),
         })
     }
 
@@ -102,7 +101,8 @@ impl Transport {
     pub fn take(&mut self) -> io::Result<Detached> {
         match std::mem::replace(self, Self::Gone) {
             Self::Tcp(socket) => Ok(Detached::new(socket.into_std()?, None)),
-            Self::Layered(Layered { socket, layers }) => {
+            Self::Layered(layered) => {
+                let Layered { socket, layers } = *layered;
                 Ok(Detached::new(socket.into_std()?, Some(layers)))
             }
             Self::Gone => Err(io::ErrorKind::NotConnected.into()),

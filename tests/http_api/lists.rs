@@ -1,5 +1,7 @@
 //! Filters, pages and look-ups.
 
+use std::net::TcpStream;
+
 use nanomq::mqtt::QoS;
 
 use crate::kit::{Mqtt, V5, V31, V311, client, with_broker};
@@ -207,6 +209,54 @@ fn lists_longer_than_what_the_registry_gives_at_once_are_whole() {
             assert_eq!(answer.header("transfer-encoding"), None);
             assert_eq!(answer.json()["data"].as_array().unwrap().len(), CLIENTS);
             drop(clients);
+        },
+    );
+}
+
+/// A socket is idle until its CONNECT has come, and is no client before.
+#[test]
+fn sockets_without_connect_are_idle() {
+    with_broker(
+        |_| {},
+        |at| {
+            let _client = Mqtt::connect(at, &client(V5, "a", None));
+            let first = TcpStream::connect(at.mqtt).expect("a socket");
+            let port = first.local_addr().expect("an address").port();
+            let is_there = format!(r#""port":{port},"listener":"default""#);
+            at.await_ok("/clients?conn_state=idle", |body| body.contains(&is_there));
+            let listed = at.ok("/clients?conn_state=idle");
+            for part in [
+                r#"{"client_id":"","username":"","keepalive":0,"conn_state":"idle","#,
+                r#""connected":false,"#,
+            ] {
+                assert!(listed.contains(part), "{listed}");
+            }
+            for query in ["", "conn_state=connected", "conn_state=disconnected"] {
+                let rows = at.ok(&format!("/clients?{query}"));
+                assert!(!rows.contains(&is_there), "{query}: {rows}");
+            }
+            for filter in [
+                "clientid=a",
+                "username=u",
+                "clean_start=true",
+                "proto_ver=5",
+                "proto_name=MQTT",
+            ] {
+                let target = format!("/clients?conn_state=idle&{filter}");
+                assert_eq!(at.ok(&target), r#"{"code":0,"data":[]}"#, "{filter}");
+            }
+            let second = TcpStream::connect(at.mqtt).expect("a socket");
+            at.await_ok("/clients?conn_state=idle&_limit=1&_page=2", |body| {
+                body.contains(r#""count":2,"#)
+                    && body.contains(&format!(
+                        r#""port":{}"#,
+                        second.local_addr().expect("an address").port()
+                    ))
+            });
+            drop((first, second));
+            at.await_ok("/clients?conn_state=idle", |body| {
+                body == r#"{"code":0,"data":[]}"#
+            });
         },
     );
 }

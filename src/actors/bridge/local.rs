@@ -7,7 +7,10 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::{Bridge, Local, Remote};
 use crate::{
-    actors::client_connection::{Opened, open_session},
+    actors::{
+        client_connection::{Opened, open_session},
+        durable::unix_millis,
+    },
     auth::acl::Subject,
     bridge::version,
     messages::{
@@ -38,9 +41,10 @@ impl Bridge {
                 will_topic: None,
                 // Its configuration says what it may do.
                 superuser: true,
-                peer: ([0, 0, 0, 0], 0).into(),
+                peer: std::net::SocketAddr::from(([0, 0, 0, 0], 0)).into(),
                 listener: "bridge".into(),
-                connected_at: SystemTime::now(),
+                connected_at: unix_millis(SystemTime::now()),
+                connected: true,
             },
             start_anew: false,
             owner: ctx.address().recipient(),

@@ -29,6 +29,7 @@ use crate::{
 
 /// A client whose last message is awaited.
 pub(super) struct Authenticating {
+    pub(super) deadline: Instant,
     admission: Admission,
     info: ClientInfo,
     exchange: Exchange,
@@ -71,9 +72,7 @@ impl ClientConnection {
                 ChainStep::Check(_) | ChainStep::Ask => self.deny(WRONG_PASSWORD, &admission),
             };
         }
-        self.phase = Phase::Opening {
-            deferred: Vec::new(),
-        };
+        self.phase = Phase::Opening(Vec::new());
         let ask = self.worker.shared.auth.log_in.send(LogIn {
             policy,
             username: admission.username.clone(),
@@ -131,9 +130,7 @@ impl ClientConnection {
             Allowed::Always | Allowed::Now => self.open(admission, info, ctx),
             Allowed::No => self.deny_will(&admission),
             Allowed::Ask => {
-                self.phase = Phase::Opening {
-                    deferred: Vec::new(),
-                };
+                self.phase = Phase::Opening(Vec::new());
                 let ask = self.worker.shared.auth.ask.send(AskPermissions {
                     policy,
                     facts,
@@ -181,12 +178,10 @@ impl ClientConnection {
         ctx: &mut Context<Self>,
     ) {
         let deadline = match self.phase {
-            Phase::AwaitingConnect { deadline } => deadline,
+            Phase::AwaitingConnect(ref seat) => seat.deadline(),
             _ => return,
         };
-        self.phase = Phase::Opening {
-            deferred: Vec::new(),
-        };
+        self.phase = Phase::Opening(Vec::new());
         let ask = self.ask_scram(data);
         ctx.spawn(ask.into_actor(self).map(move |started, connection, _| {
             match started {
@@ -197,14 +192,12 @@ impl ClientConnection {
                     info.username = Some(started.username);
                     let reason = ReasonCode::ContinueAuthentication;
                     connection.write_auth(reason, &started.data, admission.max_packet_size);
-                    connection.phase = Phase::Authenticating {
+                    connection.phase = Phase::Authenticating(Box::new(Authenticating {
                         deadline,
-                        exchange: Box::new(Authenticating {
-                            admission,
-                            info,
-                            exchange: started.exchange,
-                        }),
-                    };
+                        admission,
+                        info,
+                        exchange: started.exchange,
+                    }));
                 }
                 Ok(Err(refused)) => connection.deny(scram_denied(refused), &admission),
                 Err(_) => connection.deny(STOPPING, &admission),
@@ -231,7 +224,7 @@ impl ClientConnection {
         let most = self.worker.shared.config.load().mqtt.max_packet_size;
         let header = match frame_header(&data, most) {
             Ok(Some(header)) if data.len() >= header.packet_len() => header,
-            Ok(_) => return self.keep_partial(data),
+            Ok(_) => return self.unread.keep_partial(data),
             Err(error) => return self.close(&CloseReason::Violation(error.into())),
         };
         let len = header.packet_len();
@@ -240,7 +233,7 @@ impl ClientConnection {
             Ok(Packet::Auth(auth)) => {
                 self.worker.counters.add(Metric::PacketsReceived, 1);
                 self.finish_scram(&auth, ctx);
-                self.waiting = data.slice(len..);
+                self.unread.wait(data.slice(len..));
             }
             Ok(Packet::Disconnect(disconnect)) => {
                 self.close(&CloseReason::Client(disconnect.reason));
@@ -251,20 +244,16 @@ impl ClientConnection {
     }
 
     fn finish_scram(&mut self, auth: &Auth<'_>, ctx: &mut Context<Self>) {
-        let before = std::mem::replace(
-            &mut self.phase,
-            Phase::Opening {
-                deferred: Vec::new(),
-            },
-        );
-        let Phase::Authenticating { exchange, .. } = before else {
+        let before = std::mem::replace(&mut self.phase, Phase::Opening(Vec::new()));
+        let Phase::Authenticating(authenticating) = before else {
             return;
         };
         let Authenticating {
             mut admission,
             info,
             exchange,
-        } = *exchange;
+            ..
+        } = *authenticating;
         let is_step = auth.reason == ReasonCode::ContinueAuthentication
             && auth.properties.authentication_method() == Some(scram::METHOD);
         if !is_step {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ClientConnection, Connected, Phase};
+use super::{ClientConnection, Closing, Connected, Phase, unread::Unread};
 use crate::{
     actors::{events, session_store::state_counters},
     auth::{acl::Subject, permissions::Permissions},
@@ -35,13 +35,13 @@ impl ClientConnection {
 
     /// Closes the connection; nothing but the farewell is written from here on.
     pub(super) fn leave(&mut self, reason: &CloseReason, disposal: Disposal) {
-        if let Phase::Closing { .. } | Phase::Moved { .. } = self.phase {
+        if let Phase::Closing(_) | Phase::Moved(_) = self.phase {
             return;
         }
         let now = Instant::now();
         let before = std::mem::replace(
             &mut self.phase,
-            Phase::Closing {
+            Phase::Closing(Box::new(Closing {
                 deadline: now + FAREWELL_TIMEOUT,
                 peer_is_done: match reason {
                     // Behind its DISCONNECT a client ends TLS and WebSocket, which takes a socket that is there.
@@ -51,10 +51,10 @@ impl ClientConnection {
                 },
                 awaited: None,
                 finished: false,
-            },
+            })),
         );
         self.worker.shared.gauges.closing.increment();
-        self.waiting.clear();
+        self.unread = Unread::default();
         match reason {
             CloseReason::Violation(violation) => {
                 self.worker.counters.add_error(violation.kind_name());
@@ -66,12 +66,14 @@ impl ClientConnection {
             _ => {}
         }
         match before {
-            Phase::Connected(connected) => self.part(*connected, reason, disposal, now),
-            Phase::AwaitingConnect { .. }
-            | Phase::Authenticating { .. }
-            | Phase::Opening { .. }
-            | Phase::Closing { .. }
-            | Phase::Moved { .. } => {
+            Phase::Connected(connected) | Phase::Arriving(connected, _) => {
+                self.part(*connected, reason, disposal, now)
+            }
+            Phase::AwaitingConnect(_)
+            | Phase::Authenticating(_)
+            | Phase::Opening(_)
+            | Phase::Closing(_)
+            | Phase::Moved(_) => {
                 log::info!("{} closed before a session was opened: {reason}", self.peer);
             }
         }
@@ -156,8 +158,8 @@ impl ClientConnection {
             0 => self.end_if_own(parting, now),
             expiry_interval => self.keep_if_own(parting, expiry_interval, now),
         };
-        if let Phase::Closing { awaited, .. } = &mut self.phase {
-            *awaited = given_away.map(Box::new);
+        if let Phase::Closing(closing) = &mut self.phase {
+            closing.awaited = given_away;
         }
     }
 
@@ -242,8 +244,8 @@ impl ClientConnection {
             | SessionCommand::Close(_)
             | SessionCommand::Recheck
             | SessionCommand::Subscribed(_) => {
-                if let Phase::Closing { awaited, .. } = &mut self.phase {
-                    *awaited = Some(Box::new(parting));
+                if let Phase::Closing(closing) = &mut self.phase {
+                    closing.awaited = Some(parting);
                 }
             }
         }

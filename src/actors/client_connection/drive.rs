@@ -1,19 +1,17 @@
 //! The future that drives the socket: writes, reads, and watches the time.
 
 use std::{
-    future::Future,
     io,
     pin::Pin,
-    sync::atomic::Ordering::Relaxed,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     task::{self, Poll, ready},
     time::Instant,
 };
 
 use actix::{Context, fut::ActorFuture};
 use bytes::{Bytes, BytesMut};
-use tokio::time::sleep_until;
 
-use super::{ClientConnection, Connected, Phase, hold::Hold};
+use super::{ClientConnection, Connected, Phase, hold::Hold, unread::Unread};
 use crate::{
     actors::session_store::state_counters, messages::Patience, mqtt::peek_header,
     session::CloseReason, stats::Metric, transport::Fault,
@@ -61,7 +59,7 @@ impl ClientConnection {
             self.release_held(cx);
             self.deliver(now, cx);
             self.write(cx);
-            if let Phase::Closing { .. } = self.phase {
+            if let Phase::Closing(_) = self.phase {
                 return self.drive_closing(ctx, cx);
             }
             self.fetch_bodies(ctx);
@@ -69,10 +67,9 @@ impl ClientConnection {
             if !self.may_handle() || self.is_held(cx, now) {
                 return self.rest(ctx, cx);
             }
-            if !self.waiting.is_empty() {
-                let data = std::mem::take(&mut self.waiting);
+            if let Some(data) = self.unread.take_waiting() {
                 self.handle_bytes(data, now, ctx);
-                if !self.waiting.is_empty() {
+                if self.unread.is_waiting() {
                     break;
                 }
                 continue;
@@ -87,7 +84,7 @@ impl ClientConnection {
                 }
                 Poll::Ready(Ok(data)) => {
                     self.handle_bytes(data, now, ctx);
-                    if !self.waiting.is_empty() {
+                    if self.unread.is_waiting() {
                         break;
                     }
                 }
@@ -105,9 +102,6 @@ impl ClientConnection {
 
     /// Nothing more can be done now.
     fn rest(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
-        if self.partial.is_empty() {
-            self.partial = BytesMut::new();
-        }
         if self.wire.is_empty() {
             self.wire = BytesMut::new();
         }
@@ -162,7 +156,7 @@ impl ClientConnection {
                     let Phase::Connected(connected) = &mut self.phase else {
                         continue;
                     };
-                    connected.sent_bytes += written as u64;
+                    count(&connected.inbox.counters.sent_bytes, written as u64);
                     if connected.channel.session().outbound().is_waiting() {
                         let config = self.worker.shared.config.load();
                         connected.channel.pump(
@@ -187,9 +181,9 @@ impl ClientConnection {
     /// True when packets may be handled: no answer of another actor is awaited.
     fn may_handle(&self) -> bool {
         match &self.phase {
-            Phase::AwaitingConnect { .. } | Phase::Authenticating { .. } => true,
+            Phase::AwaitingConnect(_) | Phase::Authenticating(_) => true,
             Phase::Connected(connected) => !connected.asking && !self.has_enough_held(connected),
-            Phase::Opening { .. } | Phase::Closing { .. } | Phase::Moved { .. } => false,
+            Phase::Opening(_) | Phase::Arriving(..) | Phase::Closing(_) | Phase::Moved(_) => false,
         }
     }
 
@@ -208,18 +202,19 @@ impl ClientConnection {
     /// Reads a chunk: the unfinished packet of the last one, if any, with what has come since. Empty at the end of
     /// the stream.
     fn read(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<Bytes>> {
-        if self.partial.len() > READ_SIZE / 2 {
+        let partial = self.unread.partial();
+        if partial.len() > READ_SIZE / 2 {
             return self.read_large(cx);
         }
         let worker = self.worker.clone();
         let mut scratch = worker.scratch.borrow_mut();
-        if scratch.capacity() - scratch.len() < READ_ROOM_MIN + self.partial.len() {
-            scratch.reserve(READ_SIZE + self.partial.len());
+        if scratch.capacity() - scratch.len() < READ_ROOM_MIN + partial.len() {
+            scratch.reserve(READ_SIZE + partial.len());
         }
-        scratch.extend_from_slice(&self.partial);
+        scratch.extend_from_slice(partial);
         match self.transport.poll_read(cx, &mut scratch) {
             Poll::Ready(Ok(n)) if n > 0 => {
-                self.partial.clear();
+                self.unread = Unread::default();
                 self.count_read(n);
                 Poll::Ready(Ok(scratch.split().freeze()))
             }
@@ -233,18 +228,23 @@ impl ClientConnection {
     /// Collects a large packet in a buffer of its own, which grows as its bytes come.
     fn read_large(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<Bytes>> {
         let max_packet_size = self.worker.shared.config.load().mqtt.max_packet_size;
-        let whole = match peek_header(&self.partial, max_packet_size) {
-            Ok(Some(header)) => header.packet_len(),
-            _ => 0,
-        };
         loop {
-            let missing = whole.saturating_sub(self.partial.len());
+            let Some(partial) = self.unread.partial_mut() else {
+                return Poll::Ready(Ok(Bytes::new()));
+            };
+            let whole = match peek_header(partial, max_packet_size) {
+                Ok(Some(header)) => header.packet_len(),
+                _ => 0,
+            };
+            let missing = whole.saturating_sub(partial.len());
             if missing == 0 {
-                return Poll::Ready(Ok(std::mem::take(&mut self.partial).freeze()));
+                let packet = std::mem::take(partial).freeze();
+                self.unread = Unread::default();
+                return Poll::Ready(Ok(packet));
             }
-            let step = self.partial.len().max(READ_SIZE);
-            self.partial.reserve(missing.min(step));
-            match ready!(self.transport.poll_read(cx, &mut self.partial)) {
+            let step = partial.len().max(READ_SIZE);
+            partial.reserve(missing.min(step));
+            match ready!(self.transport.poll_read(cx, partial)) {
                 Ok(0) => return Poll::Ready(Ok(Bytes::new())),
                 Ok(n) => self.count_read(n),
                 Err(error) => return Poll::Ready(Err(error)),
@@ -255,16 +255,8 @@ impl ClientConnection {
     fn count_read(&mut self, n: usize) {
         self.worker.counters.add(Metric::BytesReceived, n as u64);
         if let Phase::Connected(connected) = &mut self.phase {
-            connected.received_bytes += n as u64;
+            count(&connected.inbox.counters.received_bytes, n as u64);
         }
-    }
-
-    /// Keeps what is left of a chunk: the beginning of a packet.
-    pub(super) fn keep_partial(&mut self, rest: Bytes) {
-        self.partial = match rest.is_empty() {
-            true => BytesMut::new(),
-            false => BytesMut::from(&*rest),
-        };
     }
 
     /// Writes the client's figures where lists find them, and has the durable store know what it needs no longer.
@@ -277,14 +269,6 @@ impl ClientConnection {
             store.note_settled(&connected.inbox, outbound);
         }
         let Connected { inbox, channel, .. } = &**connected;
-        let counters = &inbox.counters;
-        counters
-            .received_messages
-            .store(connected.received_messages, Relaxed);
-        counters
-            .received_bytes
-            .store(connected.received_bytes, Relaxed);
-        counters.sent_bytes.store(connected.sent_bytes, Relaxed);
         let outbound = channel.session().outbound();
         state_counters(inbox, outbound);
         let config = self.worker.shared.config.load();
@@ -298,13 +282,9 @@ impl ClientConnection {
     /// closing a socket with unread bytes would take away from the peer what it has not read yet, its DISCONNECT among
     /// it.
     fn drive_closing(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
-        let Phase::Closing {
-            peer_is_done,
-            finished: false,
-            ..
-        } = self.phase
-        else {
-            return;
+        let peer_is_done = match &self.phase {
+            Phase::Closing(closing) if !closing.finished => closing.peer_is_done,
+            _ => return,
         };
         let late = self.watch_time(cx);
         let ended = late
@@ -314,11 +294,11 @@ impl ClientConnection {
         if ended {
             self.transport.say_goodbye(cx);
         }
-        if let Phase::Closing { finished, .. } = &mut self.phase
+        if let Phase::Closing(closing) = &mut self.phase
             && ended
         {
-            *finished = true;
-            self.timer = None;
+            closing.finished = true;
+            self.stop_timer();
             self.finish(ctx);
         }
     }
@@ -342,12 +322,12 @@ impl ClientConnection {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::AwaitingConnect { deadline }
-            | Phase::Authenticating { deadline, .. }
-            | Phase::Closing { deadline, .. } => Some(*deadline),
-            Phase::Opening { .. } | Phase::Moved { .. } => None,
+            Phase::AwaitingConnect(seat) => Some(seat.deadline()),
+            Phase::Authenticating(authenticating) => Some(authenticating.deadline),
+            Phase::Closing(closing) => Some(closing.deadline),
+            Phase::Opening(_) | Phase::Arriving(..) | Phase::Moved(_) => None,
             Phase::Connected(connected) => {
-                let pause = self.hold.as_ref().and_then(Hold::until);
+                let pause = self.hold.as_deref().and_then(Hold::until);
                 [connected.channel.deadline(), pause]
                     .into_iter()
                     .flatten()
@@ -360,7 +340,7 @@ impl ClientConnection {
     fn watch_time(&mut self, cx: &mut task::Context<'_>) -> bool {
         loop {
             let Some(deadline) = self.deadline() else {
-                self.timer = None;
+                self.stop_timer();
                 return false;
             };
             let now = Instant::now();
@@ -370,17 +350,17 @@ impl ClientConnection {
                 }
                 continue;
             }
-            let timer = self
-                .timer
-                .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
-            if timer.deadline() > deadline.into() {
-                timer.as_mut().reset(deadline.into());
-            }
-            // The deadline moves with every packet, the timer only when it fires.
-            if timer.as_mut().poll(cx).is_pending() {
-                return false;
-            }
-            timer.as_mut().reset(deadline.into());
+            // The deadline moves with every packet, the timer only when it has fired.
+            let mut timers = self.worker.timers.borrow_mut();
+            timers.arm(&mut self.timer, deadline, cx.waker());
+            return false;
+        }
+    }
+
+    /// Has the timer forget this connection.
+    pub(super) fn stop_timer(&mut self) {
+        if let Some(key) = self.timer.take() {
+            self.worker.timers.borrow_mut().remove(key);
         }
     }
 
@@ -388,7 +368,7 @@ impl ClientConnection {
     fn on_deadline(&mut self, now: Instant) -> bool {
         let listens = self.may_handle() && self.hold.is_none();
         match &mut self.phase {
-            Phase::AwaitingConnect { .. } | Phase::Authenticating { .. } => {
+            Phase::AwaitingConnect(_) | Phase::Authenticating(_) => {
                 self.close(&CloseReason::ConnectTimeout);
             }
             Phase::Connected(connected) if !listens => {
@@ -402,10 +382,15 @@ impl ClientConnection {
                 self.worker.counters.add(Metric::KeepAliveTimeouts, 1);
                 self.close(&CloseReason::KeepAliveTimeout);
             }
-            Phase::Closing { .. } | Phase::Opening { .. } | Phase::Moved { .. } => {}
+            Phase::Closing(_) | Phase::Opening(_) | Phase::Arriving(..) | Phase::Moved(_) => {}
         }
         true
     }
+}
+
+/// Counts for a client; nobody but its connection does.
+pub(super) fn count(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
 }
 
 /// Why a connection ends whose stream has failed.

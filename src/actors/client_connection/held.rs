@@ -15,8 +15,12 @@ use crate::{
 
 /// What leaves in this order, each when the store has what it is about.
 #[derive(Debug, Default)]
-pub(in crate::actors) struct Held {
-    queue: VecDeque<Waiting>,
+pub(in crate::actors) struct Held(Option<Box<Queue>>);
+
+/// Made when there is something to hold back.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
     acknowledgements: usize,
 }
 
@@ -32,7 +36,8 @@ struct Waiting {
 impl Held {
     /// Holds back a packet.
     pub(super) fn packet(&mut self, outcome: Arc<Outcome>, packet: BytesMut) {
-        self.queue.push_back(Waiting {
+        let queue = self.0.get_or_insert_default();
+        queue.waiting.push_back(Waiting {
             outcome: Some(outcome),
             acknowledgements: Vec::new(),
             packet,
@@ -43,8 +48,9 @@ impl Held {
         if acknowledgements.is_empty() {
             return;
         }
-        self.acknowledgements += acknowledgements.len();
-        self.queue.push_back(Waiting {
+        let queue = self.0.get_or_insert_default();
+        queue.acknowledgements += acknowledgements.len();
+        queue.waiting.push_back(Waiting {
             outcome,
             acknowledgements,
             packet: BytesMut::new(),
@@ -53,12 +59,13 @@ impl Held {
 
     /// Number of acknowledgements that wait.
     pub(in crate::actors) fn len(&self) -> usize {
-        self.acknowledgements
+        self.0.as_ref().map_or(0, |queue| queue.acknowledgements)
     }
 
     /// The connection ends: identifiers of QoS 2 messages of which the client has not learnt what became of them.
     pub(in crate::actors) fn into_doubtful(self) -> impl Iterator<Item = (Arc<Outcome>, PacketId)> {
-        self.queue.into_iter().flat_map(|waiting| {
+        let waiting = self.0.map(|queue| queue.waiting).unwrap_or_default();
+        waiting.into_iter().flat_map(|waiting| {
             let outcome = waiting.outcome;
             waiting
                 .acknowledgements
@@ -110,7 +117,10 @@ impl Held {
         wire: &mut BytesMut,
         cx: &mut task::Context<'_>,
     ) {
-        while let Some(waiting) = self.queue.front() {
+        let Some(queue) = &mut self.0 else {
+            return;
+        };
+        while let Some(waiting) = queue.waiting.front() {
             let kept = match &waiting.outcome {
                 None => true,
                 Some(outcome) => match outcome.poll(cx) {
@@ -118,18 +128,16 @@ impl Held {
                     Poll::Pending => return,
                 },
             };
-            let Some(waiting) = self.queue.pop_front() else {
-                return;
+            let Some(waiting) = queue.waiting.pop_front() else {
+                break;
             };
-            self.acknowledgements -= waiting.acknowledgements.len();
+            queue.acknowledgements -= waiting.acknowledgements.len();
             channel.write_held(&waiting.acknowledgements, kept, wire);
             if kept {
                 wire.extend_from_slice(&waiting.packet);
             }
         }
-        if self.queue.capacity() > 0 {
-            self.queue = VecDeque::new();
-        }
+        self.0 = None;
     }
 }
 

@@ -52,7 +52,7 @@ impl Hold {
 impl ClientConnection {
     /// True while the client is not to be read from; the task is woken when that may have changed.
     pub(super) fn is_held(&mut self, cx: &mut task::Context<'_>, now: Instant) -> bool {
-        let held = match &self.hold {
+        let held = match self.hold.as_deref() {
             None => return false,
             Some(hold) => hold.holds(cx, now),
         };

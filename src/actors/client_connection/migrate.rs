@@ -6,13 +6,13 @@
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use actix::{ActorContext, AsyncContext, Context, Handler, Message, Recipient};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-use super::{ClientConnection, Connected, Door, Phase};
+use super::{ClientConnection, Connected, Door, Phase, unread::Unread};
 use crate::{
     actors::Worker,
     messages::{Owner, SessionCommand},
-    transport::Detached,
+    transport::{Detached, Transport},
 };
 
 /// Asks the connections of a worker to leave for another: the next `connections` that are busy do.
@@ -32,8 +32,7 @@ pub struct MovedConnection {
     peer: SocketAddr,
     door: Arc<Door>,
     connected: Box<Connected>,
-    partial: BytesMut,
-    waiting: Bytes,
+    unread: Unread,
     wire: BytesMut,
     /// The old actor.
     left: Recipient<Arrived>,
@@ -63,7 +62,7 @@ impl ClientConnection {
         };
         match &self.phase {
             Phase::Connected(connected)
-                if !connected.asking && !connected.fetching && self.hold.is_none() => {}
+                if !connected.asking && connected.retained.is_none() && self.hold.is_none() => {}
             _ => return false,
         }
         request.connections = request.connections.saturating_sub(1);
@@ -82,23 +81,17 @@ impl ClientConnection {
                 return false;
             }
         };
-        let before = std::mem::replace(
-            &mut self.phase,
-            Phase::Moved {
-                deferred: Vec::new(),
-            },
-        );
+        let before = std::mem::replace(&mut self.phase, Phase::Moved(Box::default()));
         let Phase::Connected(connected) = before else {
             return false;
         };
-        self.timer = None;
+        self.stop_timer();
         to.do_send(MovedConnection {
             stream,
             peer: self.peer,
             door: self.door.clone(),
             connected,
-            partial: std::mem::take(&mut self.partial),
-            waiting: std::mem::take(&mut self.waiting),
+            unread: std::mem::take(&mut self.unread),
             wire: std::mem::take(&mut self.wire),
             left: ctx.address().recipient(),
         });
@@ -115,30 +108,30 @@ impl ClientConnection {
             peer,
             door,
             connected,
-            partial,
-            waiting,
+            unread,
             wire,
             left,
         } = moved;
-        let mut connection = match Self::new(worker.clone(), door, stream, peer) {
-            Ok(connection) => connection,
+        let transport = match Transport::attach(stream) {
+            Ok(transport) => transport,
             Err(error) => {
                 connected.abandon(&worker);
                 left.do_send(Arrived { now_at: None });
                 return Err(error);
             }
         };
-        connection.phase = Phase::Connected(connected);
-        connection.partial = partial;
-        connection.waiting = waiting;
+        let phase = Phase::Arriving(connected, left);
+        let mut connection = Self::with(worker, door, transport, peer, phase);
+        connection.unread = unread;
         connection.wire = wire;
-        connection.left = Some(left);
         Ok(connection)
     }
 
     /// Takes the inbox over from the actor that the connection left behind, if it comes from one.
     pub(super) fn arrive(&mut self, ctx: &mut Context<Self>) {
-        let (Some(left), Phase::Connected(connected)) = (self.left.take(), &mut self.phase) else {
+        let before = std::mem::replace(&mut self.phase, Phase::Opening(Vec::new()));
+        let Phase::Arriving(mut connected, left) = before else {
+            self.phase = before;
             return;
         };
         let now_at: Recipient<SessionCommand> = ctx.address().recipient();
@@ -149,6 +142,7 @@ impl ClientConnection {
             Owner::Connection(now_at.clone(), load)
         });
         connected.drain = true;
+        self.phase = Phase::Connected(connected);
         left.do_send(Arrived {
             now_at: Some(now_at),
         });
@@ -159,8 +153,8 @@ impl Handler<Arrived> for ClientConnection {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, ctx: &mut Self::Context) {
-        if let (Phase::Moved { deferred }, Some(now_at)) = (&mut self.phase, &arrived.now_at) {
-            for command in deferred.drain(..) {
+        if let (Phase::Moved(left), Some(now_at)) = (&mut self.phase, &arrived.now_at) {
+            for command in left.deferred.drain(..) {
                 now_at.do_send(command);
             }
         }

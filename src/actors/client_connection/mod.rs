@@ -19,6 +19,7 @@ mod migrate;
 mod open;
 mod packets;
 mod permissions;
+mod unread;
 
 pub use door::Door;
 pub(super) use held::Held;
@@ -29,7 +30,6 @@ pub(super) use open::{Opened, open_session};
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    pin::Pin,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
     task::Waker,
@@ -37,20 +37,24 @@ use std::{
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, Recipient};
-use bytes::{Bytes, BytesMut};
-use tokio::time::Sleep;
+use bytes::BytesMut;
 
 use self::{
     authenticate::Authenticating,
     close::{Disposal, Parting},
     drive::Drive,
+    unread::Unread,
 };
-use super::Worker;
+use super::{
+    Worker,
+    awaiting::{Awaiting, Seat},
+    timers::TimerKey,
+};
 use crate::{
     auth::{permissions::Permissions, scram::Exchange},
     messages::{EndSession, Inbox, InboxItem, Owner, SessionCommand},
     routing::RetainedCursor,
-    session::{Channel, CloseReason, Delivery},
+    session::{Channel, CloseReason, Delivery, LazyDeque},
     transport::{Detached, Transport},
 };
 
@@ -64,52 +68,49 @@ pub struct ClientConnection {
     peer: SocketAddr,
     transport: Transport,
     phase: Phase,
-    /// The beginning of a packet whose rest has not come.
-    partial: BytesMut,
-    /// Bytes behind a packet whose answer is awaited.
-    waiting: Bytes,
+    /// What was read and is not handled yet.
+    unread: Unread,
     /// Bytes to be written.
     wire: BytesMut,
     /// Armed for a time not after the earliest deadline.
-    timer: Option<Pin<Box<Sleep>>>,
-    /// The actor that the connection was before it moved here, until it knows.
-    left: Option<Recipient<migrate::Arrived>>,
+    timer: Option<TimerKey>,
     /// Counts this connection once among those that are busy, see [`MoveRequest`].
     census: u32,
     /// Wakes the actor, for answers that come after the socket was driven in a turn.
     waker: Option<Waker>,
     /// What this publisher waits for before it is read from again.
-    hold: Option<Hold>,
+    hold: Option<Box<Hold>>,
 }
 
 enum Phase {
-    AwaitingConnect {
-        deadline: Instant,
-    },
+    AwaitingConnect(Seat),
     /// The client's next message of an exchange of SCRAM is awaited.
-    Authenticating {
-        deadline: Instant,
-        exchange: Box<Authenticating>,
-    },
+    Authenticating(Box<Authenticating>),
     /// CONNECT is looked at, or accepted and the session is being opened. Commands for it wait.
-    Opening {
-        deferred: Vec<SessionCommand>,
-    },
+    Opening(Vec<SessionCommand>),
     Connected(Box<Connected>),
+    /// As connected, before the actor that it was on another worker knows that it is here.
+    Arriving(Box<Connected>, Recipient<migrate::Arrived>),
     /// What is left to write is written; then the socket closes.
-    Closing {
-        deadline: Instant,
-        /// The peer has nothing more to say: it need not be waited for.
-        peer_is_done: bool,
-        /// A session that the registry has given to another connection, which is about to ask for it.
-        awaited: Option<Box<Parting>>,
-        /// The end of the stream is sent.
-        finished: bool,
-    },
+    Closing(Box<Closing>),
     /// The connection goes on as another actor, on another worker; commands for it wait until that one is there.
-    Moved {
-        deferred: Vec<SessionCommand>,
-    },
+    Moved(Box<Left>),
+}
+
+/// Boxed, so that the phases take no more room than they need.
+#[derive(Default)]
+struct Left {
+    deferred: Vec<SessionCommand>,
+}
+
+struct Closing {
+    deadline: Instant,
+    /// The peer has nothing more to say: it need not be waited for.
+    peer_is_done: bool,
+    /// A session that the registry has given to another connection, which is about to ask for it.
+    awaited: Option<Parting>,
+    /// The end of the stream is sent.
+    finished: bool,
 }
 
 /// A connection with a session.
@@ -126,17 +127,21 @@ struct Connected {
     /// Messages wait in the inbox.
     drain: bool,
     /// Messages taken from the inbox and not yet delivered.
-    items: VecDeque<InboxItem>,
-    /// Retained messages to be sent for new subscriptions.
-    retained: VecDeque<(RetainedCursor, Delivery)>,
-    fetching: bool,
+    items: LazyDeque<InboxItem>,
+    /// Set while retained messages are to be sent for new subscriptions.
+    retained: Option<Box<Retrieval>>,
     /// Acknowledgements that wait for the durable store.
     held: Held,
     /// Bodies of messages are on their way from the store.
     reading: bool,
-    received_messages: u64,
-    received_bytes: u64,
-    sent_bytes: u64,
+}
+
+/// Retained messages that are to be sent.
+#[derive(Default)]
+struct Retrieval {
+    waiting: VecDeque<(RetainedCursor, Delivery)>,
+    /// A page of them is on its way.
+    fetching: bool,
 }
 
 impl ClientConnection {
@@ -150,25 +155,39 @@ impl ClientConnection {
         stream: Detached,
         peer: SocketAddr,
     ) -> std::io::Result<Self> {
-        let deadline = Instant::now() + door.config.connect_timeout;
         let transport = Transport::attach(stream)?;
+        let seat = Seat::take(&worker, Awaiting::new(&door, peer));
+        Ok(Self::with(
+            worker,
+            door,
+            transport,
+            peer,
+            Phase::AwaitingConnect(seat),
+        ))
+    }
+
+    fn with(
+        worker: Rc<Worker>,
+        door: Arc<Door>,
+        transport: Transport,
+        peer: SocketAddr,
+        phase: Phase,
+    ) -> Self {
         worker.shared.gauges.sockets.increment();
         door.open.fetch_add(1, Ordering::Relaxed);
-        Ok(Self {
+        Self {
             worker,
             door,
             peer,
             transport,
-            phase: Phase::AwaitingConnect { deadline },
-            partial: BytesMut::new(),
-            waiting: Bytes::new(),
+            phase,
+            unread: Unread::default(),
             wire: BytesMut::new(),
             timer: None,
-            left: None,
             census: 0,
             waker: None,
             hold: None,
-        })
+        }
     }
 }
 
@@ -187,12 +206,13 @@ impl Connected {
 impl Drop for ClientConnection {
     fn drop(&mut self) {
         // Only a fault ends an actor that has not parted from its session: the session ends with it.
-        if let Phase::Connected(connected) = &self.phase {
+        if let Phase::Connected(connected) | Phase::Arriving(connected, _) = &self.phase {
             connected.abandon(&self.worker);
         }
+        self.stop_timer();
         let gauges = &self.worker.shared.gauges;
         gauges.sockets.decrement();
-        if let Phase::Closing { .. } = self.phase {
+        if let Phase::Closing(_) = self.phase {
             gauges.closing.decrement();
         }
         self.door.open.fetch_sub(1, Ordering::Relaxed);
@@ -213,8 +233,8 @@ impl Handler<SessionCommand> for ClientConnection {
 
     fn handle(&mut self, command: SessionCommand, _: &mut Self::Context) {
         match &mut self.phase {
-            Phase::AwaitingConnect { .. } | Phase::Authenticating { .. } => {}
-            Phase::Opening { deferred } => deferred.push(command),
+            Phase::AwaitingConnect(_) | Phase::Authenticating(_) | Phase::Arriving(..) => {}
+            Phase::Opening(deferred) => deferred.push(command),
             Phase::Connected(connected) => match command {
                 SessionCommand::Drain => connected.drain = true,
                 SessionCommand::HandOver(hand_over) => {
@@ -225,7 +245,8 @@ impl Handler<SessionCommand> for ClientConnection {
                 SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
                 SessionCommand::Recheck => self.recheck(),
                 SessionCommand::Subscribed(requests) => {
-                    if connected.retained.len() < RETAINED_WAITING_MAX {
+                    let waiting = connected.retained.as_ref();
+                    if waiting.map_or(0, |retained| retained.waiting.len()) < RETAINED_WAITING_MAX {
                         connected.want_retained(requests);
                     } else {
                         let client_id = connected.channel.client_id();
@@ -235,12 +256,12 @@ impl Handler<SessionCommand> for ClientConnection {
                     }
                 }
             },
-            Phase::Closing { awaited, .. } => {
-                if let Some(parting) = awaited.take() {
-                    self.settle(*parting, command);
+            Phase::Closing(closing) => {
+                if let Some(parting) = closing.awaited.take() {
+                    self.settle(parting, command);
                 }
             }
-            Phase::Moved { deferred } => deferred.push(command),
+            Phase::Moved(left) => left.deferred.push(command),
         }
     }
 }
@@ -268,5 +289,28 @@ impl ClientConnection {
 
     fn finish(&mut self, ctx: &mut Context<Self>) {
         ctx.address().do_send(Finish);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::ClientEntry;
+
+    /// What there is of each for every client is what an idle one costs; the allocator rounds up to such sizes.
+    #[test]
+    fn an_idle_client_takes_no_more_room_than_it_did() {
+        for (what, size, most) in [
+            ("the actor", size_of::<ClientConnection>(), 200),
+            ("its session", size_of::<Connected>(), 320),
+            ("its inbox", size_of::<Inbox>(), 208),
+            (
+                "its entry in the registry",
+                size_of::<ClientEntry<Inbox>>(),
+                128,
+            ),
+        ] {
+            assert!(size <= most, "{what}: {size} bytes");
+        }
     }
 }

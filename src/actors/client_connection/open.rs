@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{ClientConnection, Connected, Phase};
 use crate::{
-    actors::events,
+    actors::{durable::unix_millis, events},
     auth::{acl::Subject, permissions::Permissions, scram},
     config::CertUsername,
     messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
@@ -44,7 +44,7 @@ impl ClientConnection {
         let header = match frame_header(&data, config.mqtt.max_packet_size) {
             Ok(Some(header)) => header,
             Ok(None) => {
-                self.keep_partial(data);
+                self.unread.keep_partial(data);
                 return;
             }
             Err(error) => return self.close(&CloseReason::Violation(error.into())),
@@ -74,7 +74,7 @@ impl ClientConnection {
                         self.refuse(refusal, connect.version, most.unwrap_or(u32::MAX));
                     }
                 }
-                self.waiting = data.slice(packet_len..);
+                self.unread.wait(data.slice(packet_len..));
             }
             Ok(_) => self.close(&CloseReason::Violation(Violation::ConnectExpected)),
             Err(error) => {
@@ -105,9 +105,10 @@ impl ClientConnection {
             expiry_interval: admission.expiry_interval,
             will_topic: admission.will.as_ref().map(|will| will.topic().into()),
             superuser: false,
-            peer: self.peer,
+            peer: self.peer.into(),
             listener: self.door.id.clone(),
-            connected_at: SystemTime::now(),
+            connected_at: unix_millis(SystemTime::now()),
+            connected: true,
         };
         Ok((admission, info))
     }
@@ -125,9 +126,7 @@ impl ClientConnection {
 
     /// Opens the session of a client that may come in.
     pub(super) fn open(&mut self, admission: Admission, info: ClientInfo, ctx: &mut Context<Self>) {
-        self.phase = Phase::Opening {
-            deferred: Vec::new(),
-        };
+        self.phase = Phase::Opening(Vec::new());
         let ask = OpenSession {
             client_id: admission.client_id.clone(),
             info: info.clone(),
@@ -198,6 +197,7 @@ impl ClientConnection {
             );
         }
         channel.pump(&mut self.wire, &config.mqtt, now, &self.worker.counters);
+        opened.inbox.counters.begin_connection();
         let before = std::mem::replace(
             &mut self.phase,
             Phase::Connected(Box::new(Connected {
@@ -209,18 +209,14 @@ impl ClientConnection {
                 asking: false,
                 drain: true,
                 items: Default::default(),
-                retained: Default::default(),
-                fetching: false,
+                retained: None,
                 held: Default::default(),
                 reading: false,
-                received_messages: 0,
-                received_bytes: 0,
-                sent_bytes: 0,
             })),
         );
         self.worker.counters.add(Metric::ConnectsAccepted, 1);
         events::connected(&self.worker, &client_id, &info, now);
-        if let Phase::Opening { deferred } = before {
+        if let Phase::Opening(deferred) = before {
             for command in deferred {
                 actix::Handler::<SessionCommand>::handle(self, command, ctx);
             }

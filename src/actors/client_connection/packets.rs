@@ -5,7 +5,9 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::{Bytes, BytesMut};
 
-use super::{ClientConnection, Connected, Phase, hold::Hold, permissions::ClientGate};
+use super::{
+    ClientConnection, Connected, Phase, drive::count, hold::Hold, permissions::ClientGate,
+};
 use crate::{
     messages::{ReadBodies, RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
     mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
@@ -43,7 +45,12 @@ enum End {
 impl Connected {
     /// Has the retained messages of new subscriptions sent.
     pub(super) fn want_retained(&mut self, subscriptions: Vec<SubscribeRequest>) {
-        self.retained
+        if subscriptions.is_empty() {
+            return;
+        }
+        let retained = self.retained.get_or_insert_default();
+        retained
+            .waiting
             .extend(subscriptions.into_iter().map(|request| {
                 let delivery = Delivery {
                     qos: request.options.qos,
@@ -61,10 +68,10 @@ impl ClientConnection {
     /// Handles bytes that were read, or waited.
     pub(super) fn handle_bytes(&mut self, data: Bytes, now: Instant, ctx: &mut Context<Self>) {
         match &self.phase {
-            Phase::AwaitingConnect { .. } => self.handle_first(data, ctx),
-            Phase::Authenticating { .. } => self.handle_auth(data, ctx),
+            Phase::AwaitingConnect(_) => self.handle_first(data, ctx),
+            Phase::Authenticating(_) => self.handle_auth(data, ctx),
             Phase::Connected(_) => self.handle_packets(data, now, ctx),
-            Phase::Opening { .. } | Phase::Closing { .. } | Phase::Moved { .. } => {}
+            Phase::Opening(_) | Phase::Arriving(..) | Phase::Closing(_) | Phase::Moved(_) => {}
         }
     }
 
@@ -76,7 +83,6 @@ impl ClientConnection {
             channel,
             inbox,
             permissions,
-            received_messages,
             held,
             ..
         } = &mut **connected;
@@ -166,7 +172,7 @@ impl ClientConnection {
         if packets > 0 {
             channel.seen(now);
         }
-        self.hold = Hold::new(&mut router, now);
+        self.hold = Hold::new(&mut router, now).map(Box::new);
         drop(router);
         counters.add(Metric::PacketsReceived, packets);
         for (qos, n) in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce]
@@ -174,15 +180,16 @@ impl ClientConnection {
             .zip(published)
         {
             counters.add(Metric::received(qos), n);
-            *received_messages += n;
         }
+        let received = published.iter().sum();
+        count(&inbox.counters.received_messages, received);
         let rest = data.slice(data.len() - rest.len()..);
         match end {
-            End::Partial => self.keep_partial(rest),
-            End::Pause => self.waiting = rest,
+            End::Partial => self.unread.keep_partial(rest),
+            End::Pause => self.unread.wait(rest),
             End::Violation(violation) => self.close(&CloseReason::Violation(violation)),
             End::Step(step) => {
-                self.waiting = rest;
+                self.unread.wait(rest);
                 match step {
                     Step::Done => {}
                     Step::AskPublish(topic) => self.ask_publish(topic, ctx),
@@ -321,17 +328,20 @@ impl ClientConnection {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
-        if connected.retained.is_empty()
-            || connected.fetching
+        let Some(retained) = &mut connected.retained else {
+            return;
+        };
+        if retained.fetching
             || self.wire.len() > RETAINED_WIRE_MAX
             || connected.channel.session().outbound().queue_len() > 0
         {
             return;
         }
-        let Some((cursor, delivery)) = connected.retained.pop_front() else {
+        let Some((cursor, delivery)) = retained.waiting.pop_front() else {
+            connected.retained = None;
             return;
         };
-        connected.fetching = true;
+        retained.fetching = true;
         let room = self.worker.shared.config.load().mqtt.max_mqueue_len;
         let ask = self.worker.shared.retained_pages.send(RetainedPageRequest {
             cursor,
@@ -354,7 +364,8 @@ impl ClientConnection {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
-        connected.fetching = false;
+        let retained = connected.retained.get_or_insert_default();
+        retained.fetching = false;
         let config = self.worker.shared.config.load();
         let now = Instant::now();
         let permissions = &connected.permissions;
@@ -378,8 +389,9 @@ impl ClientConnection {
             );
         }
         let stored: Vec<_> = stored.into_iter().cloned().collect();
+        let retained = connected.retained.get_or_insert_default();
         if let Some(next) = page.next {
-            connected.retained.push_front((next, delivery.clone()));
+            retained.waiting.push_front((next, delivery.clone()));
         }
         if !stored.is_empty() {
             let number = stored.len() as u64;
@@ -391,14 +403,16 @@ impl ClientConnection {
                 now,
             );
             // The next page is for when this one has come through the store.
-            connected.fetching = true;
+            retained.fetching = true;
             let stored = poll_fn(move |cx| match &outcome {
                 Some(outcome) => outcome.poll(cx).map(|_| ()),
                 None => Poll::Ready(()),
             });
             ctx.spawn(stored.into_actor(self).map(|(), connection, _| {
-                if let Phase::Connected(connected) = &mut connection.phase {
-                    connected.fetching = false;
+                if let Phase::Connected(connected) = &mut connection.phase
+                    && let Some(retained) = &mut connected.retained
+                {
+                    retained.fetching = false;
                 }
                 connection.wake();
             }));

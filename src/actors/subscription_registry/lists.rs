@@ -175,7 +175,7 @@ fn row(client_id: &Arc<str>, entry: &ClientEntry<Inbox>) -> ClientRow {
     let counters = &entry.target.counters;
     ClientRow {
         client_id: client_id.clone(),
-        connected: entry.connected,
+        connected: entry.info.connected,
         info: entry.info.clone(),
         received_messages: counters.received_messages.load(Relaxed),
         sent_messages: counters.sent_messages.load(Relaxed),

@@ -18,9 +18,10 @@ fn info(clean_start: bool, expiry_interval: u32) -> ClientInfo {
         clean_start,
         expiry_interval,
         will_topic: None,
-        peer: "127.0.0.1:1".parse().unwrap(),
+        peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
         listener: "default".into(),
-        connected_at: SystemTime::UNIX_EPOCH,
+        connected_at: 0,
+        connected: true,
     }
 }
 

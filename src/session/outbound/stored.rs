@@ -86,12 +86,12 @@ impl Outbound {
         let Some(durable) = &mut self.durable else {
             return;
         };
-        for slot in &mut self.window {
+        for slot in self.window.iter_mut() {
             if let Slot::Publish(queued) = slot {
                 queued.content.unload();
             }
         }
-        for queued in &mut self.queue {
+        for queued in self.queue.iter_mut() {
             queued.content.unload();
         }
         durable.loaded = 0;

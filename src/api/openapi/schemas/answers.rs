@@ -60,11 +60,14 @@ pub(super) fn all() -> Named {
                 ("keepalive", described(count(), "Seconds")),
                 (
                     "conn_state",
-                    json!({ "enum": ["connected", "disconnected"] }),
+                    described(
+                        json!({ "enum": ["connected", "idle", "disconnected"] }),
+                        "idle: the socket is open and CONNECT has not come, so that only the socket is known",
+                    ),
                 ),
                 ("clean_start", flag()),
-                ("proto_name", json!({ "enum": ["MQTT", "MQIsdp"] })),
-                ("proto_ver", json!({ "enum": [3, 4, 5] })),
+                ("proto_name", json!({ "enum": ["MQTT", "MQIsdp", ""] })),
+                ("proto_ver", json!({ "enum": [3, 4, 5, 0] })),
                 ("recv_msg", described(count(), "PUBLISH packets received")),
                 ("clientid", any_text()),
                 ("connected", flag()),
