@@ -5,6 +5,8 @@
 //! |---|---|---|---|---|
 //! | [`ClientConnection`] | one a socket | a worker | `SessionCommand` | publishers pause while its worker has too much waiting, see [`WorkerLoad`](crate::messages::WorkerLoad) |
 //! | [`ConnectionHost`] | one a worker | a worker | `Accepted` | the acceptors' rate |
+//! | [`BridgeKeeper`] | 1 | an arbiter of its own | `ApplyBridges`, `ListBridges`, `GetBridge`, `CloseBridges` | askers wait |
+//! | `Bridge` | one a bridge | that of the keeper | `SessionCommand` | its queue, by `queue_policy`; publishers never wait for it |
 //! | [`SubscriptionRegistry`] | 1 | the first worker | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
 //! | [`RetainedMessages`] | 1 | the first worker | `StoreRetained`, `RetainedPageRequest`, `RemoveRetained` | askers wait; publishers pause while too much is on its way |
 //! | [`SessionStore`] | 1 | the first worker | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |

@@ -11,6 +11,7 @@
 //! what was sent is remembered (`echoes`); see [`Marks`].
 
 mod backoff;
+mod broken;
 mod echoes;
 mod greeting;
 mod incoming;
@@ -21,8 +22,9 @@ mod requests;
 mod servers;
 
 pub use backoff::Backoff;
+pub use broken::Broken;
 pub use greeting::{Accepted, Greeting, version};
-pub use link::{Broken, Link, Opening, Received, Surroundings, limits, rules};
+pub use link::{Link, Opening, Received, Surroundings, limits, rules};
 pub use marks::{Marks, Origin};
 pub use requests::Answered;
 pub use servers::Servers;

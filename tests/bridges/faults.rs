@@ -136,7 +136,6 @@ fn a_line_that_goes_silent_is_noticed_and_nothing_is_lost() {
 #[test]
 fn a_remote_that_is_killed_and_started_again_gets_everything() {
     for version in VERSIONS {
-        // The receiver is away for a while, and all of it has to wait for it.
         let mut remote = Node::stored("mqtt.max_mqueue_len = 100000\n");
         let [line, door] = [Proxy::to(remote.address()), Proxy::to(remote.address())];
         let node = Node::start(&bridge("b", line.address, &both_ways(version)));

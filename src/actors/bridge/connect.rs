@@ -1,4 +1,4 @@
-//! From the wish for a connection to CONNACK, and the end of a connection.
+//! From the wish for a connection to CONNACK.
 
 use std::{
     future::Future,
@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bridge, FAREWELL_TIMEOUT, Local, Remote, Up};
+use super::{Bridge, Local, Remote, Up};
 use crate::{
-    bridge::{Accepted, Answered, Backoff, Broken, Greeting, Link, Opening, version},
+    bridge::{Accepted, Answered, Greeting, Link, Opening, version},
     config::{BridgeConfig, RemoteUrl},
     mqtt::{Packet, ReasonCode, Sender, decode_as, frame_header},
     transport::{RemoteStream, RemoteTls},
@@ -18,8 +18,6 @@ use crate::{
 
 /// The largest CONNACK.
 const CONNACK_MAX: u32 = 1 << 20;
-/// How long one server has to hold before failing is counted from the beginning.
-const HOLDS: Duration = Duration::from_secs(1);
 
 /// A stream that is being opened.
 pub(super) struct Attempt {
@@ -315,7 +313,7 @@ impl Bridge {
         self.next_server(now);
     }
 
-    fn next_server(&mut self, now: Instant) {
+    pub(super) fn next_server(&mut self, now: Instant) {
         let count = self.config.servers().count();
         let until = match self.servers.failed(count) {
             false => now,
@@ -330,101 +328,6 @@ impl Bridge {
     fn pause(&mut self) -> Duration {
         let (least, most) = (self.config.backoff_min, self.config.backoff_max);
         self.backoff.next(least, most, fastrand::f64())
-    }
-
-    /// Takes the session back from a connection.
-    fn take_down(&mut self) -> Option<Box<Up>> {
-        let remote = std::mem::replace(&mut self.remote, Remote::Off);
-        let Remote::Up(up) = remote else {
-            self.remote = remote;
-            return None;
-        };
-        Some(up)
-    }
-
-    fn keep_session(&mut self, link: Link) {
-        if let Local::Open { inbox, .. } = &self.local {
-            inbox.doubt(std::mem::take(&mut self.held).into_doubtful());
-        }
-        self.held = Default::default();
-        self.hold = None;
-        self.session = Some(link.into_session());
-    }
-
-    /// A connection has broken.
-    pub(super) fn broken(&mut self, broken: &Broken, now: Instant) {
-        let Some(up) = self.take_down() else {
-            return;
-        };
-        if let Some(kind) = broken.kind_name() {
-            self.counters.add_error(kind);
-        }
-        let what = format!("{}: {broken}", up.url);
-        self.end_up(up, broken.disconnect(), what, now);
-    }
-
-    /// The stream of a connection has ended, or cannot be used any more.
-    pub(super) fn lost(&mut self, error: &io::Error, now: Instant) {
-        if let Some(up) = self.take_down() {
-            let what = format!("{}: the connection is lost: {error}", up.url);
-            self.end_up(up, None, what, now);
-        }
-    }
-
-    fn end_up(&mut self, up: Box<Up>, farewell: Option<ReasonCode>, what: String, now: Instant) {
-        let Up {
-            stream,
-            link,
-            since,
-            ..
-        } = *up;
-        self.note_fault(what);
-        self.wire.clear();
-        if let Some(reason) = farewell {
-            link.write_disconnect(reason, &mut self.wire);
-        }
-        self.keep_session(link);
-        if now.saturating_duration_since(since) >= HOLDS {
-            self.backoff = Backoff::default();
-        }
-        self.next_server(now);
-        if farewell.is_some() {
-            let again = match self.remote {
-                Remote::Waiting { until } => Some(until),
-                _ => None,
-            };
-            self.remote = Remote::Closing {
-                stream: Box::new(stream),
-                deadline: now + FAREWELL_TIMEOUT,
-                again,
-            };
-        }
-    }
-
-    /// Ends a connection, or the attempt at one, from this side.
-    pub(super) fn disconnect(&mut self, reason: ReasonCode, again: Option<Instant>) {
-        let again = again.filter(|_| self.leaving.is_none());
-        let now = Instant::now();
-        if let Some(up) = self.take_down() {
-            let Up { stream, link, .. } = *up;
-            link.write_disconnect(reason, &mut self.wire);
-            self.keep_session(link);
-            self.remote = Remote::Closing {
-                stream: Box::new(stream),
-                deadline: now + FAREWELL_TIMEOUT,
-                again,
-            };
-            return;
-        }
-        match &mut self.remote {
-            Remote::Closing { again: other, .. } => *other = again,
-            remote => {
-                *remote = match again {
-                    Some(until) => Remote::Waiting { until },
-                    None => Remote::Off,
-                };
-            }
-        }
     }
 
     /// While another server stands in for the wanted one: tries whether that answers again, and goes back to it.

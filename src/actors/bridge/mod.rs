@@ -11,6 +11,7 @@
 
 mod connect;
 mod drive;
+mod ending;
 mod local;
 mod view;
 
