@@ -72,8 +72,9 @@ impl Store {
             self.cleaning = Some(cleaning);
             return Ok(());
         }
-        // The copies must be on the disk before the originals are gone from it.
-        if let Err(error) = self.sync() {
+        // The copies must be on the disk before the originals are gone from it, and the segment before this one gone for
+        // good: it would be back with what the records of this one have ended.
+        if let Err(error) = self.sync().and_then(|()| self.disk.sync()) {
             cleaning.next = cleaning.bytes.len();
             self.cleaning = Some(cleaning);
             return Err(error);

@@ -35,7 +35,7 @@ pub struct State {
     /// Where the power may fail: how many of 256 changes are preceded by a moment that is kept.
     pub moments_kept: u8,
     pub moments: Vec<Moment>,
-    rng: fastrand::Rng,
+    pub rng: fastrand::Rng,
 }
 
 /// The disk between two changes.
