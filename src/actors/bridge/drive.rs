@@ -86,13 +86,17 @@ impl Bridge {
         match &mut self.remote {
             Remote::Off => Round::Rest,
             Remote::Waiting { until } => {
+                self.blocked = false;
                 if *until > now {
                     return Round::Rest;
                 }
                 self.connect(now, cx);
                 match self.remote {
                     Remote::Connecting(_) => Round::More,
-                    _ => Round::Rest,
+                    _ => {
+                        self.blocked = true;
+                        Round::Rest
+                    }
                 }
             }
             Remote::Connecting(attempt) => {
@@ -400,8 +404,7 @@ impl Bridge {
     fn deadline(&self) -> Option<Instant> {
         match &self.remote {
             Remote::Off => None,
-            // Behind that time something else is waited for, which wakes the actor.
-            Remote::Waiting { until } => Some(*until).filter(|until| *until > Instant::now()),
+            Remote::Waiting { until } => (!self.blocked).then_some(*until),
             Remote::Connecting(attempt) => Some(attempt.deadline),
             Remote::Greeting { deadline, .. } | Remote::Closing { deadline, .. } => Some(*deadline),
             Remote::Up(up) => {

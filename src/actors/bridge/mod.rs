@@ -99,6 +99,8 @@ pub struct Bridge {
     without_bit: HashSet<String>,
     /// The server has closed a connection with the bit, and is tried without.
     bit_in_doubt: bool,
+    /// It is time to connect, and something else has to be there first, which wakes the actor.
+    blocked: bool,
     /// No remote has accepted since the bridge was made.
     first: bool,
     /// What a remote has acknowledged that the bridge is subscribed to, and which.
@@ -211,6 +213,7 @@ impl Bridge {
             backoff: Backoff::default(),
             without_bit: HashSet::new(),
             bit_in_doubt: false,
+            blocked: false,
             first: true,
             confirmed: None,
             partial: BytesMut::new(),
