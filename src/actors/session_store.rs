@@ -264,6 +264,14 @@ impl Handler<AddressedCommand> for SessionStore {
                 // Nobody waits for it only if the broker was ended by force.
                 let _ = reply.send(());
             }
+            SessionCommand::Evicted(places) => {
+                self.drain(&told.client_id);
+                if let Some(kept) = self.sessions.get_mut(&told.client_id) {
+                    let outbound = kept.session.outbound_mut();
+                    outbound.evict(&places, &self.worker.counters);
+                    state_counters(&kept.inbox, outbound);
+                }
+            }
             SessionCommand::Recheck => {
                 self.drain(&told.client_id);
                 self.recheck(&told.client_id);

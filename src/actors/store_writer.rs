@@ -14,7 +14,7 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
 use arc_swap::ArcSwap;
 
 use self::{
-    placing::place,
+    placing::place_by_policy,
     refusing::{is_full, refuse},
 };
 use super::durable;
@@ -160,7 +160,7 @@ impl StoreWriter {
                 }
                 Job::Record(_) => self.counters.add(Metric::StoreRefused, 1),
                 Job::Persist(persist) if takes_messages => {
-                    match place(store, &persist, &self.clock) {
+                    match place_by_policy(store, &persist, &self.clock, config.store.policy) {
                         Ok(places) => placed.push(Placed { persist, places }),
                         Err(Full) => {
                             log::debug!("messages are refused: store.max_bytes or max_messages");

@@ -217,6 +217,7 @@ static KEYS: &[Key] = &[
     hot("store.sync_interval", "a duration such as 100ms, from 1ms to 3650d", |c, v, _| v.duration(&mut c.store.sync_interval, Duration::from_millis(1))),
     hot("store.max_messages", COUNT, |c, v, _| v.int(&mut c.store.max_messages, 1..=1 << 40)),
     hot("store.max_bytes", "a size such as 8GB, at least 1MB", |c, v, _| v.size(&mut c.store.max_bytes, 1 << 20..=1 << 50)),
+    hot("store.policy", "drop_oldest or reject", |c, v, _| v.word(&mut c.store.policy)),
     hot("store.max_waiting_changes", COUNT, |c, v, _| v.int(&mut c.store.max_waiting_changes, ANY_COUNT)),
     hot("store.segment_size", "a size such as 16MB, from 64KB to 1GB", |c, v, _| v.size(&mut c.store.segment_size, 65_536..=1 << 30)),
     // NanoMQ's own store.

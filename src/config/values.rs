@@ -183,7 +183,7 @@ macro_rules! words {
 }
 
 words! {
-    /// What happens to a message that does not fit a session's queue.
+    /// What happens to a message that does not fit: a session's queue, or the durable store.
     MqueuePolicy {
         /// The oldest waiting message makes room.
         DropOldest = "drop_oldest",

@@ -33,6 +33,8 @@ pub enum SessionCommand {
     /// Subscriptions were entered for the client; their retained messages are to be sent to it. Nothing to a
     /// session without a connection.
     Subscribed(Vec<SubscribeRequest>),
+    /// The store has dropped these places of the session's queue to make room for newer messages.
+    Evicted(Vec<u64>),
     /// Answers when all before it has been handled. Only for the session store.
     Noted(oneshot::Sender<()>),
 }

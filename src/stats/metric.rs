@@ -54,6 +54,7 @@ metrics! {
     DroppedTopicLimit, "messages.dropped.topic_limit", "messages whose topic exceeds the length or depth limit";
     DroppedProtocolError, "messages.dropped.protocol_error", "messages for which a client was closed, as it may not send them";
     DroppedUnreadable, "messages.dropped.unreadable", "messages that the store could not read again";
+    DroppedStoreFull, "messages.dropped.store_full", "messages dropped to make room in the store for newer ones";
     DroppedStoreRefused, "messages.dropped.store_refused", "messages of the broker itself and wills that the store could not take";
     DroppedLoop, "messages.dropped.loop", "messages that had been at this broker before and came back";
     DroppedLoopToRemote, "messages.dropped.loop_to_remote", "messages that had been at the remote of a bridge before, and did not go there again";
@@ -105,6 +106,8 @@ pub enum DropReason {
     SessionEnded,
     /// The store could not read it again.
     Unreadable,
+    /// A newer one took its room in the store.
+    StoreFull,
     /// The client may no longer receive it.
     NotPermitted,
     /// It had been at the remote of the bridge before.
@@ -124,6 +127,7 @@ impl DropReason {
             Self::TooLarge => Metric::DroppedTooLarge,
             Self::SessionEnded => Metric::DroppedSessionEnded,
             Self::Unreadable => Metric::DroppedUnreadable,
+            Self::StoreFull => Metric::DroppedStoreFull,
             Self::NotPermitted => Metric::DroppedNotPermitted,
             Self::Loop => Metric::DroppedLoopToRemote,
             Self::Topic => Metric::DroppedTopicOfRemote,
@@ -145,6 +149,7 @@ impl Metric {
         Self::DroppedTopicLimit,
         Self::DroppedProtocolError,
         Self::DroppedUnreadable,
+        Self::DroppedStoreFull,
         Self::DroppedStoreRefused,
         Self::DroppedLoop,
         Self::DroppedLoopToRemote,

@@ -302,6 +302,21 @@ impl Index {
         }
     }
 
+    /// Takes the oldest messages of a session out, at most `most`, but not the first `skip`, which are on their way to the
+    /// client, and none that the client has. Returns their places.
+    pub(super) fn evict(&mut self, number: SessionNumber, skip: usize, most: usize) -> Vec<u64> {
+        let Some(session) = self.sessions.get(&number) else {
+            return Vec::new();
+        };
+        let behind = session.queue.iter().skip(skip);
+        let oldest = behind.filter(|(_, entry)| !entry.received).take(most);
+        let sequences: Vec<u64> = oldest.map(|(sequence, _)| *sequence).collect();
+        for sequence in &sequences {
+            self.settle(number, *sequence);
+        }
+        sequences
+    }
+
     fn receive(&mut self, number: SessionNumber, sequence: u64) {
         let Some(session) = self.sessions.get_mut(&number) else {
             return;

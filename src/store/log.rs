@@ -60,6 +60,8 @@ pub struct Store {
     pending: Vec<u8>,
     /// Where the record of each begins, and its length.
     records: Vec<(u32, u32)>,
+    /// How many of them say what [`Store::evict`] has taken out.
+    evictions: usize,
     /// The last segment is not to be written to any more: a sync of it has failed.
     head_is_doubtful: bool,
     /// Something was written since the last sync.
@@ -142,6 +144,7 @@ impl Store {
             head_number,
             pending: Vec::new(),
             records: Vec::new(),
+            evictions: 0,
             head_is_doubtful: false,
             unsynced: true,
             distrusted: None,
@@ -183,7 +186,8 @@ impl Store {
     ) -> Result<Published, Full> {
         let size = (message.topic.len() + message.payload.len()) as u64;
         let bytes = self.index.live() + self.pending.len() as u64 + size;
-        let waiting = self.index.queued() + self.records.len() as u64;
+        let added = self.records.len().saturating_sub(self.evictions);
+        let waiting = self.index.queued() + added as u64;
         if bytes > self.limits.bytes || waiting + to.len() as u64 > self.limits.messages {
             return Err(Full);
         }
@@ -209,6 +213,18 @@ impl Store {
             message: number,
             sequences,
         })
+    }
+
+    /// Takes the oldest messages out of a session's queue to make room, at most `most`, but not the first `skip` of them nor
+    /// any that its client has. Returns their places: who has the session is to forget them. They are gone at once; if the
+    /// next commit fails, the end of the process brings them back.
+    pub fn evict(&mut self, session: SessionNumber, skip: usize, most: usize) -> Vec<u64> {
+        let places = self.index.evict(session, skip, most);
+        if !places.is_empty() {
+            self.add(&Record::Settled(session, places.clone()));
+            self.evictions += 1;
+        }
+        places
     }
 
     fn begin_frame(&mut self) -> usize {
@@ -252,6 +268,7 @@ impl Store {
     pub fn discard(&mut self) {
         self.pending.clear();
         self.records.clear();
+        self.evictions = 0;
     }
 
     /// The disk is full: gives the space back that was set aside, so that what ends messages can be written.

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, thread, time::Instant};
 
 use nanomq::{
-    config::{Config, Durability},
+    config::{Config, Durability, MqueuePolicy},
     mqtt::{
         Packet, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion, Publish, QoS,
         ReasonCode, Unsubscribe, UnsubscribeFiltersBuf, Will,
@@ -394,6 +394,42 @@ fn a_full_store_refuses_and_goes_on() {
     publish(&mut old, "t", b"3", QoS::ExactlyOnce, 5, false, true);
     assert_eq!(old.next(), Got::PubRec(5, ReasonCode::Success));
     assert_eq!(take(&mut subscriber, 1), [b"3"]);
+}
+
+#[test]
+fn the_oldest_make_room_where_the_policy_says_so() {
+    let place = Place::new();
+    let full = |config: &mut Config| {
+        config.store.max_messages = 3;
+        config.store.policy = MqueuePolicy::DropOldest;
+    };
+    let broker = place.with(full);
+    away(&broker, "s");
+    let mut publisher = Client::v5(broker.address, "p");
+    for id in 1..=7 {
+        let qos = match id % 2 {
+            0 => QoS::ExactlyOnce,
+            _ => QoS::AtLeastOnce,
+        };
+        publish(&mut publisher, "t", &[id as u8], qos, id, false, false);
+        assert_eq!(
+            publisher.next(),
+            match qos {
+                QoS::ExactlyOnce => Got::PubRec(id, ReasonCode::Success),
+                _ => Got::PubAck(id, ReasonCode::Success),
+            }
+        );
+    }
+    broker.until("four have made room", |stats| {
+        stats.totals.get(Metric::DroppedStoreFull) == 4
+    });
+    let killed = place.as_it_is();
+    for (what, broker) in [("the same", broker), ("the next", killed.with(full))] {
+        let (mut subscriber, present) = kept(&broker, "s");
+        assert!(present, "{what}");
+        assert_eq!(take(&mut subscriber, 3), [[5], [6], [7]], "{what}");
+        nothing_more(&mut subscriber);
+    }
 }
 
 #[test]

@@ -379,6 +379,12 @@ impl Handler<SessionCommand> for Bridge {
     fn handle(&mut self, command: SessionCommand, ctx: &mut Self::Context) {
         match command {
             SessionCommand::Drain => self.drain = true,
+            SessionCommand::Evicted(places) => {
+                let counters = self.counters.clone();
+                if let Some(session) = self.session_mut() {
+                    session.outbound_mut().evict(&places, &counters);
+                }
+            }
             // Nobody takes the session of a bridge over, and it is asked for nothing else.
             SessionCommand::HandOver(_)
             | SessionCommand::Close(_)

@@ -244,6 +244,7 @@ impl ClientConnection {
             | SessionCommand::Noted(_)
             | SessionCommand::Close(_)
             | SessionCommand::Recheck
+            | SessionCommand::Evicted(_)
             | SessionCommand::AskAgain(_)
             | SessionCommand::Subscribed(_) => {
                 if let Phase::Closing(closing) = &mut self.phase {

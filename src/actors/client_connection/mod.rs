@@ -263,6 +263,10 @@ impl Handler<SessionCommand> for ClientConnection {
                 SessionCommand::Discard(reason) => self.leave(&reason, Disposal::Discard),
                 SessionCommand::Noted(_) => {}
                 SessionCommand::Close(reason) => self.leave(&reason, Disposal::ByExpiry),
+                SessionCommand::Evicted(places) => {
+                    let outbound = connected.channel.session_mut().outbound_mut();
+                    outbound.evict(&places, &self.worker.counters);
+                }
                 SessionCommand::Recheck => self.recheck(),
                 SessionCommand::AskAgain(filters) => self.ask_again(filters, ctx),
                 SessionCommand::Subscribed(requests) => {

@@ -1,14 +1,55 @@
 //! How a batch becomes records: each message once, with the places it gets in the queues of its sessions.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     actors::durable,
-    messages::{DurableTarget, Persist},
+    config::MqueuePolicy,
+    messages::{DurableTarget, Persist, SessionCommand},
     mqtt::QoS,
     session::Place,
     store::{Full, Recipient, Store, WallClock},
 };
+
+/// How often room is made for a batch: bytes may take more than one message for each.
+const ROUNDS: usize = 4;
+
+/// As [`place`], and where the store is full as its policy says: the oldest messages of the sessions that a batch is for make
+/// room, and who has those sessions is told.
+pub(super) fn place_by_policy(
+    store: &mut Store,
+    persist: &Persist,
+    clock: &WallClock,
+    policy: MqueuePolicy,
+) -> Result<Vec<Arc<[Place]>>, Full> {
+    let mut rounds = match policy {
+        MqueuePolicy::Reject => 0,
+        MqueuePolicy::DropOldest => ROUNDS,
+    };
+    loop {
+        match place(store, persist, clock) {
+            Err(Full) if rounds > 0 && make_room(store, persist) => rounds -= 1,
+            placed => return placed,
+        }
+    }
+}
+
+/// Drops as many messages of each session as are to be added to it; false when there is none.
+fn make_room(store: &mut Store, persist: &Persist) -> bool {
+    let mut made = false;
+    for to in &persist.to {
+        let Some(session) = to.inbox.durable() else {
+            continue;
+        };
+        let on_the_way = to.inbox.counters.inflight.load(Ordering::Relaxed) as usize;
+        let places = store.evict(session.get(), on_the_way, to.range.len());
+        if !places.is_empty() {
+            made = true;
+            to.inbox.command(SessionCommand::Evicted(places));
+        }
+    }
+    made
+}
 
 /// Adds the messages of a batch to the store. Returns the places of each target's messages.
 pub(super) fn place(

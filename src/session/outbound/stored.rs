@@ -54,6 +54,25 @@ impl Outbound {
         outbound
     }
 
+    /// The store has dropped these, in the order of their places, to make room. What is on its way to the client by now
+    /// arrives all the same.
+    pub fn evict(&mut self, places: &[u64], counters: &Counters) {
+        let mut gone = Vec::new();
+        self.queue.retain(|queued| {
+            let place = queued.content.place().map(|place| place.sequence);
+            let stays = place.is_none_or(|place| places.binary_search(&place).is_err());
+            if !stays {
+                gone.push(queued.clone());
+            }
+            stays
+        });
+        for queued in gone {
+            self.queue_bytes -= queued.content.size();
+            self.forget(&queued);
+            self.drop_one(DropReason::StoreFull, counters);
+        }
+    }
+
     /// Messages were dropped before they came here.
     pub fn settle_places(&mut self, places: Vec<u64>) {
         if let Some(durable) = &mut self.durable {
