@@ -277,7 +277,7 @@ ALL = [
     *behind("tls", "TLS", most_kb=20.0, quick=True, among=WITHOUT_RUMQTTD),
     # Debian's Mosquitto is built without WebSocket.
     *behind("ws", "WebSocket", most_kb=None, quick=False, among=("nanomq",)),
-    backlog("retained", "20,000 retained to one new subscriber", "retained", shares=EIGHTH, quick=True),
+    backlog("retained", "20,000 retained to one new subscriber", "retained", shares=EIGHTH, quick=True, brokers=WITHOUT_RUMQTTD),
     backlog("queued", "20,000 queued at QoS 1 to a returning client", "queued", shares=EIGHTH, quick=True, brokers=WITHOUT_RUMQTTD),
     # rumqttd takes minutes for these, its time grows with the number that it has.
     backlog("lookup_100k", "single look-ups in 100,000 retained", "lookup", "--count", "100000", rounds=1, brokers=WITHOUT_RUMQTTD),
