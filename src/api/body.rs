@@ -215,10 +215,11 @@ impl Fields {
     /// [`ApiError::MissingMember`] when there is neither, [`ApiError::WrongMember`] when it is no text or has more
     /// than `most` topics.
     pub fn topics(&mut self, most: usize) -> Result<Vec<(String, String)>, ApiError> {
-        if let Some(topic) = self.text("topic")? {
+        let (topic, topics) = (self.text("topic")?, self.text("topics")?);
+        if let Some(topic) = topic {
             return Ok(vec![(self.name("topic"), topic)]);
         }
-        let Some(topics) = self.text("topics")? else {
+        let Some(topics) = topics else {
             return Err(ApiError::MissingMember(self.name("topic")));
         };
         if topics.split(',').count() > most {

@@ -165,6 +165,11 @@ fn wrong_messages_are_refused() {
                 (json!({"topic": 1, "payload": "x"}), 108, "topic"),
                 (json!({"topics": ["t"], "payload": "x"}), 108, "topics"),
                 (
+                    json!({"topic": "t", "topics": 5, "payload": "x"}),
+                    108,
+                    "topics",
+                ),
+                (
                     json!({"topics": ",".repeat(1000), "payload": "x"}),
                     108,
                     "topics",
