@@ -99,7 +99,12 @@ fn walk(config: &mut Config, names: &[&str], value: &Json, refused: &mut Vec<Ref
     let value = match value {
         // Nothing is said about it.
         Json::Null => return,
-        Json::Bool(_) | Json::Number(_) => Value::Text(value.to_string()),
+        Json::Bool(_) => Value::Text(value.to_string()),
+        Json::Number(number) => Value::Text(match number.as_f64() {
+            // To JSON 5.0 is the whole number 5.
+            Some(float) if number.is_f64() && float.fract() == 0.0 => format!("{float:.0}"),
+            _ => number.to_string(),
+        }),
         Json::String(text) => Value::Text(text.clone()),
         Json::Array(items) if items.iter().all(Json::is_string) => {
             let texts = items.iter().filter_map(Json::as_str);
@@ -128,7 +133,7 @@ mod tests {
             "clean_start": false, "username": null, "password": "secret", "parallel": 4,
             "forwards": [{"local_topic": "a/#", "remote_topic": "b/#", "qos": 1}],
             "subscription": [{"remote_topic": "c", "local_topic": "", "qos": 2}],
-            "conn_properties": {"receive_maximum": 10, "user_property": {"k": "v"}},
+            "conn_properties": {"receive_maximum": 10.0, "user_property": {"k": "v"}},
             "tls": {"enable": false, "cacertfile": "ca.pem"},
         });
         let bridge = BridgeConfig::default().with_json(&flat).unwrap();

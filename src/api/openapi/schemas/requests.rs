@@ -214,6 +214,13 @@ fn qos() -> Value {
 
 /// The same object with `topic`, or else `topics`.
 fn one_topic(mut object: Value) -> Value {
-    object["anyOf"] = json!([{ "required": ["topic"] }, { "required": ["topics"] }]);
+    // `null` says nothing, as with every member, and beside `topic` nothing is made of `topics`.
+    let topics = object["properties"]["topics"].take();
+    object["properties"]["topics"] = nullable(any_text());
+    object["properties"]["topic"] = nullable(object["properties"]["topic"].take());
+    object["anyOf"] = json!([
+        { "required": ["topic"], "properties": { "topic": { "type": "string" } } },
+        { "required": ["topics"], "properties": { "topics": topics, "topic": { "type": "null" } } },
+    ]);
     object
 }
