@@ -200,7 +200,9 @@ fn properties() -> Value {
                 nullable(json!({
                     "type": "object",
                     "propertyNames": pattern(PLAIN),
-                    "additionalProperties": pattern(PLAIN),
+                    "additionalProperties": {
+                        "anyOf": [pattern(PLAIN), { "type": ["number", "boolean", "null"] }],
+                    },
                     "maxProperties": 50,
                 })),
             ),
