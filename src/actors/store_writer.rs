@@ -25,7 +25,7 @@ use crate::{
         WorkerLoad, WriteRecord,
     },
     session::{Bodies, Place},
-    stats::{Counters, Gauges, Metric},
+    stats::{Counters, DropReason, Gauges, Metric},
     store::{Figures, Full, Limits, Store, Sureness, WallClock},
 };
 
@@ -366,14 +366,18 @@ impl Handler<ReadBodies> for StoreWriter {
         for number in ask.0 {
             match self.store.as_ref().map(|store| store.read(number)) {
                 Some(Ok(Some(body))) => {
-                    bodies.insert(number, Some(durable::message(body, &self.clock)));
+                    bodies.insert(number, Ok(durable::message(body, &self.clock)));
                 }
                 Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
                     log::error!("store: a message is dropped because it cannot be read: {error}");
-                    bodies.insert(number, None);
+                    bodies.insert(number, Err(DropReason::Unreadable));
                 }
                 Some(Err(error)) => log::error!("store: a message cannot be read now: {error}"),
-                Some(Ok(None)) | None => {}
+                Some(Ok(None)) => {
+                    // It has made room for others since it was put into the inbox.
+                    bodies.insert(number, Err(DropReason::StoreFull));
+                }
+                None => {}
             }
         }
         MessageResult(bodies)

@@ -1,5 +1,6 @@
 //! What the records come to: kept in memory, without the bodies of messages.
 
+mod oldest;
 mod reading;
 
 use std::{
@@ -289,7 +290,7 @@ impl Index {
         }
     }
 
-    fn settle(&mut self, number: SessionNumber, sequence: u64) {
+    pub(super) fn settle(&mut self, number: SessionNumber, sequence: u64) {
         let Some(session) = self.sessions.get_mut(&number) else {
             return;
         };
@@ -300,21 +301,6 @@ impl Index {
                 self.release(entry.message);
             }
         }
-    }
-
-    /// Takes the oldest messages of a session out, at most `most`, but not the first `skip`, which are on their way to the
-    /// client, and none that the client has. Returns their places.
-    pub(super) fn evict(&mut self, number: SessionNumber, skip: usize, most: usize) -> Vec<u64> {
-        let Some(session) = self.sessions.get(&number) else {
-            return Vec::new();
-        };
-        let behind = session.queue.iter().skip(skip);
-        let oldest = behind.filter(|(_, entry)| !entry.received).take(most);
-        let sequences: Vec<u64> = oldest.map(|(sequence, _)| *sequence).collect();
-        for sequence in &sequences {
-            self.settle(number, *sequence);
-        }
-        sequences
     }
 
     fn receive(&mut self, number: SessionNumber, sequence: u64) {

@@ -7,7 +7,8 @@ use futures::future::poll_fn;
 
 use super::*;
 use crate::{
-    messages::{Inbox, Owner},
+    config::MqueuePolicy,
+    messages::{Inbox, Owner, SessionCommand},
     mqtt::{Batch, Message as Publication, Properties, QoS},
     session::Delivery,
     store::{Outcome, Record, SessionInfo, tests::fake_disk::FakeDisk},
@@ -15,29 +16,51 @@ use crate::{
 
 struct Bench {
     disk: FakeDisk,
+    owner: Addr<Nobody>,
     writer: Addr<StoreWriter>,
     inbox: Arc<Inbox>,
     counters: Arc<Counters>,
     gauges: Arc<Gauges>,
 }
 
-/// A session's owner that does nothing.
-struct Nobody;
+/// A session's owner that only remembers what has made room.
+#[derive(Default)]
+struct Nobody(Vec<u64>);
 
 impl Actor for Nobody {
     type Context = Context<Self>;
 }
 
-impl Handler<crate::messages::SessionCommand> for Nobody {
+impl Handler<SessionCommand> for Nobody {
     type Result = ();
 
-    fn handle(&mut self, _: crate::messages::SessionCommand, _: &mut Self::Context) {}
+    fn handle(&mut self, command: SessionCommand, _: &mut Self::Context) {
+        if let SessionCommand::Evicted(places) = command {
+            self.0.extend(places);
+        }
+    }
+}
+
+/// Asks it for what has made room since it was asked last.
+#[derive(actix::Message)]
+#[rtype(result = "Vec<u64>")]
+struct TakeEvicted;
+
+impl Handler<TakeEvicted> for Nobody {
+    type Result = Vec<u64>;
+
+    fn handle(&mut self, _: TakeEvicted, _: &mut Self::Context) -> Vec<u64> {
+        std::mem::take(&mut self.0)
+    }
 }
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(Config::default()).await
+    }
+
+    async fn with(config: Config) -> Self {
         let disk = FakeDisk::default();
-        let config = Config::default();
         let (store, _) = Store::open(Box::new(disk.clone()), limits(&config)).unwrap();
         let load = Arc::new(WorkerLoad::new(1 << 30));
         let counters = Arc::new(Counters::default());
@@ -51,10 +74,12 @@ impl Bench {
             WallClock::new(Instant::now(), 1),
         )
         .start();
-        let owner = Owner::Connection(Nobody.start().recipient(), load);
-        let inbox = Arc::new(Inbox::new("c".into(), owner, 1, NonZeroU64::new(1)));
+        let owner = Nobody::default().start();
+        let owned = Owner::Connection(owner.clone().recipient(), load);
+        let inbox = Arc::new(Inbox::new("c".into(), owned, 1, NonZeroU64::new(1)));
         let bench = Self {
             disk,
+            owner,
             writer,
             inbox,
             counters,
@@ -218,4 +243,27 @@ async fn a_store_that_is_closed_refuses() {
     bench.writer.send(CloseStore).await.unwrap();
     assert!(settled(&last).await);
     assert!(!settled(&bench.publish(b"late")).await);
+}
+
+#[actix::test]
+async fn nothing_makes_room_where_it_would_not_be_enough() {
+    let mut config = Config::default();
+    config.store.max_bytes = 10_000;
+    config.store.policy = MqueuePolicy::DropOldest;
+    let bench = Bench::with(config).await;
+    for _ in 0..4 {
+        assert!(settled(&bench.publish(&[b'x'; 2000])).await);
+    }
+    // As when the first two are on their way to the client: with the others alone there is not enough room.
+    bench
+        .inbox
+        .counters
+        .inflight
+        .store(2, std::sync::atomic::Ordering::Relaxed);
+    assert!(!settled(&bench.publish(&[b'x'; 6000])).await);
+    assert_eq!(bench.owner.send(TakeEvicted).await.unwrap(), [0u64; 0]);
+    assert_eq!(bench.gauges.stored_messages.get(), 4);
+    assert!(settled(&bench.publish(&[b'x'; 5000])).await);
+    assert_eq!(bench.owner.send(TakeEvicted).await.unwrap(), [3, 4]);
+    assert_eq!(bench.gauges.stored_messages.get(), 3);
 }

@@ -65,7 +65,7 @@ impl Store {
         self.figures.commits += 1;
         self.figures.bytes += self.pending.len() as u64;
         self.head.length += self.pending.len() as u32;
-        self.evictions = 0;
+        self.added = 0;
         for (at, length) in self.records.drain(..) {
             let record = self
                 .pending

@@ -9,14 +9,12 @@ fn twenty(disk: &FakeDisk) -> Store {
     store.commit(Sureness::Synced).unwrap();
     for number in 0..20u8 {
         let payload = [number; 40];
-        store
-            .publish(
-                &message("t", &payload, QoS::AtLeastOnce),
-                None,
-                None,
-                vec![to(1)],
-            )
-            .unwrap();
+        store.publish(
+            &message("t", &payload, QoS::AtLeastOnce),
+            None,
+            None,
+            vec![to(1)],
+        );
         store.commit(Sureness::Synced).unwrap();
     }
     store
@@ -115,7 +113,7 @@ fn what_was_synced_survives_a_power_failure() {
         let disk = FakeDisk::default();
         let mut store = twenty(&disk);
         let message = message("t", &[20; 40], QoS::AtLeastOnce);
-        store.publish(&message, None, None, vec![to(1)]).unwrap();
+        store.publish(&message, None, None, vec![to(1)]);
         store.commit(Sureness::Written).unwrap();
         let after = disk.after_power_failure(part);
         let (again, _) = Store::open(Box::new(after), LIMITS).unwrap();
@@ -137,7 +135,7 @@ fn a_payload_cannot_pass_for_a_record() {
     drop(twenty(&other));
     let forged = other.state().files[&1].written[128..].to_vec();
     let message = message("t", &forged, QoS::AtLeastOnce);
-    store.publish(&message, None, None, vec![to(1)]).unwrap();
+    store.publish(&message, None, None, vec![to(1)]);
     store.commit(Sureness::Synced).unwrap();
     let length = disk.state().files[&1].written.len();
     // Damage the record around it.
