@@ -182,7 +182,7 @@ impl Index {
             self.end(old);
             self.by_client.insert(info.client_id.clone(), number);
         }
-        self.next_session = self.next_session.max(number + 1);
+        self.next_session = self.next_session.max(number.saturating_add(1));
         self.last_generation = self.last_generation.max(info.generation);
         let session = self.sessions.entry(number).or_default();
         if session.info.is_none() {
@@ -244,7 +244,7 @@ impl Index {
     }
 
     fn enqueue(&mut self, message: &StoredMessage<'_>, at: Location) {
-        self.next_message = self.next_message.max(message.number + 1);
+        self.next_message = self.next_message.max(message.number.saturating_add(1));
         if let Some((number, id)) = message.origin
             && let Some(session) = self.session(number)
         {
@@ -255,7 +255,7 @@ impl Index {
             let Some(session) = self.session(to.session) else {
                 continue;
             };
-            session.next_sequence = session.next_sequence.max(to.sequence + 1);
+            session.next_sequence = session.next_sequence.max(to.sequence.saturating_add(1));
             let entry = Entry {
                 message: message.number,
                 qos: to.qos,
@@ -367,7 +367,7 @@ impl Index {
             return None;
         }
         let next = session.next_sequence.max(1);
-        session.next_sequence = next + 1;
+        session.next_sequence = next.saturating_add(1);
         Some(next)
     }
 }

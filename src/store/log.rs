@@ -18,7 +18,10 @@ mod reading;
 use std::{collections::BTreeMap, io};
 
 pub use self::reading::StoredBody;
-use self::{cleaning::Cleaning, committing::begin};
+use self::{
+    cleaning::Cleaning,
+    committing::{after, begin},
+};
 use super::{
     disk::{Disk, SegmentFile},
     index::{Index, RecoveredSession, Totals},
@@ -144,7 +147,7 @@ impl Store {
         let (head_number, head) = match head {
             Some(head) => head,
             None => {
-                let number = sealed.keys().next_back().map_or(1, |last| last + 1);
+                let number = after(sealed.keys().next_back().copied().unwrap_or(0))?;
                 let head = begin(&mut *disk, number, &index, &mut figures)?;
                 (number, head)
             }
@@ -198,7 +201,7 @@ impl Store {
         mut to: Vec<Recipient<'_>>,
     ) -> Published {
         let number = self.index.next_message.max(1);
-        self.index.next_message = number + 1;
+        self.index.next_message = number.saturating_add(1);
         let mut sequences = Vec::with_capacity(to.len());
         to.retain_mut(|recipient| {
             let sequence = self.index.next_sequence(recipient.session);

@@ -9,7 +9,7 @@ use super::{
     ClientConnection, Connected, Phase, drive::count, hold::Hold, permissions::ClientGate,
 };
 use crate::{
-    messages::{ReadBodies, RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
+    messages::{RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
     mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
     routing::RetainedCursor,
     session::{
@@ -314,25 +314,23 @@ impl ClientConnection {
             return;
         }
         connected.reading = true;
-        let ask = store.bodies.send(ReadBodies(missing));
-        ctx.spawn(ask.into_actor(self).map(|bodies, connection, _| {
+        let read = store.read(missing);
+        ctx.spawn(read.into_actor(self).map(|bodies, connection, _| {
             let Phase::Connected(connected) = &mut connection.phase else {
                 return;
             };
             connected.reading = false;
-            if let Ok(bodies) = bodies {
-                let counters = &connection.worker.counters;
-                let permissions = &connected.permissions;
-                let restricts = permissions.policy().restricts();
-                let may_receive = |topic: &str| !restricts || permissions.may_receive(topic);
-                let outbound = connected.channel.session_mut().outbound_mut();
-                outbound.provide(&bodies, may_receive, counters);
-                let config = connection.worker.shared.config.load();
-                let now = Instant::now();
-                connected
-                    .channel
-                    .pump(&mut connection.wire, &config.mqtt, now, counters);
-            }
+            let counters = &connection.worker.counters;
+            let permissions = &connected.permissions;
+            let restricts = permissions.policy().restricts();
+            let may_receive = |topic: &str| !restricts || permissions.may_receive(topic);
+            let outbound = connected.channel.session_mut().outbound_mut();
+            outbound.provide(&bodies, may_receive, counters);
+            let config = connection.worker.shared.config.load();
+            let now = Instant::now();
+            connected
+                .channel
+                .pump(&mut connection.wire, &config.mqtt, now, counters);
             connection.wake();
         }));
     }

@@ -11,7 +11,7 @@ use crate::{
     messages::{Inbox, Owner, SessionCommand},
     mqtt::{Batch, Message as Publication, Properties, QoS},
     session::Delivery,
-    store::{Outcome, Record, SessionInfo, tests::fake_disk::FakeDisk},
+    store::{Outcome, Record, SessionInfo, Subscription, tests::fake_disk::FakeDisk},
 };
 
 struct Bench {
@@ -56,24 +56,25 @@ impl Handler<TakeEvicted> for Nobody {
 
 impl Bench {
     async fn new() -> Self {
-        Self::with(Config::default()).await
+        Self::with(Config::default(), GROUP).await
     }
 
-    async fn with(config: Config) -> Self {
+    async fn with(config: Config, group: usize) -> Self {
         let disk = FakeDisk::default();
         let (store, _) = Store::open(Box::new(disk.clone()), limits(&config)).unwrap();
         let load = Arc::new(WorkerLoad::new(1 << 30));
         let counters = Arc::new(Counters::default());
         let gauges = Arc::new(Gauges::default());
-        let writer = StoreWriter::new(
+        let mut writer = StoreWriter::new(
             store,
             Arc::new(ArcSwap::from_pointee(config)),
             counters.clone(),
             gauges.clone(),
             load.clone(),
             WallClock::new(Instant::now(), 1),
-        )
-        .start();
+        );
+        writer.group = group;
+        let writer = writer.start();
         let owner = Nobody::default().start();
         let owned = Owner::Connection(owner.clone().recipient(), load);
         let inbox = Arc::new(Inbox::new("c".into(), owned, 1, NonZeroU64::new(1)));
@@ -149,6 +150,13 @@ impl Bench {
     }
 }
 
+fn subscription() -> Subscription {
+    Subscription {
+        options: crate::mqtt::SubscribeOptions::default(),
+        subscription_id: None,
+    }
+}
+
 async fn settled(outcome: &Outcome) -> bool {
     poll_fn(|cx| outcome.poll(cx)).await
 }
@@ -172,6 +180,51 @@ async fn all_that_waits_shares_one_sync() {
         .map(|place| place.sequence)
         .collect();
     assert_eq!(sequences, (1..=500).collect::<Vec<u64>>());
+}
+
+#[actix::test]
+async fn a_group_ends_when_it_is_large_enough() {
+    let bench = Bench::with(Config::default(), 10_000).await;
+    let before = bench.disk.state().syncs;
+    let mut outcomes: Vec<_> = (0..40).map(|_| bench.publish(&[b'x'; 1000])).collect();
+    outcomes.push(bench.record(&Record::Taken(1, vec![3]), Refused::Refuse));
+    for outcome in &outcomes {
+        assert!(settled(outcome).await);
+    }
+    assert_eq!(bench.disk.state().syncs - before, 5);
+    let places = bench
+        .inbox
+        .take()
+        .into_iter()
+        .filter_map(|item| item.delivery.places);
+    let sequences: Vec<u64> = places
+        .flat_map(|places| places.iter().map(|at| at.sequence).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(sequences, (1..=40).collect::<Vec<u64>>());
+    // What has waited for the disk comes before what has come since, in groups as well; the end waits for all of them.
+    bench.disk.state().room = Some(0);
+    bench.disk.state().reserved = 0;
+    let last = Record::Subscribed(1, "last", subscription());
+    let filters: Vec<String> = (0..30)
+        .map(|n| format!("{n:02}{}", "x".repeat(1000)))
+        .collect();
+    for filter in &filters {
+        bench.record(
+            &Record::Subscribed(1, filter, subscription()),
+            Refused::GoOn,
+        );
+    }
+    assert!(!settled(&bench.publish(b"refused")).await);
+    assert_eq!(bench.gauges.store_waiting.get(), 30);
+    bench.record(&last, Refused::GoOn);
+    bench.disk.state().room = None;
+    bench.writer.send(CloseStore).await.unwrap();
+    let (store, _) = Store::open(
+        Box::new(bench.disk.after_kill()),
+        limits(&Config::default()),
+    )
+    .unwrap();
+    assert_eq!(store.sessions().remove(0).subscriptions.len(), 31);
 }
 
 #[actix::test]
@@ -250,7 +303,7 @@ async fn nothing_makes_room_where_it_would_not_be_enough() {
     let mut config = Config::default();
     config.store.max_bytes = 10_000;
     config.store.policy = MqueuePolicy::DropOldest;
-    let bench = Bench::with(config).await;
+    let bench = Bench::with(config, GROUP).await;
     for _ in 0..4 {
         assert!(settled(&bench.publish(&[b'x'; 2000])).await);
     }

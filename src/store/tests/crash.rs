@@ -161,3 +161,36 @@ fn a_newer_store_is_refused_and_not_touched() {
     assert!(error.to_string().contains("format 99"), "{error}");
     assert_eq!(disk.state().files[&1].written, before);
 }
+
+#[test]
+fn a_file_that_is_too_large_is_refused_and_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(folder.path().join("0000000007.seg")).unwrap();
+    file.set_len(1 << 32).unwrap();
+    let disk = Folder::lock(folder.path()).unwrap();
+    let error = Store::open(Box::new(disk), LIMITS).err().unwrap();
+    assert!(error.to_string().contains("segment 7"), "{error}");
+}
+
+#[test]
+fn the_last_number_of_a_segment_is_the_last() {
+    let disk = FakeDisk::default();
+    drop(twenty(&disk));
+    let mut state = disk.state();
+    let mut file = state.files.remove(&1).unwrap();
+    for copy in [0, 64] {
+        let bytes = &mut file.written;
+        bytes[copy + 12..copy + 16].copy_from_slice(&u32::MAX.to_le_bytes());
+        let sum = crc32fast::hash(&bytes[copy..copy + 40]);
+        bytes[copy + 40..copy + 44].copy_from_slice(&sum.to_le_bytes());
+    }
+    state.files.insert(u32::MAX, file);
+    drop(state);
+    let (mut store, _) = Store::open(Box::new(disk), LIMITS).unwrap();
+    let before = contents(&store);
+    let message = message("t", &[b'x'; 4096], QoS::AtLeastOnce);
+    store.publish(&message, None, None, vec![to(1)]);
+    assert!(store.commit(Sureness::Written).is_err());
+    store.discard();
+    assert_eq!(contents(&store), before);
+}
