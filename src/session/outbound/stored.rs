@@ -1,7 +1,7 @@
 //! The outgoing messages of a session that is in the durable store: what the store is told of them, and the bodies that
 //! come from it.
 
-use super::{IDENTIFIERS, Outbound, Queued, Slot, id_of};
+use super::{IDENTIFIERS, Outbound, Queued, Slot, window::id_of};
 use crate::{
     mqtt::PacketId,
     session::durable::{Bodies, Changes, Content, Restored},
