@@ -124,6 +124,14 @@ pub(super) const fn cold_secret(path: &'static str, set: Set) -> Key {
     }
 }
 
+/// NanoMQ's other name of a key.
+pub(super) const fn other_name(path: &'static str, expects: &'static str, set: Set) -> Key {
+    Key {
+        path,
+        role: Role::OtherName { expects, set },
+    }
+}
+
 pub(super) const fn ignored(path: &'static str, why: &'static str) -> Key {
     Key {
         path,

@@ -88,7 +88,7 @@ impl Store {
     /// Opens the store in a folder, making it where there is none. What cannot be read is left out and reported.
     ///
     /// # Errors
-    /// As the operating system reports them; and `InvalidData` for a store of a newer version, and for a file that is too large
+    /// As the operating system reports them; and `InvalidData` for a store of another format, and for a file that is too large
     /// to be a segment; neither is touched.
     pub fn open(mut disk: Box<dyn Disk>, limits: Limits) -> io::Result<(Self, Report)> {
         let mut read = read(&mut *disk)?;
@@ -178,11 +178,16 @@ fn read(disk: &mut dyn Disk) -> io::Result<Read> {
             read.unreadable.push(number);
             continue;
         };
-        if header.version > VERSION {
+        if header.version != VERSION {
+            let age = match header.version > VERSION {
+                true => "a newer",
+                false => "an older",
+            };
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!(
-                    "the store was written by a newer version of the broker (format {}, this one reads up to {VERSION})",
+                    "the store was written by {age} version of the broker (segment {number} is of format {}, this one reads \
+                     format {VERSION}); start that version, or another folder as store.path",
                     header.version
                 ),
             ));

@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
-    ANY_COUNT, COUNT, COUNT_OR_0, FLAG, Key, Role, cold, hot, ignored, not_built, secret,
+    ANY_COUNT, COUNT, COUNT_OR_0, FLAG, Key, cold, hot, ignored, not_built, other_name, secret,
     setters::{
         set_algorithms, set_bounded, set_log_targets, set_sqlite, set_sqlite_path,
         set_sys_interval, set_user, set_versions,
@@ -82,8 +82,8 @@ pub(super) static KEYS: &[Key] = &[
     hot("store.max_waiting_changes", COUNT, |c, v, _| v.int(&mut c.store.max_waiting_changes, ANY_COUNT)),
     hot("store.segment_size", "a size such as 16MB, from 64KB to 1GB", |c, v, _| v.size(&mut c.store.segment_size, 65_536..=1 << 30)),
     // NanoMQ's own store.
-    Key { path: "sqlite.enable", role: Role::OtherName { expects: FLAG, set: set_sqlite } },
-    Key { path: "sqlite.mounted_file_path", role: Role::OtherName { expects: "a folder name", set: set_sqlite_path } },
+    other_name("sqlite.enable", FLAG, set_sqlite),
+    other_name("sqlite.mounted_file_path", "a folder name", set_sqlite_path),
     ignored("sqlite.disk_cache_size", "use store.max_messages"),
     ignored("sqlite.flush_mem_threshold", "use store.sync_interval"),
     ignored("sqlite.resend_interval", "messages are sent again when the client reconnects, as the standard asks"),

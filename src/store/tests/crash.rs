@@ -146,20 +146,28 @@ fn a_payload_cannot_pass_for_a_record() {
 }
 
 #[test]
-fn a_newer_store_is_refused_and_not_touched() {
-    let disk = FakeDisk::default();
-    drop(twenty(&disk));
-    for copy in [0, 64] {
-        let mut state = disk.state();
-        let bytes = &mut state.files.get_mut(&1).unwrap().written;
-        bytes[copy + 8] = 99;
-        let sum = crc32fast::hash(&bytes[copy..copy + 40]);
-        bytes[copy + 40..copy + 44].copy_from_slice(&sum.to_le_bytes());
+fn a_store_of_another_format_is_refused_and_not_touched() {
+    for (version, age) in [(99, "a newer version"), (1, "an older version")] {
+        let disk = FakeDisk::default();
+        drop(twenty(&disk));
+        for copy in [0, 64] {
+            let mut state = disk.state();
+            let bytes = &mut state.files.get_mut(&1).unwrap().written;
+            bytes[copy + 8] = version;
+            let sum = crc32fast::hash(&bytes[copy..copy + 40]);
+            bytes[copy + 40..copy + 44].copy_from_slice(&sum.to_le_bytes());
+        }
+        let before = disk.state().files[&1].written.clone();
+        for error in [
+            Store::open(Box::new(disk.clone()), LIMITS).err().unwrap(),
+            Store::inspect(Box::new(disk.clone())).err().unwrap(),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(age), "{text}");
+            assert!(text.contains(&format!("of format {version},")), "{text}");
+        }
+        assert_eq!(disk.state().files[&1].written, before);
     }
-    let before = disk.state().files[&1].written.clone();
-    let error = Store::open(Box::new(disk.clone()), LIMITS).err().unwrap();
-    assert!(error.to_string().contains("format 99"), "{error}");
-    assert_eq!(disk.state().files[&1].written, before);
 }
 
 #[test]
