@@ -22,6 +22,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+pub use self::identities::check_identities;
 use self::{
     identities::{http_identity, http_tls, listener_identity},
     sockets::{cannot_listen, open_http},

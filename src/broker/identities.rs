@@ -9,6 +9,14 @@ use crate::{
     transport::{IdentitySource, NewestCertificate, ServerIdentity},
 };
 
+/// Why certificates and keys of listeners and of the HTTP API cannot be used.
+pub fn check_identities(config: &Config) -> Vec<io::Error> {
+    let listeners = config.listeners.all();
+    let of_listeners = listeners.map(|listener| listener_identity(&listener));
+    let all = of_listeners.chain([http_identity(config)]);
+    all.filter_map(Result::err).collect()
+}
+
 /// What a listener is known by in TLS, if it is switched on and speaks that.
 pub(super) fn listener_identity(
     listener: &AnyListener<'_>,

@@ -133,3 +133,24 @@ fn files_that_include_each_other_in_a_circle_are_an_error() {
         "{problems:?}"
     );
 }
+
+#[test]
+fn what_is_missing_is_told_with_the_place_where_its_listener_or_bridge_begins() {
+    let cases = [
+        (
+            "# x\nlisteners.ssl.a { bind = \"127.0.0.1:8883\", keyfile = k }",
+            "x.conf:2:19: listeners.ssl.a.certfile: must name a PEM file for a listener over TLS",
+        ),
+        (
+            "bridges.mqtt.a { server = \"mqtt-tcp://a:1\", forwards = [a] }\nbridges.mqtt.b {\n forwards = [a]\n}",
+            "x.conf:3:2: bridges.mqtt.b.server: must name the remote broker",
+        ),
+        (
+            "log.to = [console, printer]",
+            "x.conf:1:1: log.to: expected a list of console, file, syslog and uds, got [\"console\", \"printer\"]",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(shown(&load_text(text).unwrap_err()), [expected], "{text}");
+    }
+}

@@ -66,7 +66,7 @@ fn a_broken_rule_is_told_with_its_line() {
         ),
         (
             "auth.acl.rules = [a]",
-            "x.conf:1:1: auth.acl.rules: expected a list of rules such as {\"permit\": \"allow\"}, got a list of 1",
+            "x.conf:1:1: auth.acl.rules: expected a list of rules such as {\"permit\": \"allow\"}, got [\"a\"]",
         ),
         (
             "daemon=false\nacl.rule.1={\"permit\": \"allow\", \"topics\": [\"a#\"]}",
