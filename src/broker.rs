@@ -1,11 +1,13 @@
 //! The composition root: starts the actors, listeners and the HTTP API in order, and stops them in reverse.
 
+mod identities;
+mod sockets;
+mod starting;
+mod threads;
+
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
-    num::NonZeroU64,
-    path::PathBuf,
-    rc::Rc,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,45 +15,41 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, Addr, Arbiter, ArbiterHandle, AsyncContext, Context, Recipient};
+use actix::{Actor, Addr};
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use tokio::{
-    runtime::Handle,
-    sync::{
-        mpsc::{UnboundedReceiver, unbounded_channel},
-        oneshot,
-    },
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
     time::{sleep, timeout},
 };
 
+pub use self::identities::check_identities;
+use self::{
+    identities::{http_identity, http_tls, listener_identity},
+    sockets::{cannot_listen, open_http},
+    starting::{
+        start_acceptors, start_auth, start_bridges, start_knowing, start_store, start_worker,
+    },
+    threads::Threads,
+};
 use crate::{
     actors::{
-        ApiUsers, AuthHandles, Authenticator, BridgeCounterList, BridgeKeeper, Carried,
-        ConfigManager, ConfigSource, ConnectionHost, Door, Life, PolicyKeeper, Publisher,
-        Recovered, RegistryHandles, RetainedMessages, SessionStore, Shared, StatsCollector,
-        StoreHandles, StoreWriter, SubscriptionRegistry, Worker, open_store, restore,
+        ApiUsers, BridgeCounterList, BridgeKeeper, Carried, ConfigManager, ConfigSource, Door,
+        Life, PolicyKeeper, Publisher, Recovered, RetainedMessages, SessionStore, Shared,
+        StatsCollector, StoreWriter, SubscriptionRegistry, Worker, open_store,
     },
     api::{Access, ApiState, Hashing, HttpServer},
-    auth::policy::Policy,
-    bridge::Marks,
-    config::{AnyListener, BindAddr, Config, Problem},
-    listeners::{self, Acceptor, Balance, Balancer, WorkerHandle},
+    config::{Config, Problem},
+    listeners::{self, Acceptor, Balancer, WorkerHandle},
     messages::{
-        ApplyBridges, CloseBridges, CloseClients, CloseStore, GetQueueTotals, GetSubscriptions,
-        StopAccepting, Wanted, WorkerLoad,
+        ApplyBridges, CloseBridges, CloseClients, CloseStore, GetQueueTotals, StopAccepting,
+        Wanted, WorkerLoad,
     },
-    routing::RouteTable,
     session::CloseReason,
     stats::{Counters, Gauges},
-    store::{Store, WallClock},
-    transport::{IdentitySource, NewestCertificate, ServerIdentity},
 };
 
 /// How long clients get to read their farewell when the broker stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections to the HTTP API that may wait in the kernel to be accepted.
-const HTTP_BACKLOG: u32 = 128;
 
 /// A broker that runs. It belongs to the actix system of the thread that started it.
 pub struct Broker {
@@ -392,17 +390,6 @@ fn in_lines(problems: &[Problem]) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, lines.join("; "))
 }
 
-/// Says what an error of a listener is about.
-fn cannot_listen(bind: &BindAddr, error: &io::Error) -> io::Error {
-    // The error begins with the address, which is another than `bind` only if that is a name.
-    let (bind, text) = (bind.to_string(), error.to_string());
-    let rest = text
-        .strip_prefix(&bind)
-        .and_then(|rest| rest.strip_prefix(": "));
-    let why = rest.unwrap_or(&text);
-    io::Error::new(error.kind(), format!("cannot listen on {bind}: {why}"))
-}
-
 /// What the HTTP API asks about its users.
 fn access_by(users: &Addr<ApiUsers>) -> Access {
     Access {
@@ -414,274 +401,4 @@ fn access_by(users: &Addr<ApiUsers>) -> Access {
         change: users.clone().recipient(),
         hashing: Hashing::default(),
     }
-}
-
-/// Opens the sockets of the HTTP API: one for each address that its host name stands for, none if it is off.
-fn open_http(config: &Config) -> io::Result<Vec<TcpListener>> {
-    let http = &config.http_server;
-    if !http.enable {
-        return Ok(Vec::new());
-    }
-    let bind = http
-        .bind()
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    let open = |addresses: Vec<SocketAddr>| {
-        addresses
-            .into_iter()
-            .map(|address| listeners::listen(address, HTTP_BACKLOG))
-            .collect()
-    };
-    bind.resolve()
-        .and_then(open)
-        .map_err(|error| cannot_listen(&bind, &error))
-}
-
-/// What a listener is known by in TLS, if it is switched on and speaks that.
-fn listener_identity(listener: &AnyListener<'_>) -> io::Result<Option<Arc<ServerIdentity>>> {
-    match listener.tls {
-        Some(tls) if listener.common.enable => {
-            let name = format!("listeners.{}.{}", listener.kind.as_str(), listener.name);
-            identity(name, IdentitySource::Listener(tls.clone())).map(Some)
-        }
-        _ => Ok(None),
-    }
-}
-
-/// What the HTTP API is known by in TLS, if it speaks that.
-fn http_identity(config: &Config) -> io::Result<Option<Arc<ServerIdentity>>> {
-    let tls = &config.http_server.tls;
-    if !config.http_server.enable || !tls.enable {
-        return Ok(None);
-    }
-    identity(
-        "http_server.tls".to_owned(),
-        IdentitySource::Http(tls.clone()),
-    )
-    .map(Some)
-}
-
-fn identity(name: String, source: IdentitySource) -> io::Result<Arc<ServerIdentity>> {
-    let identity = ServerIdentity::open(name.clone(), source).map_err(|error| {
-        let why = format!("{name}: {error}");
-        io::Error::new(io::ErrorKind::InvalidInput, why)
-    })?;
-    Ok(Arc::new(identity))
-}
-
-/// How the HTTP API speaks TLS, with the certificate that is the newest at the time of each handshake.
-fn http_tls(identity: Arc<ServerIdentity>) -> ServerConfig {
-    let mut config = ServerConfig::clone(&identity.config());
-    config.cert_resolver = Arc::new(NewestCertificate(identity));
-    config
-}
-
-/// The threads of a broker; they end when this is dropped.
-struct Threads(Vec<Arbiter>);
-
-impl Threads {
-    fn start(&mut self) -> io::Result<ArbiterHandle> {
-        let arbiter = Arbiter::try_new()?;
-        let handle = arbiter.handle();
-        self.0.push(arbiter);
-        Ok(handle)
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        for arbiter in &self.0 {
-            arbiter.stop();
-        }
-    }
-}
-
-/// Starts the actor that knows who may come in, on a thread of its own.
-async fn start_auth(arbiter: &ArbiterHandle, counters: Arc<Counters>) -> io::Result<AuthHandles> {
-    on(arbiter, move || {
-        let authenticator = Authenticator::new(counters).start();
-        AuthHandles {
-            log_in: authenticator.clone().recipient(),
-            ask: authenticator.clone().recipient(),
-            start_scram: authenticator.clone().recipient(),
-            ask_again: authenticator.clone().recipient(),
-            ask_superuser: authenticator.clone().recipient(),
-            count_failure: authenticator.recipient(),
-        }
-    })
-    .await
-}
-
-/// Starts the actors that know all clients and what is kept for them.
-///
-/// They run on the thread of the first worker, which serves most clients: a CONNECT or SUBSCRIBE wakes no other thread
-/// then, which would cost several times what it is asked for. In return each of their messages is short: lists are
-/// given in pages.
-async fn start_knowing(
-    arbiter: &ArbiterHandle,
-    config: &Arc<ArcSwap<Config>>,
-    (policy, auth): (Arc<ArcSwap<Policy>>, AuthHandles),
-    counters: &Arc<Counters>,
-    gauges: Arc<Gauges>,
-    durable: Option<StoreHandles>,
-    (recovered, carried): (Recovered, Option<Carried>),
-) -> io::Result<(
-    Shared,
-    Addr<SubscriptionRegistry>,
-    Addr<SessionStore>,
-    Addr<RetainedMessages>,
-)> {
-    let backlog = config.load().system.max_worker_backlog;
-    let (config, counters) = (config.clone(), counters.clone());
-    on(arbiter, move || {
-        // Each needs the addresses of the others, so the contexts are made before the actors.
-        let registry = Context::<SubscriptionRegistry>::new();
-        let retained = Context::<RetainedMessages>::new();
-        let store = Context::<SessionStore>::new();
-        let shared = Shared {
-            config,
-            routes: Arc::new(RouteTable::default()),
-            gauges,
-            policy,
-            auth,
-            registry: RegistryHandles {
-                open: registry.address().recipient(),
-                keep: registry.address().recipient(),
-                end: registry.address().recipient(),
-                subscribe: registry.address().recipient(),
-                unsubscribe: registry.address().recipient(),
-                store: store.address().recipient(),
-                kept: store.address().recipient(),
-                store_load: Arc::new(WorkerLoad::new(backlog)),
-            },
-            store_retained: retained.address().recipient(),
-            retained_load: Arc::new(WorkerLoad::new(backlog)),
-            retained_pages: retained.address().recipient(),
-            store: durable,
-            marks: Arc::new(Marks::default()),
-        };
-        let load = shared.registry.store_load.clone();
-        let worker = Worker::new(shared.clone(), counters.clone(), load);
-        let (messages, next_session) = (recovered.retained, recovered.next_session);
-        let last = carried.as_ref().map_or(0, Carried::last_generation);
-        let last = last.max(recovered.last_generation);
-        let (mut directory, mut sessions) = restore(recovered.sessions, last, &shared);
-        let retained = retained.run(RetainedMessages::new(
-            shared.clone(),
-            counters.clone(),
-            messages,
-        ));
-        if let Some(mut carried) = carried {
-            carried.retain(&shared);
-            carried.enter(&shared, &mut directory, &mut sessions);
-        }
-        let sessions = store.run(SessionStore::new(worker, sessions));
-        let registry = registry.run(SubscriptionRegistry::new(
-            shared.clone(),
-            counters,
-            directory,
-            NonZeroU64::new(next_session).unwrap_or(NonZeroU64::MIN),
-        ));
-        (shared, registry, sessions, retained)
-    })
-    .await
-}
-
-/// Starts the writer of the durable store.
-async fn start_store(
-    arbiter: &ArbiterHandle,
-    store: Store,
-    config: &Arc<ArcSwap<Config>>,
-    gauges: &Arc<Gauges>,
-    counters: &Arc<Counters>,
-    clock: WallClock,
-) -> io::Result<(StoreHandles, Addr<StoreWriter>)> {
-    let load = Arc::new(WorkerLoad::new(config.load().system.max_worker_backlog));
-    let (config, gauges, counters) = (config.clone(), gauges.clone(), counters.clone());
-    on(arbiter, move || {
-        let writer = StoreWriter::new(store, config, counters, gauges, load.clone(), clock).start();
-        let handles = StoreHandles {
-            persist: writer.clone().recipient(),
-            record: writer.clone().recipient(),
-            bodies: writer.clone().recipient(),
-            load,
-            clock,
-        };
-        (handles, writer)
-    })
-    .await
-}
-
-async fn start_worker(
-    arbiter: &ArbiterHandle,
-    shared: Shared,
-    counters: Arc<Counters>,
-    backlog: usize,
-) -> io::Result<WorkerHandle> {
-    on(arbiter, move || {
-        let load = Arc::new(WorkerLoad::new(backlog));
-        let host = ConnectionHost::new(Worker::new(shared, counters, load)).start();
-        WorkerHandle {
-            accepted: host.clone().recipient(),
-            moved: host.clone().recipient(),
-            count_busy: host.clone().recipient(),
-            relieve: host.clone().recipient(),
-            idle: host.recipient(),
-            metrics: Handle::current().metrics(),
-        }
-    })
-    .await
-}
-
-/// Starts the keeper of the bridges on a thread of its own, so that a slow remote delays nobody else.
-async fn start_bridges(
-    arbiter: &ArbiterHandle,
-    shared: Shared,
-    subscriptions: Recipient<GetSubscriptions>,
-    config_file: Option<PathBuf>,
-    counters: BridgeCounterList,
-) -> io::Result<Addr<BridgeKeeper>> {
-    on(arbiter, move || {
-        let backlog = shared.config.load().system.max_worker_backlog;
-        let own = counters.new_counters();
-        let load = Arc::new(WorkerLoad::new(backlog));
-        let worker = Worker::new(shared, own, load);
-        BridgeKeeper::new(worker, subscriptions, config_file, counters).start()
-    })
-    .await
-}
-
-/// Starts the acceptors on the thread of the first worker, which gets most connections: handing one over wakes no other
-/// thread then.
-async fn start_acceptors(
-    arbiter: &ArbiterHandle,
-    sockets: Vec<(TcpListener, Arc<Door>)>,
-    workers: Vec<WorkerHandle>,
-    counters: Arc<Counters>,
-) -> io::Result<Vec<Addr<Acceptor>>> {
-    on(arbiter, move || {
-        let balance = Rc::new(Balance::new(workers));
-        sockets
-            .into_iter()
-            .map(|(socket, door)| {
-                let acceptor = Acceptor::new(socket, door, balance.clone(), counters.clone())?;
-                Ok(acceptor.start())
-            })
-            .collect()
-    })
-    .await?
-}
-
-/// Runs `f` on an arbiter's thread and brings back what it returns.
-async fn on<T: Send + 'static>(
-    arbiter: &ArbiterHandle,
-    f: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<T> {
-    let (reply, answer) = oneshot::channel();
-    arbiter.spawn_fn(move || {
-        // Nobody waits for it only if the broker's start was given up.
-        let _ = reply.send(f());
-    });
-    answer
-        .await
-        .map_err(|_| io::Error::other("a thread of the broker could not be started"))
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use actix::Recipient;
+use actix::{Recipient, clock::sleep};
 
 use super::{Shared, store_writer::limits as store_limits};
 use crate::{
@@ -18,15 +18,17 @@ use crate::{
     messages::{Inbox, KeptSession, Owner, Persist, ReadBodies, WorkerLoad, WriteRecord},
     mqtt::{self, Message, MessageRef, ProtocolVersion},
     routing::{ClientDirectory, ClientInfo, StoredSubscription},
-    session::{BRIDGE_SESSIONS, Outbound, Place, Restored, Session, Will},
+    session::{BRIDGE_SESSIONS, Bodies, Outbound, Place, Restored, Session, Will},
     store::{
-        Body, Folder, Kept, LiveWill, OwnedBody, Record, RecoveredSession, SessionInfo, Store,
-        StoredBody, StoredWill, Subscription, WallClock,
+        Body, Folder, Kept, LiveWill, MessageNumber, OwnedBody, Record, RecoveredSession,
+        SessionInfo, Store, StoredBody, StoredWill, Subscription, WallClock,
     },
 };
 
 /// The folder of the store unless `store.path` names one.
 const STORE_FOLDER: &str = "nanomq_store";
+/// When bodies are asked for again that could not be read.
+const READ_AGAIN: Duration = Duration::from_millis(500);
 
 /// How the writer of the store is reached.
 #[derive(Clone)]
@@ -48,6 +50,19 @@ impl StoreHandles {
     pub fn note(&self, inbox: &Inbox, record: impl FnOnce(u64) -> Option<Record<'static>>) {
         if let Some(record) = inbox.durable().and_then(|number| record(number.get())) {
             self.record.do_send(WriteRecord::new(&record));
+        }
+    }
+
+    /// Reads bodies. When none come, because the disk cannot be read, that is said only after a while: who asks does so
+    /// again at once.
+    pub fn read(&self, missing: Vec<MessageNumber>) -> impl Future<Output = Bodies> + use<> {
+        let ask = self.bodies.send(ReadBodies(missing));
+        async move {
+            let bodies = ask.await.unwrap_or_default();
+            if bodies.is_empty() {
+                sleep(READ_AGAIN).await;
+            }
+            bodies
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
         WorkerLoad, WriteRecord,
     },
     session::{Bodies, Place},
-    stats::{Counters, Gauges, Metric},
+    stats::{Counters, DropReason, Gauges, Metric},
     store::{Figures, Full, Limits, Store, Sureness, WallClock},
 };
 
@@ -33,6 +33,9 @@ use crate::{
 const MAILBOX: usize = 4096;
 /// Bytes that are copied between two groups while space is given back.
 const CLEANING_STEP: usize = 1 << 20;
+/// Bytes that a group is to have before what has come goes into the next one.
+const GROUP: usize = 256 << 20;
+
 /// See the module's description.
 pub struct StoreWriter {
     /// None after it was closed.
@@ -44,6 +47,8 @@ pub struct StoreWriter {
     clock: WallClock,
     /// What has come since the last group.
     jobs: Vec<Job>,
+    /// See [`GROUP`].
+    group: usize,
     /// Changes of state that the disk has refused, to be written before anything else.
     backlog: Vec<WriteRecord>,
     /// A [`Commit`] is on its way.
@@ -110,6 +115,7 @@ impl StoreWriter {
             load,
             clock,
             jobs: Vec::new(),
+            group: GROUP,
             backlog: Vec::new(),
             is_called: false,
             sync_is_due: false,
@@ -146,12 +152,19 @@ impl StoreWriter {
         store.set_limits(limits(&config));
         let takes_messages = !store.is_short();
         let mut placed = Vec::new();
-        let mut records = std::mem::take(&mut self.backlog);
-        for told in &records {
+        let mut records = Vec::new();
+        let mut backlog = std::mem::take(&mut self.backlog).into_iter();
+        while store.pending() < self.group
+            && let Some(told) = backlog.next()
+        {
             store.expect(told.begins, told.ends);
             store.add_encoded(&told.record);
+            records.push(told);
         }
-        for job in jobs {
+        let mut jobs = jobs.into_iter();
+        while store.pending() < self.group
+            && let Some(job) = jobs.next()
+        {
             match job {
                 Job::Record(told) if takes_messages || told.refused != Refused::Refuse => {
                     store.expect(told.begins, told.ends);
@@ -214,13 +227,26 @@ impl StoreWriter {
             }
             Err(error) => {
                 self.failed(&error, ctx);
-                let jobs = placed
+                let placed = placed
                     .into_iter()
                     .map(|placed| Job::Persist(placed.persist));
-                self.refuse(jobs.chain(records.into_iter().map(Job::Record)));
+                self.refuse(placed.chain(records.into_iter().map(Job::Record)));
             }
         }
+        self.backlog.extend(backlog);
+        match self.retry_at {
+            Some(_) => self.refuse(jobs),
+            None => self.jobs.extend(jobs),
+        }
+        if self.has_more() {
+            self.call(ctx);
+        }
         self.tell();
+    }
+
+    /// There is something to be written, and the disk takes it.
+    fn has_more(&self) -> bool {
+        self.retry_at.is_none() && !(self.jobs.is_empty() && self.backlog.is_empty())
     }
 
     /// Puts a batch into the inboxes, and lets its publisher's acknowledgements go.
@@ -366,14 +392,18 @@ impl Handler<ReadBodies> for StoreWriter {
         for number in ask.0 {
             match self.store.as_ref().map(|store| store.read(number)) {
                 Some(Ok(Some(body))) => {
-                    bodies.insert(number, Some(durable::message(body, &self.clock)));
+                    bodies.insert(number, Ok(durable::message(body, &self.clock)));
                 }
                 Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
                     log::error!("store: a message is dropped because it cannot be read: {error}");
-                    bodies.insert(number, None);
+                    bodies.insert(number, Err(DropReason::Unreadable));
                 }
                 Some(Err(error)) => log::error!("store: a message cannot be read now: {error}"),
-                Some(Ok(None)) | None => {}
+                Some(Ok(None)) => {
+                    // It has made room for others since it was put into the inbox.
+                    bodies.insert(number, Err(DropReason::StoreFull));
+                }
+                None => {}
             }
         }
         MessageResult(bodies)
@@ -386,6 +416,9 @@ impl Handler<CloseStore> for StoreWriter {
     fn handle(&mut self, _: CloseStore, ctx: &mut Self::Context) {
         self.retry_at = None;
         self.commit(ctx);
+        while self.store.is_some() && self.has_more() {
+            self.commit(ctx);
+        }
         if let Some(mut store) = self.store.take() {
             if !self.backlog.is_empty() {
                 log::error!(

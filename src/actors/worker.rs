@@ -32,6 +32,9 @@ use crate::{
     store::{Outcome, Part},
 };
 
+/// Bytes of messages of a batch beyond which the next is begun.
+const COPIED_AT_ONCE: usize = 16 << 20;
+
 /// What every thread of the broker holds: handles of the actors and of what they publish for all to read.
 #[derive(Clone)]
 pub struct Shared {
@@ -188,20 +191,26 @@ impl Worker {
         delivery: &Delivery,
         now: Instant,
     ) -> Option<Arc<Outcome>> {
-        let mut builder = BatchBuilder::default();
-        for message in messages {
-            builder.push_detached(&message.view(), now);
-        }
-        let batch = Arc::new(builder.finish(now));
         let mut router = self.router.borrow_mut();
-        let target = DurableTarget {
-            inbox: inbox.clone(),
-            range: 0..batch.len(),
-            delivery: delivery.clone(),
-        };
-        router
-            .durable()?
-            .persist(&batch, vec![target], None, now, true);
+        let durable = router.durable()?;
+        let mut messages = messages.peekable();
+        while messages.peek().is_some() {
+            let mut builder = BatchBuilder::default();
+            let mut bytes = 0;
+            while bytes < COPIED_AT_ONCE
+                && let Some(message) = messages.next()
+            {
+                bytes += message.size();
+                builder.push_detached(&message.view(), now);
+            }
+            let batch = Arc::new(builder.finish(now));
+            let target = DurableTarget {
+                inbox: inbox.clone(),
+                range: 0..batch.len(),
+                delivery: delivery.clone(),
+            };
+            durable.persist(&batch, vec![target], None, now, true);
+        }
         router.take_outcome()
     }
 

@@ -80,12 +80,23 @@ pub(crate) enum Trouble {
 /// What storing a value came to.
 pub(crate) type Stored = Result<(), Trouble>;
 
+/// A text in a message.
+fn short(text: &str) -> String {
+    match text.chars().count() <= 60 {
+        true => format!("{text:?}"),
+        false => format!("{:?}..", text.chars().take(60).collect::<String>()),
+    }
+}
+
 impl Value {
     /// The value in a message.
     pub(crate) fn shown(&self) -> String {
         match self {
-            Value::Text(text) if text.chars().count() <= 60 => format!("{text:?}"),
-            Value::Text(text) => format!("{:?}..", text.chars().take(60).collect::<String>()),
+            Value::Text(text) => short(text),
+            Value::List(items) if !items.is_empty() && items.len() <= 8 => {
+                let texts = items.iter().map(|item| short(item));
+                format!("[{}]", texts.collect::<Vec<_>>().join(", "))
+            }
             Value::List(items) => format!("a list of {}", items.len()),
             Value::Tree(..) => "a list of objects".to_owned(),
             Value::Empty => "an empty object".to_owned(),

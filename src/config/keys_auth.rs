@@ -1,6 +1,6 @@
 //! The part of the table of keys that describes TLS of the requests to an HTTP authentication server.
 
-use super::keys::{Key, Role, hot, secret};
+use super::keys::{Key, Set, hot, other_name, secret};
 
 const FILE: &str = "a file name";
 
@@ -11,57 +11,45 @@ pub(super) fn all() -> impl Iterator<Item = &'static Key> {
 
 /// The keys of one request, under our name and under NanoMQ's other one.
 macro_rules! tls {
-    ($request:ident, $name:literal) => {
+    ($request:ident, $name:literal) => {{
+        const CA: Set = |c, v, _| v.path(&mut c.auth.http_auth.$request.tls.cacertfile);
+        const CERTIFICATE: Set = |c, v, _| v.path(&mut c.auth.http_auth.$request.tls.certfile);
+        const KEY: Set = |c, v, _| v.path(&mut c.auth.http_auth.$request.tls.keyfile);
+        const PASSWORD: Set = |c, v, _| v.secret(&mut c.auth.http_auth.$request.tls.key_password);
         [
             hot(
                 concat!("auth.http_auth.", $name, ".tls.cacertfile"),
                 FILE,
-                |c, v, _| v.path(&mut c.auth.http_auth.$request.tls.cacertfile),
+                CA,
             ),
             hot(
                 concat!("auth.http_auth.", $name, ".tls.certfile"),
                 FILE,
-                |c, v, _| v.path(&mut c.auth.http_auth.$request.tls.certfile),
+                CERTIFICATE,
             ),
-            hot(
-                concat!("auth.http_auth.", $name, ".tls.keyfile"),
-                FILE,
-                |c, v, _| v.path(&mut c.auth.http_auth.$request.tls.keyfile),
-            ),
+            hot(concat!("auth.http_auth.", $name, ".tls.keyfile"), FILE, KEY),
             secret(
                 concat!("auth.http_auth.", $name, ".tls.key_password"),
-                |c, v, _| v.secret(&mut c.auth.http_auth.$request.tls.key_password),
+                PASSWORD,
             ),
-            Key {
-                path: concat!("auth.http_auth.", $name, ".ssl.cacertfile"),
-                role: Role::OtherName {
-                    expects: FILE,
-                    set: |c, v, _| v.path(&mut c.auth.http_auth.$request.tls.cacertfile),
-                },
-            },
-            Key {
-                path: concat!("auth.http_auth.", $name, ".ssl.certfile"),
-                role: Role::OtherName {
-                    expects: FILE,
-                    set: |c, v, _| v.path(&mut c.auth.http_auth.$request.tls.certfile),
-                },
-            },
-            Key {
-                path: concat!("auth.http_auth.", $name, ".ssl.keyfile"),
-                role: Role::OtherName {
-                    expects: FILE,
-                    set: |c, v, _| v.path(&mut c.auth.http_auth.$request.tls.keyfile),
-                },
-            },
-            Key {
-                path: concat!("auth.http_auth.", $name, ".ssl.key_password"),
-                role: Role::OtherName {
-                    expects: "a text",
-                    set: |c, v, _| v.secret(&mut c.auth.http_auth.$request.tls.key_password),
-                },
-            },
+            other_name(
+                concat!("auth.http_auth.", $name, ".ssl.cacertfile"),
+                FILE,
+                CA,
+            ),
+            other_name(
+                concat!("auth.http_auth.", $name, ".ssl.certfile"),
+                FILE,
+                CERTIFICATE,
+            ),
+            other_name(concat!("auth.http_auth.", $name, ".ssl.keyfile"), FILE, KEY),
+            other_name(
+                concat!("auth.http_auth.", $name, ".ssl.key_password"),
+                "a text",
+                PASSWORD,
+            ),
         ]
-    };
+    }};
 }
 
 static AUTH: [Key; 8] = tls!(auth_req, "auth_req");

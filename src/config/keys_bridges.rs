@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bridge_topics::{BridgeForward, BridgeSubscription};
 use super::entry::{Stored, Trouble, Value};
-use super::keys::{ANY_COUNT, COUNT, FLAG, Key, Named, Role, Set, hot, ignored, secret};
+use super::keys::{ANY_COUNT, COUNT, FLAG, Key, Named, hot, ignored, other_name, secret};
 use super::model::Config;
 use super::model_bridges::{BridgeConfig, MAX_HYBRID_SERVERS, MAX_USER_PROPERTIES};
 use super::remote::{BadRemote, RemoteUrl};
@@ -32,14 +32,6 @@ const NO_CACHE: &str = "messages of bridges wait in the store when store.enable 
 /// The rows of bridges.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
     KEYS.iter().chain(OTHER_NAMES)
-}
-
-/// NanoMQ's other name of a key.
-const fn other(path: &'static str, expects: &'static str, set: Set) -> Key {
-    Key {
-        path,
-        role: Role::OtherName { expects, set },
-    }
 }
 
 #[rustfmt::skip]
@@ -124,22 +116,22 @@ static KEYS: &[Key] = &[
 /// Names that NanoMQ's flat files, its API and its typing errors have for the same.
 #[rustfmt::skip]
 static OTHER_NAMES: &[Key] = &[
-    other("bridges.mqtt.*.address", ADDRESS, |c, v, name| set_server(of(c, name), v)),
-    other("bridges.mqtt.*.bridge_mode", FLAG, |c, v, name| v.flag(&mut of(c, name).enable)),
-    other("bridges.mqtt.*.parallel", COUNT, |c, v, name| v.int(&mut of(c, name).max_parallel_processes, ANY_COUNT)),
-    other("bridges.mqtt.*.transparent", FLAG, |_, v, _| unbuilt_flag(v, "transparent bridging is not built yet")),
-    other("bridges.mqtt.*.transparent_bridging", FLAG, |_, v, _| unbuilt_flag(v, "transparent bridging is not built yet")),
-    other("bridges.mqtt.*.retry_qos_0", FLAG, |_, v, _| unbuilt_flag(v, "messages with QoS 0 are sent once")),
-    other("bridges.mqtt.*.tls.cacertfile", FILE, |c, v, name| v.path(&mut of(c, name).ssl.cacertfile)),
-    other("bridges.mqtt.*.tls.certfile", FILE, |c, v, name| v.path(&mut of(c, name).ssl.certfile)),
-    other("bridges.mqtt.*.tls.keyfile", FILE, |c, v, name| v.path(&mut of(c, name).ssl.keyfile)),
-    other("bridges.mqtt.*.tls.key_password", TEXT, |c, v, name| v.secret(&mut of(c, name).ssl.key_password)),
-    other("bridges.mqtt.*.tls.server_name", TEXT, |c, v, name| v.string(&mut of(c, name).ssl.server_name)),
+    other_name("bridges.mqtt.*.address", ADDRESS, |c, v, name| set_server(of(c, name), v)),
+    other_name("bridges.mqtt.*.bridge_mode", FLAG, |c, v, name| v.flag(&mut of(c, name).enable)),
+    other_name("bridges.mqtt.*.parallel", COUNT, |c, v, name| v.int(&mut of(c, name).max_parallel_processes, ANY_COUNT)),
+    other_name("bridges.mqtt.*.transparent", FLAG, |_, v, _| unbuilt_flag(v, "transparent bridging is not built yet")),
+    other_name("bridges.mqtt.*.transparent_bridging", FLAG, |_, v, _| unbuilt_flag(v, "transparent bridging is not built yet")),
+    other_name("bridges.mqtt.*.retry_qos_0", FLAG, |_, v, _| unbuilt_flag(v, "messages with QoS 0 are sent once")),
+    other_name("bridges.mqtt.*.tls.cacertfile", FILE, |c, v, name| v.path(&mut of(c, name).ssl.cacertfile)),
+    other_name("bridges.mqtt.*.tls.certfile", FILE, |c, v, name| v.path(&mut of(c, name).ssl.certfile)),
+    other_name("bridges.mqtt.*.tls.keyfile", FILE, |c, v, name| v.path(&mut of(c, name).ssl.keyfile)),
+    other_name("bridges.mqtt.*.tls.key_password", TEXT, |c, v, name| v.secret(&mut of(c, name).ssl.key_password)),
+    other_name("bridges.mqtt.*.tls.server_name", TEXT, |c, v, name| v.string(&mut of(c, name).ssl.server_name)),
     ignored("bridges.mqtt.*.tls.enable", "the scheme of the server says whether TLS is spoken"),
     ignored("bridges.mqtt.*.tls.verify_peer", "the certificate of the remote is always verified"),
     ignored("bridges.mqtt.*.tls.fail_if_no_peer_cert", "the certificate of the remote is always verified"),
-    other("bridges.mqtt.*.conn_properties.request_problem_infomation", BIT, |c, v, name| v.int(&mut of(c, name).conn_properties.request_problem_information, 0..=1)),
-    other("bridges.mqtt.*.conn_properties.request_response_infomation", BIT, |c, v, name| v.int(&mut of(c, name).conn_properties.request_response_information, 0..=1)),
+    other_name("bridges.mqtt.*.conn_properties.request_problem_infomation", BIT, |c, v, name| v.int(&mut of(c, name).conn_properties.request_problem_information, 0..=1)),
+    other_name("bridges.mqtt.*.conn_properties.request_response_infomation", BIT, |c, v, name| v.int(&mut of(c, name).conn_properties.request_response_information, 0..=1)),
 ];
 
 fn of<'a>(config: &'a mut Config, name: &Named<'_>) -> &'a mut BridgeConfig {

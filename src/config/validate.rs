@@ -10,7 +10,10 @@ use super::units::format_size;
 
 /// Reports what is wrong with a configuration as a whole. `places` says where each key was set.
 pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: &mut Vec<Problem>) {
-    let place = |key: &str| places.get(key).cloned().unwrap_or_default();
+    let place = |key: &str| {
+        let own = places.get(key).or_else(|| of_section(key, places));
+        own.cloned().unwrap_or_default()
+    };
     let mqtt = &config.mqtt;
     let mut warn =
         |key: &str, message: String| problems.push(place(key).warning(Some(key), message));
@@ -74,6 +77,26 @@ pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: 
     listeners(config, &place, problems);
     http(config, &place, problems);
     addresses(config, &place, problems);
+}
+
+/// Where the listener or bridge begins that a key is missing in.
+fn of_section<'p>(key: &str, places: &'p HashMap<String, Place>) -> Option<&'p Place> {
+    let (section, _) = key.rsplit_once('.')?;
+    let depth = match section.split('.').next()? {
+        "listeners" | "bridges" => section.split('.').count(),
+        _ => return None,
+    };
+    let is_in = |other: &str| {
+        depth == 3
+            && other
+                .strip_prefix(section)
+                .is_some_and(|rest| rest.starts_with('.'))
+    };
+    let within = places.iter().filter(|(other, _)| is_in(other));
+    within
+        .map(|(_, place)| place)
+        .filter(|place| place.line.is_some())
+        .min_by_key(|place| (place.file.clone(), place.line, place.column))
 }
 
 /// A certificate and its key go together.

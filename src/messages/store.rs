@@ -103,7 +103,7 @@ impl WriteRecord {
     }
 }
 
-/// Asks for the bodies of messages. Those that nobody needs any more are left out of the answer.
+/// Asks for the bodies of messages. Those that cannot be read just now are left out of the answer.
 #[derive(Debug, Message)]
 #[rtype(result = "Bodies")]
 pub struct ReadBodies(pub Vec<MessageNumber>);

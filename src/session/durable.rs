@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::mqtt::{Message, QoS};
+use crate::{
+    mqtt::{Message, QoS},
+    stats::DropReason,
+};
 
 /// Where a message is in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +35,8 @@ pub struct Restored {
     pub group: Option<Arc<str>>,
 }
 
-/// Bodies by the numbers of their messages; none for one that cannot be read.
-pub type Bodies = HashMap<u64, Option<Arc<Message>>>;
+/// Bodies by the numbers of their messages, or why there is none to be had.
+pub type Bodies = HashMap<u64, Result<Arc<Message>, DropReason>>;
 
 /// What the store is to know of a session, and what of its messages is in memory.
 #[derive(Debug, Default)]
@@ -140,21 +143,17 @@ impl Content {
         }
     }
 
-    /// Takes the body, if it is among `bodies`; false when it cannot be read.
-    pub(super) fn provide(&mut self, bodies: &Bodies) -> bool {
+    /// Takes the body, if it is among `bodies`; or says why it will never come.
+    pub(super) fn provide(&mut self, bodies: &Bodies) -> Result<(), DropReason> {
         let Self::Stored(stored) = self else {
-            return true;
+            return Ok(());
         };
         if stored.message.is_some() {
-            return true;
+            return Ok(());
         }
-        match bodies.get(&stored.place.message) {
-            None => true,
-            Some(None) => false,
-            Some(Some(message)) => {
-                stored.message = Some(message.clone());
-                true
-            }
+        if let Some(body) = bodies.get(&stored.place.message) {
+            stored.message = Some(body.clone()?);
         }
+        Ok(())
     }
 }

@@ -61,6 +61,14 @@ impl<T> LazyDeque<T> {
         }
     }
 
+    /// Puts an element before all others.
+    pub fn push_front(&mut self, item: T) {
+        match &mut self.0 {
+            Some(items) => items.0.push_front(item),
+            None => self.push_back(item),
+        }
+    }
+
     /// Appends an element.
     pub fn push_back(&mut self, item: T) {
         let items = self
@@ -148,7 +156,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_deque_and_is_nothing_when_it_is_empty(
-            steps in proptest::collection::vec((0u8..7, 0usize..12, any::<u8>()), 0..200),
+            steps in proptest::collection::vec((0u8..8, 0usize..12, any::<u8>()), 0..200),
         ) {
             let mut own = LazyDeque::default();
             let mut model = VecDeque::new();
@@ -165,6 +173,10 @@ mod tests {
                         model.insert(index.min(model.len()), value);
                     }
                     5 => {
+                        own.push_front(value);
+                        model.push_front(value);
+                    }
+                    6 => {
                         own.retain(|item| *item >= value);
                         model.retain(|item| *item >= value);
                     }

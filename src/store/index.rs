@@ -1,5 +1,6 @@
 //! What the records come to: kept in memory, without the bodies of messages.
 
+mod oldest;
 mod reading;
 
 use std::{
@@ -181,7 +182,7 @@ impl Index {
             self.end(old);
             self.by_client.insert(info.client_id.clone(), number);
         }
-        self.next_session = self.next_session.max(number + 1);
+        self.next_session = self.next_session.max(number.saturating_add(1));
         self.last_generation = self.last_generation.max(info.generation);
         let session = self.sessions.entry(number).or_default();
         if session.info.is_none() {
@@ -243,7 +244,7 @@ impl Index {
     }
 
     fn enqueue(&mut self, message: &StoredMessage<'_>, at: Location) {
-        self.next_message = self.next_message.max(message.number + 1);
+        self.next_message = self.next_message.max(message.number.saturating_add(1));
         if let Some((number, id)) = message.origin
             && let Some(session) = self.session(number)
         {
@@ -254,7 +255,7 @@ impl Index {
             let Some(session) = self.session(to.session) else {
                 continue;
             };
-            session.next_sequence = session.next_sequence.max(to.sequence + 1);
+            session.next_sequence = session.next_sequence.max(to.sequence.saturating_add(1));
             let entry = Entry {
                 message: message.number,
                 qos: to.qos,
@@ -289,7 +290,7 @@ impl Index {
         }
     }
 
-    fn settle(&mut self, number: SessionNumber, sequence: u64) {
+    pub(super) fn settle(&mut self, number: SessionNumber, sequence: u64) {
         let Some(session) = self.sessions.get_mut(&number) else {
             return;
         };
@@ -300,21 +301,6 @@ impl Index {
                 self.release(entry.message);
             }
         }
-    }
-
-    /// Takes the oldest messages of a session out, at most `most`, but not the first `skip`, which are on their way to the
-    /// client, and none that the client has. Returns their places.
-    pub(super) fn evict(&mut self, number: SessionNumber, skip: usize, most: usize) -> Vec<u64> {
-        let Some(session) = self.sessions.get(&number) else {
-            return Vec::new();
-        };
-        let behind = session.queue.iter().skip(skip);
-        let oldest = behind.filter(|(_, entry)| !entry.received).take(most);
-        let sequences: Vec<u64> = oldest.map(|(sequence, _)| *sequence).collect();
-        for sequence in &sequences {
-            self.settle(number, *sequence);
-        }
-        sequences
     }
 
     fn receive(&mut self, number: SessionNumber, sequence: u64) {
@@ -381,7 +367,7 @@ impl Index {
             return None;
         }
         let next = session.next_sequence.max(1);
-        session.next_sequence = next + 1;
+        session.next_sequence = next.saturating_add(1);
         Some(next)
     }
 }

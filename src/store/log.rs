@@ -18,7 +18,10 @@ mod reading;
 use std::{collections::BTreeMap, io};
 
 pub use self::reading::StoredBody;
-use self::{cleaning::Cleaning, committing::begin};
+use self::{
+    cleaning::Cleaning,
+    committing::{after, begin},
+};
 use super::{
     disk::{Disk, SegmentFile},
     index::{Index, RecoveredSession, Totals},
@@ -60,8 +63,8 @@ pub struct Store {
     pending: Vec<u8>,
     /// Where the record of each begins, and its length.
     records: Vec<(u32, u32)>,
-    /// How many of them say what [`Store::evict`] has taken out.
-    evictions: usize,
+    /// Places in queues that they add.
+    added: u64,
     /// The last segment is not to be written to any more: a sync of it has failed.
     head_is_doubtful: bool,
     /// Something was written since the last sync.
@@ -108,9 +111,25 @@ pub struct Published {
     pub sequences: Vec<Option<u64>>,
 }
 
-/// A place among what waits for a commit.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark(usize, usize);
+/// What messages that are to be added take, about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// Places in queues.
+    pub places: u64,
+    /// Bytes of records.
+    pub bytes: u64,
+}
+
+impl Need {
+    /// A message for so many sessions.
+    pub fn add(&mut self, message: &MessageRef<'_>, sessions: usize) {
+        self.places += sessions as u64;
+        self.bytes += (message.topic.len() + message.payload.len()) as u64;
+    }
+}
+
+/// Places in the queue of a session.
+pub type Places = (SessionNumber, Vec<u64>);
 
 /// The store has as much in it as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +147,7 @@ impl Store {
         let (head_number, head) = match head {
             Some(head) => head,
             None => {
-                let number = sealed.keys().next_back().map_or(1, |last| last + 1);
+                let number = after(sealed.keys().next_back().copied().unwrap_or(0))?;
                 let head = begin(&mut *disk, number, &index, &mut figures)?;
                 (number, head)
             }
@@ -144,7 +163,7 @@ impl Store {
             head_number,
             pending: Vec::new(),
             records: Vec::new(),
-            evictions: 0,
+            added: 0,
             head_is_doubtful: false,
             unsynced: true,
             distrusted: None,
@@ -173,26 +192,16 @@ impl Store {
     }
 
     /// Adds a message to the next commit, for those of the sessions that there are. Their places in `to` are given
-    /// here.
-    ///
-    /// # Errors
-    /// [`Full`] when a limit is reached; nothing is added then.
+    /// here. Whether there is room is for [`Store::check`] to say before.
     pub fn publish(
         &mut self,
         message: &MessageRef<'_>,
         expires_at: Option<u64>,
         origin: Option<(SessionNumber, u16)>,
         mut to: Vec<Recipient<'_>>,
-    ) -> Result<Published, Full> {
-        let size = (message.topic.len() + message.payload.len()) as u64;
-        let bytes = self.index.live() + self.pending.len() as u64 + size;
-        let added = self.records.len().saturating_sub(self.evictions);
-        let waiting = self.index.queued() + added as u64;
-        if bytes > self.limits.bytes || waiting + to.len() as u64 > self.limits.messages {
-            return Err(Full);
-        }
+    ) -> Published {
         let number = self.index.next_message.max(1);
-        self.index.next_message = number + 1;
+        self.index.next_message = number.saturating_add(1);
         let mut sequences = Vec::with_capacity(to.len());
         to.retain_mut(|recipient| {
             let sequence = self.index.next_sequence(recipient.session);
@@ -202,6 +211,7 @@ impl Store {
         });
         if !to.is_empty() || origin.is_some() {
             self.figures.messages += 1;
+            self.added += to.len() as u64;
             self.add(&Record::Message(StoredMessage {
                 number,
                 origin,
@@ -209,23 +219,61 @@ impl Store {
                 recipients: to,
             }));
         }
-        Ok(Published {
+        Published {
             message: number,
             sequences,
-        })
+        }
     }
 
-    /// Takes the oldest messages out of a session's queue to make room, at most `most`, but not the first `skip` of them nor
-    /// any that its client has. Returns their places: who has the session is to forget them. They are gone at once; if the
-    /// next commit fails, the end of the process brings them back.
-    pub fn evict(&mut self, session: SessionNumber, skip: usize, most: usize) -> Vec<u64> {
-        let places = self.index.evict(session, skip, most);
-        if !places.is_empty() {
-            self.add(&Record::Settled(session, places.clone()));
-            self.evictions += 1;
+    /// Whether there is room for messages.
+    ///
+    /// # Errors
+    /// [`Full`] when a limit would be passed.
+    pub fn check(&self, need: Need) -> Result<(), Full> {
+        match self.short_of(need) {
+            Need {
+                places: 0,
+                bytes: 0,
+            } => Ok(()),
+            _ => Err(Full),
         }
-        places
     }
+
+    /// How much there is too little room.
+    fn short_of(&self, need: Need) -> Need {
+        let places = self.index.queued() + self.added + need.places;
+        let bytes = self.index.live() + self.pending.len() as u64 + need.bytes;
+        Need {
+            places: places.saturating_sub(self.limits.messages),
+            bytes: bytes.saturating_sub(self.limits.bytes),
+        }
+    }
+
+    /// Takes the oldest messages out of the queues of these sessions until there is room, but of each queue not the first
+    /// ones, as many as are said with it, nor any that its client has. Returns the places: who has the sessions is to forget
+    /// them. They are gone at once; if the next commit fails, the end of the process brings them back.
+    ///
+    /// # Errors
+    /// [`Full`] when that would not be enough, or take more than [`Store::EVICTED_MAX`]: nothing is taken out then.
+    pub fn evict(
+        &mut self,
+        need: Need,
+        from: &[(SessionNumber, usize)],
+    ) -> Result<Vec<Places>, Full> {
+        let short = self.short_of(need);
+        let evicted = self.index.oldest(from, short, Self::EVICTED_MAX);
+        let evicted = evicted.ok_or(Full)?;
+        for (session, places) in &evicted {
+            for place in places {
+                self.index.settle(*session, *place);
+            }
+            self.add(&Record::Settled(*session, places.clone()));
+        }
+        Ok(evicted)
+    }
+
+    /// Most places that make room at once.
+    pub const EVICTED_MAX: usize = 65_536;
 
     fn begin_frame(&mut self) -> usize {
         let start = self.pending.len();
@@ -248,17 +296,6 @@ impl Store {
         }
     }
 
-    /// What was added so far, for [`Store::roll_back`].
-    pub fn mark(&self) -> Mark {
-        Mark(self.pending.len(), self.records.len())
-    }
-
-    /// Takes away what was added since `mark`. Numbers that were given are not given again.
-    pub fn roll_back(&mut self, mark: Mark) {
-        self.pending.truncate(mark.0);
-        self.records.truncate(mark.1);
-    }
-
     /// Bytes that wait for a commit.
     pub fn pending(&self) -> usize {
         self.pending.len()
@@ -268,7 +305,7 @@ impl Store {
     pub fn discard(&mut self) {
         self.pending.clear();
         self.records.clear();
-        self.evictions = 0;
+        self.added = 0;
     }
 
     /// The disk is full: gives the space back that was set aside, so that what ends messages can be written.

@@ -59,7 +59,7 @@ mod wall_clock;
 
 pub use disk::{Disk, Folder, SegmentFile};
 pub use index::{RecoveredEntry, RecoveredSession, Totals};
-pub use log::{Figures, Full, Limits, Mark, Published, Store, StoredBody, Sureness};
+pub use log::{Figures, Full, Limits, Need, Places, Published, Store, StoredBody, Sureness};
 pub use outcome::{Outcome, Part};
 pub use record::{
     Body, Kept, LiveWill, MessageNumber, OwnedBody, Recipient, Record, SessionInfo, SessionNumber,

@@ -88,7 +88,8 @@ impl Store {
     /// Opens the store in a folder, making it where there is none. What cannot be read is left out and reported.
     ///
     /// # Errors
-    /// As the operating system reports them; and `InvalidData` for a store of a newer version, which is not touched.
+    /// As the operating system reports them; and `InvalidData` for a store of another format, and for a file that is too large
+    /// to be a segment; neither is touched.
     pub fn open(mut disk: Box<dyn Disk>, limits: Limits) -> io::Result<(Self, Report)> {
         let mut read = read(&mut *disk)?;
         let head = match read.sealed.pop_last() {
@@ -144,7 +145,15 @@ fn read(disk: &mut dyn Disk) -> io::Result<Read> {
     let last = numbers.last().copied();
     for number in numbers {
         let file = disk.open(number)?;
-        let length = usize::try_from(file.length()?).unwrap_or(usize::MAX);
+        let length = file.length()?;
+        let Ok(length) = u32::try_from(length).map(|length| length as usize) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!(
+                    "segment {number} has {length} bytes: the broker writes none of 4 GiB and more"
+                ),
+            ));
+        };
         let mut bytes = vec![0; length];
         file.read(&mut bytes, 0)?;
         read.report.segments += 1;
@@ -169,11 +178,16 @@ fn read(disk: &mut dyn Disk) -> io::Result<Read> {
             read.unreadable.push(number);
             continue;
         };
-        if header.version > VERSION {
+        if header.version != VERSION {
+            let age = match header.version > VERSION {
+                true => "a newer",
+                false => "an older",
+            };
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!(
-                    "the store was written by a newer version of the broker (format {}, this one reads up to {VERSION})",
+                    "the store was written by {age} version of the broker (segment {number} is of format {}, this one reads \
+                     format {VERSION}); start that version, or another folder as store.path",
                     header.version
                 ),
             ));

@@ -13,7 +13,8 @@
 
 use super::record::{MessageNumber, SessionNumber};
 
-/// Version of the format that is written, and the newest that is read.
+/// Version of the format that is written, and the only one that is read. Format 1 was never released, and the layout of its
+/// records changed while it had that number.
 pub const VERSION: u32 = 2;
 /// Where the first frame begins.
 pub(super) const FIRST_FRAME: usize = 2 * HEADER;

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 
 /// The stream; each end holds a copy of the handle.
 #[derive(Clone, Debug)]
@@ -28,6 +28,14 @@ struct Pipe {
     /// The broker sends nothing more.
     broker_ended: bool,
     waker: Option<Waker>,
+}
+
+impl Pipe {
+    /// Nothing to do for the broker until the client has done something.
+    fn wait<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
+        self.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
 }
 
 impl Memory {
@@ -102,8 +110,7 @@ impl Memory {
         }
         let read = pipe.to_broker.len();
         if read == 0 && !pipe.client_ended {
-            pipe.waker = Some(cx.waker().clone());
-            return Poll::Pending;
+            return pipe.wait(cx);
         }
         buffer.extend_from_slice(&pipe.to_broker.split());
         Poll::Ready(Ok(read))
@@ -122,13 +129,12 @@ impl Memory {
             .len()
             .min(pipe.room.saturating_sub(pipe.to_client.len()));
         if written == 0 {
-            pipe.waker = Some(cx.waker().clone());
-            return Poll::Pending;
+            return pipe.wait(cx);
         }
+        let bytes = buffer.split_to(written);
         if !pipe.client_ended {
-            pipe.to_client.extend_from_slice(&buffer[..written]);
+            pipe.to_client.extend_from_slice(&bytes);
         }
-        buffer.advance(written);
         Poll::Ready(Ok(written))
     }
 

@@ -22,15 +22,13 @@ use nanomq::{
         Ack, Connect, Packet, PacketId, Properties, ProtocolVersion, QoS, ReasonCode, frame_header,
     },
 };
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use rustls::StreamOwned;
 use tokio::sync::oneshot;
 
 use crate::{
     doors::{REQUEST, frame, upgraded},
     kit::{DEADLINE, Got, TestBroker, bytes_of, got, publish_bytes, subscribe_bytes},
+    trusting::trusting,
 };
 
 const V5: ProtocolVersion = ProtocolVersion::V5;
@@ -117,22 +115,6 @@ impl Client {
             }
         }
     }
-}
-
-/// The client's side of TLS that trusts one certificate.
-pub fn trusting(pem: &str) -> ClientConnection {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    ClientConnection::new(Arc::new(config), name).unwrap()
 }
 
 /// Lengths of the head and the payload of a whole frame of the broker.

@@ -21,7 +21,8 @@ use nanomq::{
 use crate::{
     doors::REQUEST,
     kit::{DEADLINE, Got, TestBroker, bytes_of, publish_bytes, subscribe_bytes},
-    moves::{Client, trusting},
+    moves::Client,
+    trusting::trusting,
 };
 
 const SLOW: usize = 200;

@@ -269,6 +269,22 @@ fn check_tells_every_problem_with_its_place() {
 }
 
 #[test]
+fn check_reads_the_certificates_of_listeners() {
+    let setup = Setup::new();
+    let nowhere = setup.conf().with_file_name("nowhere.pem");
+    let nowhere = nowhere.display();
+    let ssl = format!(
+        "listeners.ssl {{ bind = \"127.0.0.1:0\", certfile = \"{nowhere}\", keyfile = \"{nowhere}\" }}"
+    );
+    fs::write(setup.conf(), ssl).unwrap();
+    let output = setup.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(told.contains("listeners.ssl.default: "), "{told}");
+    assert!(told.contains("nowhere.pem"), "{told}");
+}
+
+#[test]
 fn check_shows_what_a_good_file_makes() {
     let file = fixture("config/nanomq.conf");
     let output = nanomq(&["check", "--conf", &file]).output().unwrap();

@@ -25,6 +25,18 @@ fn knock(address: &str) -> TcpStream {
     socket
 }
 
+/// The command that starts the broker with so few open files.
+fn limited(setup: &Setup) -> Command {
+    let mut shell = Command::new("sh");
+    let start = format!("ulimit -n {LIMIT} && exec \"$0\" start --conf \"$1\"");
+    shell
+        .env_clear()
+        .stdin(Stdio::null())
+        .args(["-c", &start, env!("CARGO_BIN_EXE_nanomq")])
+        .arg(setup.conf());
+    shell
+}
+
 fn code(mut socket: TcpStream) -> u8 {
     let mut connack = [0; 4];
     socket.read_exact(&mut connack).unwrap();
@@ -38,14 +50,7 @@ fn class_31_the_limit_of_open_files() {
     let setup = Setup::new();
     let users = "auth { allow_anonymous = false, password = { u = other } }";
     setup.configure("127.0.0.1:0", users);
-    let mut shell = Command::new("sh");
-    let start = format!("ulimit -n {LIMIT} && exec \"$0\" start --conf \"$1\"");
-    shell
-        .env_clear()
-        .stdin(Stdio::null())
-        .args(["-c", &start, env!("CARGO_BIN_EXE_nanomq")])
-        .arg(setup.conf());
-    let mut broker = setup.start_with(shell);
+    let mut broker = setup.start_with(limited(&setup));
     // Sockets that say nothing yet, as many as the broker may have files: some have to wait in front of the door.
     let silent: Vec<TcpStream> = (0..LIMIT)
         .map(|_| TcpStream::connect(&broker.address).unwrap())
@@ -83,14 +88,7 @@ fn class_31_the_limit_of_open_files_at_a_tls_listener() {
         "listeners.ssl {{ bind = \"127.0.0.1:0\", certfile = \"{certfile}\", keyfile = \"{keyfile}\" }}"
     );
     setup.configure("127.0.0.1:0", &ssl);
-    let mut shell = Command::new("sh");
-    let start = format!("ulimit -n {LIMIT} && exec \"$0\" start --conf \"$1\"");
-    shell
-        .env_clear()
-        .stdin(Stdio::null())
-        .args(["-c", &start, env!("CARGO_BIN_EXE_nanomq")])
-        .arg(setup.conf());
-    let mut broker = setup.start_with(shell);
+    let mut broker = setup.start_with(limited(&setup));
     let tls = broker.tls_address.clone();
     let silent: Vec<TcpStream> = (0..LIMIT)
         .map(|_| {

@@ -5,23 +5,18 @@ use std::{
     io::Write,
     net::{SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt,
-    panic::resume_unwind,
     path::Path,
-    sync::Arc,
     thread,
 };
 
 use actix::System;
 use nanomq::{actors::ConfigSource, broker::Broker};
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
 use serde_json::{Value, json};
 
 use crate::{
-    configuration::{FILE, Files, NOTHING, data, ok},
+    configuration::{FILE, Files, NOTHING, data, ok, with_files},
     kit::{At, PATIENCE, with_broker},
+    trusting::trusting,
 };
 
 /// A certificate of localhost and its key.
@@ -41,28 +36,6 @@ impl Pair {
     }
 }
 
-/// Runs a test against a broker with a file; it gets the address of the TLS listener, if there is one.
-fn with_files(files: Files, test: impl FnOnce(At, Option<SocketAddr>, &Files) + Send + 'static) {
-    let source = ConfigSource {
-        path: Some(files.conf()),
-        ..ConfigSource::default()
-    };
-    System::new().block_on(async move {
-        let config = source.load().unwrap().config;
-        let broker = Broker::start(config, source).await.unwrap();
-        let at = At {
-            mqtt: broker.mqtt()[0].1,
-            http: broker.http().unwrap(),
-        };
-        let tls = broker.mqtt().get(1).map(|(_, address)| *address);
-        let result = tokio::task::spawn_blocking(move || test(at, tls, &files)).await;
-        broker.stop().await;
-        if let Err(failed) = result {
-            resume_unwind(failed.into_panic());
-        }
-    });
-}
-
 /// A broker that has a TLS listener already, with `more` in its file.
 fn with_tls(old: &Pair, more: &str, test: impl FnOnce(At, SocketAddr, &Files) + Send + 'static) {
     let files = Files::new("");
@@ -79,18 +52,7 @@ fn with_tls(old: &Pair, more: &str, test: impl FnOnce(At, SocketAddr, &Files) + 
 
 /// Whether a client that trusts only this certificate gets through the handshake.
 fn is_shown(at: SocketAddr, cert: &str) -> bool {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(cert.as_bytes()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut client = trusting(cert);
     let mut socket = TcpStream::connect(at).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     while client.is_handshaking() {

@@ -1,6 +1,6 @@
 //! Showing and changing the configuration.
 
-use std::{fs, os::unix::fs::PermissionsExt, panic::resume_unwind, path::PathBuf};
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, panic::resume_unwind, path::PathBuf};
 
 use actix::System;
 use nanomq::{
@@ -57,7 +57,14 @@ impl Files {
 
 /// Runs a test against a broker whose configuration is a file.
 pub fn with_file(text: &str, test: impl FnOnce(At, &Files) + Send + 'static) {
-    let files = Files::new(text);
+    with_files(Files::new(text), |at, _, files| test(at, files));
+}
+
+/// Runs a test against a broker with a file; it gets the address of the second listener, if there is one.
+pub fn with_files(
+    files: Files,
+    test: impl FnOnce(At, Option<SocketAddr>, &Files) + Send + 'static,
+) {
     let source = ConfigSource {
         path: Some(files.conf()),
         ..ConfigSource::default()
@@ -69,7 +76,8 @@ pub fn with_file(text: &str, test: impl FnOnce(At, &Files) + Send + 'static) {
             mqtt: broker.mqtt()[0].1,
             http: broker.http().unwrap(),
         };
-        let result = tokio::task::spawn_blocking(move || test(at, &files)).await;
+        let second = broker.mqtt().get(1).map(|(_, address)| *address);
+        let result = tokio::task::spawn_blocking(move || test(at, second, &files)).await;
         broker.stop().await;
         if let Err(failed) = result {
             resume_unwind(failed.into_panic());

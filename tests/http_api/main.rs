@@ -22,4 +22,6 @@ mod security;
 mod subscribe;
 mod tokens;
 mod topic_tree;
+#[path = "../broker/trusting.rs"]
+mod trusting;
 mod users;

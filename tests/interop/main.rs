@@ -17,6 +17,8 @@ mod clients;
 mod harness;
 mod http;
 mod raw;
+#[path = "../broker/trusting.rs"]
+mod trusting;
 
 mod admin;
 mod api;

@@ -6,16 +6,12 @@ use std::{
     net::TcpStream,
     path::Path,
     process::Command,
-    sync::Arc,
 };
 
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use rustls::StreamOwned;
 use serde_json::Value;
 
-use crate::{clients::publish_to, harness::Broker};
+use crate::{clients::publish_to, harness::Broker, trusting::trusting};
 
 /// The certificate that the README's openssl command makes is taken by clients of OpenSSL and by those that are stricter,
 /// which take none of an authority for that of a server.
@@ -62,17 +58,7 @@ fn the_certificate_of_the_readme_is_taken_by_clients() {
     ];
     let done = publish_to(&broker, port, "mqttv5", &arguments);
     assert_eq!(done.code, Some(0), "{}", done.output);
-    let mut roots = RootCertStore::empty();
-    let trusted = CertificateDer::from_pem_file(&certificate).unwrap();
-    roots.add(trusted).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    let tls = ClientConnection::new(Arc::new(config), name).unwrap();
+    let tls = trusting(&fs::read_to_string(&certificate).unwrap());
     let mut stream = StreamOwned::new(tls, TcpStream::connect(("127.0.0.1", port)).unwrap());
     stream
         .write_all(b"\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01r")

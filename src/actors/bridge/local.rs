@@ -14,8 +14,8 @@ use crate::{
     auth::acl::Subject,
     bridge::version,
     messages::{
-        EndSession, GetSubscriptions, KeepSession, KeptSession, OpenSession, Owner, ReadBodies,
-        Subscribe, Unsubscribe,
+        EndSession, GetSubscriptions, KeepSession, KeptSession, OpenSession, Owner, Subscribe,
+        Unsubscribe,
     },
     mqtt::{QoS, RetainHandling, SubscribeOptions},
     routing::ClientInfo,
@@ -203,16 +203,14 @@ impl Bridge {
             return;
         }
         self.reading = true;
-        let ask = store.bodies.send(ReadBodies(missing));
-        ctx.spawn(ask.into_actor(self).map(|bodies, bridge, _| {
+        let read = store.read(missing);
+        ctx.spawn(read.into_actor(self).map(|bodies, bridge, _| {
             bridge.reading = false;
-            if let Ok(bodies) = bodies {
-                let counters = bridge.counters.clone();
-                if let Some(outbound) = bridge.session_mut().map(Session::outbound_mut) {
-                    outbound.provide(&bodies, |_| true, &counters);
-                }
-                bridge.pump(Instant::now());
+            let counters = bridge.counters.clone();
+            if let Some(outbound) = bridge.session_mut().map(Session::outbound_mut) {
+                outbound.provide(&bodies, |_| true, &counters);
             }
+            bridge.pump(Instant::now());
             bridge.wake();
         }));
     }

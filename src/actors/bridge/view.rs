@@ -24,6 +24,7 @@ const UP: &[DropReason] = &[
     DropReason::TooLarge,
     DropReason::SessionEnded,
     DropReason::Unreadable,
+    DropReason::StoreFull,
     DropReason::NotPermitted,
 ];
 

@@ -1,32 +1,26 @@
 //! The future that drives the socket: writes, reads, and watches the time.
 
 use std::{
-    io,
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    task::{self, Poll, ready},
+    task::{self, Poll},
     time::Instant,
 };
 
 use actix::{Context, fut::ActorFuture};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-use super::{ClientConnection, Connected, Phase, hold::Hold, unread::Unread};
+use super::{ClientConnection, Connected, Phase, reading::reason_of};
 use crate::{
-    actors::session_store::state_counters, messages::Patience, mqtt::peek_header,
-    session::CloseReason, stats::Metric, transport::Fault,
+    actors::session_store::state_counters, messages::Patience, session::CloseReason, stats::Metric,
 };
 
-/// Bytes read at once.
-const READ_SIZE: usize = 64 * 1024;
-/// Room in the worker's buffer below which it gets a new allocation.
-const READ_ROOM_MIN: usize = 16 * 1024;
 /// Bytes to be written that make it worth a system call while there is more to deliver.
 const WRITE_EARLY: usize = 64 * 1024;
 /// Batches that a connection delivers before others get their turn.
 const BATCHES_PER_TURN: usize = 128;
 /// Chunks that a connection handles before others get their turn.
-const CHUNKS_PER_TURN: usize = 4;
+pub(super) const CHUNKS_PER_TURN: usize = 4;
 
 /// Drives the connection as long as its actor lives. It is polled after the mailbox whenever the actor wakes.
 pub(super) struct Drive;
@@ -179,7 +173,7 @@ impl ClientConnection {
     }
 
     /// True when packets may be handled: no answer of another actor is awaited.
-    fn may_handle(&self) -> bool {
+    pub(super) fn may_handle(&self) -> bool {
         match &self.phase {
             Phase::AwaitingConnect(_) | Phase::Authenticating(_) => true,
             Phase::Connected(connected) => !connected.asking && !self.has_enough_held(connected),
@@ -191,72 +185,6 @@ impl ClientConnection {
     fn has_enough_held(&self, connected: &Connected) -> bool {
         let held = connected.held.len();
         held > 0 && held >= usize::from(self.worker.shared.config.load().mqtt.receive_maximum)
-    }
-
-    fn may_read(&self) -> bool {
-        // A client that does not read its acknowledgements is not read from either.
-        let most = self.worker.shared.config.load().mqtt.max_output_buffer;
-        self.wire.len() <= most.saturating_mul(2)
-    }
-
-    /// Reads a chunk: the unfinished packet of the last one, if any, with what has come since. Empty at the end of
-    /// the stream.
-    fn read(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<Bytes>> {
-        let partial = self.unread.partial();
-        if partial.len() > READ_SIZE / 2 {
-            return self.read_large(cx);
-        }
-        let worker = self.worker.clone();
-        let mut scratch = worker.scratch.borrow_mut();
-        if scratch.capacity() - scratch.len() < READ_ROOM_MIN + partial.len() {
-            scratch.reserve(READ_SIZE + partial.len());
-        }
-        scratch.extend_from_slice(partial);
-        match self.transport.poll_read(cx, &mut scratch) {
-            Poll::Ready(Ok(n)) if n > 0 => {
-                self.unread = Unread::default();
-                self.count_read(n);
-                Poll::Ready(Ok(scratch.split().freeze()))
-            }
-            other => {
-                scratch.clear();
-                other.map_ok(|_| Bytes::new())
-            }
-        }
-    }
-
-    /// Collects a large packet in a buffer of its own, which grows as its bytes come.
-    fn read_large(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<Bytes>> {
-        let max_packet_size = self.worker.shared.config.load().mqtt.max_packet_size;
-        loop {
-            let Some(partial) = self.unread.partial_mut() else {
-                return Poll::Ready(Ok(Bytes::new()));
-            };
-            let whole = match peek_header(partial, max_packet_size) {
-                Ok(Some(header)) => header.packet_len(),
-                _ => 0,
-            };
-            let missing = whole.saturating_sub(partial.len());
-            if missing == 0 {
-                let packet = std::mem::take(partial).freeze();
-                self.unread = Unread::default();
-                return Poll::Ready(Ok(packet));
-            }
-            let step = partial.len().max(READ_SIZE);
-            partial.reserve(missing.min(step));
-            match ready!(self.transport.poll_read(cx, partial)) {
-                Ok(0) => return Poll::Ready(Ok(Bytes::new())),
-                Ok(n) => self.count_read(n),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    fn count_read(&mut self, n: usize) {
-        self.worker.counters.add(Metric::BytesReceived, n as u64);
-        if let Phase::Connected(connected) = &mut self.phase {
-            count(&connected.inbox.counters.received_bytes, n as u64);
-        }
     }
 
     /// Writes the client's figures where lists find them, and has the durable store know what it needs no longer.
@@ -304,109 +232,9 @@ impl ClientConnection {
             self.finish(ctx);
         }
     }
-
-    fn peer_has_ended(&mut self, cx: &mut task::Context<'_>) -> bool {
-        let worker = self.worker.clone();
-        let mut scratch = worker.scratch.borrow_mut();
-        for _ in 0..CHUNKS_PER_TURN {
-            scratch.reserve(READ_ROOM_MIN);
-            let read = self.transport.poll_read(cx, &mut scratch);
-            scratch.clear();
-            match read {
-                Poll::Ready(Ok(0) | Err(_)) => return true,
-                Poll::Ready(Ok(_)) => {}
-                Poll::Pending => return false,
-            }
-        }
-        cx.waker().wake_by_ref();
-        false
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        match &self.phase {
-            Phase::AwaitingConnect(seat) => Some(seat.deadline()),
-            Phase::Authenticating(authenticating) => Some(authenticating.deadline),
-            Phase::Closing(closing) => Some(closing.deadline),
-            Phase::Opening(_) | Phase::Arriving(..) | Phase::Moved(_) => None,
-            Phase::Connected(connected) => {
-                let pause = self.hold.as_deref().and_then(Hold::until);
-                let login = connected.login_ends();
-                [connected.channel.deadline(), pause, login]
-                    .into_iter()
-                    .flatten()
-                    .min()
-            }
-        }
-    }
-
-    /// Arms the timer for the deadline; true when the deadline has passed and the connection is closing for it.
-    fn watch_time(&mut self, cx: &mut task::Context<'_>) -> bool {
-        loop {
-            let Some(deadline) = self.deadline() else {
-                self.stop_timer();
-                return false;
-            };
-            let now = Instant::now();
-            if deadline <= now {
-                if self.on_deadline(now) {
-                    return true;
-                }
-                continue;
-            }
-            // The deadline moves with every packet, the timer only when it has fired.
-            let mut timers = self.worker.timers.borrow_mut();
-            timers.arm(&mut self.timer, deadline, cx.waker());
-            return false;
-        }
-    }
-
-    /// Has the timer forget this connection.
-    pub(super) fn stop_timer(&mut self) {
-        if let Some(key) = self.timer.take() {
-            self.worker.timers.borrow_mut().remove(key);
-        }
-    }
-
-    /// False when the deadline was moved.
-    fn on_deadline(&mut self, now: Instant) -> bool {
-        let listens = self.may_handle() && self.hold.is_none();
-        match &mut self.phase {
-            Phase::Connected(connected) if connected.login_ends().is_some_and(|end| end <= now) => {
-                self.worker.counters.add(Metric::LoginsExpired, 1);
-                self.close(&CloseReason::LoginExpired);
-            }
-            Phase::AwaitingConnect(_) | Phase::Authenticating(_) => {
-                self.close(&CloseReason::ConnectTimeout);
-            }
-            Phase::Connected(connected) if !listens => {
-                // The client may have spoken: it is the broker that does not listen.
-                connected.channel.seen(now);
-                self.hold = None;
-                self.wake();
-                return false;
-            }
-            Phase::Connected(_) => {
-                self.worker.counters.add(Metric::KeepAliveTimeouts, 1);
-                self.close(&CloseReason::KeepAliveTimeout);
-            }
-            Phase::Closing(_) | Phase::Opening(_) | Phase::Arriving(..) | Phase::Moved(_) => {}
-        }
-        true
-    }
 }
 
 /// Counts for a client; nobody but its connection does.
 pub(super) fn count(counter: &AtomicU64, n: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
-}
-
-/// Why a connection ends whose stream has failed.
-fn reason_of(error: &io::Error) -> CloseReason {
-    let fault = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Fault>());
-    match fault {
-        Some(fault) => CloseReason::Transport(fault.kind_name(), fault.to_string()),
-        None => CloseReason::Socket(error.kind()),
-    }
 }

@@ -11,6 +11,7 @@
 
 mod authenticate;
 mod close;
+mod deadlines;
 mod door;
 mod drive;
 mod held;
@@ -19,6 +20,9 @@ mod migrate;
 mod open;
 mod packets;
 mod permissions;
+mod reading;
+mod retained;
+mod subscribing;
 mod unread;
 
 pub use door::Door;

@@ -1,31 +1,21 @@
 //! The packets of a connected client, and the answers of other actors that they wait for.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
+use std::time::Instant;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     ClientConnection, Connected, Phase, drive::count, hold::Hold, permissions::ClientGate,
 };
 use crate::{
-    messages::{ReadBodies, RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
     mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
-    routing::RetainedCursor,
-    session::{
-        CloseReason, Delivery, Granted, Published, Step, SubscribeJob, SubscribeRequest,
-        UnsubscribeJob, Violation,
-    },
+    session::{CloseReason, Published, Step, Violation},
     stats::{Counters, Metric},
-    store::Outcome,
 };
 
-/// Retained messages asked for at once.
-const RETAINED_PAGE: usize = 256;
 /// Bodies asked for at once.
 const BODIES_PAGE: usize = 512;
-/// Bytes to be written above which no more retained messages are asked for.
-const RETAINED_WIRE_MAX: usize = 256 * 1024;
 
 /// QoS 1 and 2 messages of a publisher that are handled before their subscribers get their turn: what fits a queue
 /// must not overflow it only because it came in one read.
@@ -40,41 +30,6 @@ enum End {
     /// The rest waits until this is done.
     Step(Step),
     Violation(Violation),
-}
-
-impl Connected {
-    /// Has the retained messages of new subscriptions sent.
-    pub(super) fn want_retained(&mut self, subscriptions: Vec<SubscribeRequest>) {
-        if subscriptions.is_empty() {
-            return;
-        }
-        let retained = self.retained.get_or_insert_default();
-        retained
-            .waiting
-            .extend(subscriptions.into_iter().map(|request| {
-                let delivery = Delivery {
-                    qos: request.options.qos,
-                    retain_as_published: true,
-                    subscription_ids: request.subscription_id.map(|id| Arc::from([id])),
-                    group: None,
-                    places: None,
-                };
-                (RetainedCursor::new(&request.filter), delivery)
-            }));
-    }
-
-    /// Has no more retained messages sent for subscriptions that are gone `[MQTT-3.10.4-2]`.
-    fn forget_retained(&mut self, filters: &[Arc<str>]) {
-        let Some(retained) = &mut self.retained else {
-            return;
-        };
-        let is_gone = |filter: &str| filters.iter().any(|gone| **gone == *filter);
-        let waiting = &mut retained.waiting;
-        waiting.retain(|(cursor, _)| !is_gone(cursor.filter()));
-        if retained.fetching {
-            retained.gone.extend_from_slice(filters);
-        }
-    }
 }
 
 impl ClientConnection {
@@ -218,90 +173,6 @@ impl ClientConnection {
         }
     }
 
-    /// Enters subscriptions that the client may have.
-    pub(super) fn subscribe(&mut self, job: SubscribeJob, ctx: &mut Context<Self>) {
-        let Phase::Connected(connected) = &mut self.phase else {
-            return;
-        };
-        let requests: Vec<SubscribeRequest> = job.requests().cloned().collect();
-        if requests.is_empty() {
-            connected.channel.subscribed(job, &[], &mut self.wire);
-            return;
-        }
-        connected.asking = true;
-        let (part, outcome) = self.worker.awaited_by(&connected.inbox);
-        let ask = self.worker.shared.registry.subscribe.send(Subscribe {
-            client_id: connected.channel.client_id().clone(),
-            generation: connected.generation,
-            requests,
-            part,
-            policy: connected.permissions.policy().version,
-        });
-        ctx.spawn(ask.into_actor(self).map(|answers, connection, _| {
-            match answers {
-                Ok(answers) => connection.subscribed(job, &answers, outcome),
-                Err(_) => connection.close(&CloseReason::ShuttingDown),
-            }
-            connection.wake();
-        }));
-    }
-
-    fn subscribed(
-        &mut self,
-        job: SubscribeJob,
-        answers: &[Granted],
-        outcome: Option<Arc<Outcome>>,
-    ) {
-        let Phase::Connected(connected) = &mut self.phase else {
-            return;
-        };
-        connected.asking = false;
-        let Connected { channel, held, .. } = &mut **connected;
-        let wanting = match outcome {
-            None => channel.subscribed(job, answers, &mut self.wire),
-            Some(outcome) => {
-                let mut suback = BytesMut::new();
-                let wanting = channel.subscribed(job, answers, &mut suback);
-                held.packet(outcome, suback);
-                wanting
-            }
-        };
-        connected.want_retained(wanting);
-    }
-
-    fn unsubscribe(&mut self, job: UnsubscribeJob, ctx: &mut Context<Self>) {
-        let Phase::Connected(connected) = &mut self.phase else {
-            return;
-        };
-        connected.asking = true;
-        let (part, outcome) = self.worker.awaited_by(&connected.inbox);
-        let ask = self.worker.shared.registry.unsubscribe.send(Unsubscribe {
-            client_id: connected.channel.client_id().clone(),
-            generation: connected.generation,
-            filters: job.filters.clone(),
-            part,
-        });
-        ctx.spawn(ask.into_actor(self).map(move |existed, connection, _| {
-            match (&mut connection.phase, existed) {
-                (Phase::Connected(connected), Ok(existed)) => {
-                    connected.asking = false;
-                    connected.forget_retained(&job.filters);
-                    let Connected { channel, held, .. } = &mut **connected;
-                    match outcome {
-                        None => channel.unsubscribed(&job, &existed, &mut connection.wire),
-                        Some(outcome) => {
-                            let mut unsuback = BytesMut::new();
-                            channel.unsubscribed(&job, &existed, &mut unsuback);
-                            held.packet(outcome, unsuback);
-                        }
-                    }
-                }
-                _ => connection.close(&CloseReason::ShuttingDown),
-            }
-            connection.wake();
-        }));
-    }
-
     /// Asks the durable store for the bodies that are to be sent next, where they are not in memory.
     pub(super) fn fetch_bodies(&mut self, ctx: &mut Context<Self>) {
         let (Phase::Connected(connected), Some(store)) =
@@ -317,130 +188,25 @@ impl ClientConnection {
             return;
         }
         connected.reading = true;
-        let ask = store.bodies.send(ReadBodies(missing));
-        ctx.spawn(ask.into_actor(self).map(|bodies, connection, _| {
+        let read = store.read(missing);
+        ctx.spawn(read.into_actor(self).map(|bodies, connection, _| {
             let Phase::Connected(connected) = &mut connection.phase else {
                 return;
             };
             connected.reading = false;
-            if let Ok(bodies) = bodies {
-                let counters = &connection.worker.counters;
-                let permissions = &connected.permissions;
-                let restricts = permissions.policy().restricts();
-                let may_receive = |topic: &str| !restricts || permissions.may_receive(topic);
-                let outbound = connected.channel.session_mut().outbound_mut();
-                outbound.provide(&bodies, may_receive, counters);
-                let config = connection.worker.shared.config.load();
-                let now = Instant::now();
-                connected
-                    .channel
-                    .pump(&mut connection.wire, &config.mqtt, now, counters);
-            }
+            let counters = &connection.worker.counters;
+            let permissions = &connected.permissions;
+            let restricts = permissions.policy().restricts();
+            let may_receive = |topic: &str| !restricts || permissions.may_receive(topic);
+            let outbound = connected.channel.session_mut().outbound_mut();
+            outbound.provide(&bodies, may_receive, counters);
+            let config = connection.worker.shared.config.load();
+            let now = Instant::now();
+            connected
+                .channel
+                .pump(&mut connection.wire, &config.mqtt, now, counters);
             connection.wake();
         }));
-    }
-
-    /// Asks for the next retained messages of new subscriptions, when the client has taken the last ones.
-    pub(super) fn fetch_retained(&mut self, ctx: &mut Context<Self>) {
-        let Phase::Connected(connected) = &mut self.phase else {
-            return;
-        };
-        let Some(retained) = &mut connected.retained else {
-            return;
-        };
-        if retained.fetching
-            || self.wire.len() > RETAINED_WIRE_MAX
-            || connected.channel.session().outbound().queue_len() > 0
-        {
-            return;
-        }
-        let Some((cursor, delivery)) = retained.waiting.pop_front() else {
-            connected.retained = None;
-            return;
-        };
-        retained.fetching = true;
-        retained.gone.clear();
-        let filter: Box<str> = cursor.filter().into();
-        let room = self.worker.shared.config.load().mqtt.max_mqueue_len;
-        let ask = self.worker.shared.retained_pages.send(RetainedPageRequest {
-            cursor,
-            limit: RETAINED_PAGE.min(room).max(1),
-        });
-        ctx.spawn(ask.into_actor(self).map(move |page, connection, ctx| {
-            if let Ok(page) = page {
-                connection.deliver_retained(page, &filter, delivery, ctx);
-                connection.wake();
-            }
-        }));
-    }
-
-    fn deliver_retained(
-        &mut self,
-        page: RetainedPage,
-        filter: &str,
-        delivery: Delivery,
-        ctx: &mut Context<Self>,
-    ) {
-        let Phase::Connected(connected) = &mut self.phase else {
-            return;
-        };
-        let retained = connected.retained.get_or_insert_default();
-        retained.fetching = false;
-        let gone = std::mem::take(&mut retained.gone);
-        if gone.iter().any(|gone| **gone == *filter) {
-            return;
-        }
-        let config = self.worker.shared.config.load();
-        let now = Instant::now();
-        let permissions = &connected.permissions;
-        let restricts = permissions.policy().restricts();
-        let received = page
-            .messages
-            .iter()
-            .filter(|message| !restricts || permissions.may_receive(message.topic()));
-        let is_durable = connected.inbox.durable().is_some();
-        let (stored, rest): (Vec<_>, Vec<_>) = received.partition(|message| {
-            is_durable && message.view().qos.min(delivery.qos) > QoS::AtMostOnce
-        });
-        for message in rest {
-            connected.channel.deliver_retained(
-                message,
-                &delivery,
-                &config.mqtt,
-                now,
-                &mut self.wire,
-                &self.worker.counters,
-            );
-        }
-        let stored: Vec<_> = stored.into_iter().cloned().collect();
-        let retained = connected.retained.get_or_insert_default();
-        if let Some(next) = page.next {
-            retained.waiting.push_front((next, delivery.clone()));
-        }
-        if !stored.is_empty() {
-            let number = stored.len() as u64;
-            self.worker.counters.add(Metric::MessagesDeliveries, number);
-            let outcome = self.worker.store_retained_copies(
-                stored.iter().map(|message| &**message),
-                &connected.inbox,
-                &delivery,
-                now,
-            );
-            // The next page is for when this one has come through the store.
-            retained.fetching = true;
-            let stored = poll_fn(move |cx| match &outcome {
-                Some(outcome) => outcome.poll(cx).map(|_| ()),
-                None => Poll::Ready(()),
-            });
-            ctx.spawn(stored.into_actor(self).map(|(), connection, _| {
-                if let Phase::Connected(connected) = &mut connection.phase
-                    && let Some(retained) = &mut connected.retained
-                {
-                    retained.fetching = false;
-                }
-                connection.wake();
-            }));
-        }
     }
 }
 

@@ -1,63 +1,76 @@
 //! How a batch becomes records: each message once, with the places it gets in the queues of its sessions.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    num::NonZeroU64,
+    sync::{Arc, atomic::Ordering},
+};
 
 use crate::{
     actors::durable,
     config::MqueuePolicy,
     messages::{DurableTarget, Persist, SessionCommand},
-    mqtt::QoS,
+    mqtt::{MessageRef, QoS},
     session::Place,
-    store::{Full, Recipient, Store, WallClock},
+    store::{Full, Need, Recipient, Store, WallClock},
 };
 
-/// How often room is made for a batch: bytes may take more than one message for each.
-const ROUNDS: usize = 4;
-
-/// As [`place`], and where the store is full as its policy says: the oldest messages of the sessions that a batch is for make
-/// room, and who has those sessions is told.
+/// As [`place`]. Where the store is full its policy decides: the oldest messages of the sessions that the batch is for make
+/// room, if that is enough, and who has those sessions is told.
 pub(super) fn place_by_policy(
     store: &mut Store,
     persist: &Persist,
     clock: &WallClock,
     policy: MqueuePolicy,
 ) -> Result<Vec<Arc<[Place]>>, Full> {
-    let mut rounds = match policy {
-        MqueuePolicy::Reject => 0,
-        MqueuePolicy::DropOldest => ROUNDS,
-    };
-    loop {
-        match place(store, persist, clock) {
-            Err(Full) if rounds > 0 && make_room(store, persist) => rounds -= 1,
-            placed => return placed,
+    let need = need(persist);
+    if let Err(full) = store.check(need) {
+        match policy {
+            MqueuePolicy::Reject => return Err(full),
+            MqueuePolicy::DropOldest => make_room(store, persist, need)?,
         }
     }
+    Ok(place(store, persist, clock))
 }
 
-/// Drops as many messages of each session as are to be added to it; false when there is none.
-fn make_room(store: &mut Store, persist: &Persist) -> bool {
-    let mut made = false;
+fn make_room(store: &mut Store, persist: &Persist, need: Need) -> Result<(), Full> {
+    let durable = |to: &DurableTarget| to.inbox.durable().map(NonZeroU64::get);
+    let from: Vec<_> = persist
+        .to
+        .iter()
+        .filter_map(|to| {
+            let on_the_way = to.inbox.counters.inflight.load(Ordering::Relaxed);
+            Some((durable(to)?, on_the_way as usize))
+        })
+        .collect();
+    let mut evicted: HashMap<_, _> = store.evict(need, &from)?.into_iter().collect();
     for to in &persist.to {
-        let Some(session) = to.inbox.durable() else {
-            continue;
-        };
-        let on_the_way = to.inbox.counters.inflight.load(Ordering::Relaxed) as usize;
-        let places = store.evict(session.get(), on_the_way, to.range.len());
-        if !places.is_empty() {
-            made = true;
+        if let Some(places) = durable(to).and_then(|number| evicted.remove(&number)) {
             to.inbox.command(SessionCommand::Evicted(places));
         }
     }
-    made
+    Ok(())
+}
+
+/// What the messages of a batch take.
+fn need(persist: &Persist) -> Need {
+    let mut need = Need::default();
+    for index in 0..persist.batch.len() {
+        if let Some(message) = persist.batch.get(index) {
+            let takers = persist.to.iter().filter(|to| takes(to, index, &message));
+            need.add(&message, takers.count());
+        }
+    }
+    need
+}
+
+/// True for a message of the batch that is stored for this session.
+fn takes(to: &DurableTarget, index: usize, message: &MessageRef<'_>) -> bool {
+    to.range.contains(&index) && message.qos.min(to.delivery.qos) > QoS::AtMostOnce
 }
 
 /// Adds the messages of a batch to the store. Returns the places of each target's messages.
-pub(super) fn place(
-    store: &mut Store,
-    persist: &Persist,
-    clock: &WallClock,
-) -> Result<Vec<Arc<[Place]>>, Full> {
-    let mark = store.mark();
+fn place(store: &mut Store, persist: &Persist, clock: &WallClock) -> Vec<Arc<[Place]>> {
     let mut places: Vec<Vec<Place>> = persist.to.iter().map(|_| Vec::new()).collect();
     let mut ids = persist.origin.iter().flat_map(|origin| {
         let session = origin.session;
@@ -75,13 +88,10 @@ pub(super) fn place(
         if origin.is_some() {
             next_id = ids.next();
         }
-        let takers = |to: &DurableTarget| {
-            to.range.contains(&index) && message.qos.min(to.delivery.qos) > QoS::AtMostOnce
-        };
         let recipients: Vec<Recipient<'_>> = persist
             .to
             .iter()
-            .filter(|to| takers(to))
+            .filter(|to| takes(to, index, &message))
             .map(|to| Recipient {
                 session: to.inbox.durable().map_or(0, |number| number.get()),
                 sequence: 0,
@@ -100,16 +110,10 @@ pub(super) fn place(
             continue;
         }
         let expires_at = durable::expiry(&message, clock);
-        let published = match store.publish(&message, expires_at, origin, recipients) {
-            Ok(published) => published,
-            Err(full) => {
-                store.roll_back(mark);
-                return Err(full);
-            }
-        };
+        let published = store.publish(&message, expires_at, origin, recipients);
         let mut sequences = published.sequences.into_iter();
         for (to, places) in persist.to.iter().zip(&mut places) {
-            if takers(to) {
+            if takes(to, index, &message) {
                 // A session that has ended gets a place that leads nowhere; so does its inbox.
                 places.push(Place {
                     message: published.message,
@@ -118,5 +122,5 @@ pub(super) fn place(
             }
         }
     }
-    Ok(places.into_iter().map(Arc::from).collect())
+    places.into_iter().map(Arc::from).collect()
 }

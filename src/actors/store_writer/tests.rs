@@ -7,54 +7,80 @@ use futures::future::poll_fn;
 
 use super::*;
 use crate::{
-    messages::{Inbox, Owner},
+    config::MqueuePolicy,
+    messages::{Inbox, Owner, SessionCommand},
     mqtt::{Batch, Message as Publication, Properties, QoS},
     session::Delivery,
-    store::{Outcome, Record, SessionInfo, tests::fake_disk::FakeDisk},
+    store::{Outcome, Record, SessionInfo, Subscription, tests::fake_disk::FakeDisk},
 };
 
 struct Bench {
     disk: FakeDisk,
+    owner: Addr<Nobody>,
     writer: Addr<StoreWriter>,
     inbox: Arc<Inbox>,
     counters: Arc<Counters>,
     gauges: Arc<Gauges>,
 }
 
-/// A session's owner that does nothing.
-struct Nobody;
+/// A session's owner that only remembers what has made room.
+#[derive(Default)]
+struct Nobody(Vec<u64>);
 
 impl Actor for Nobody {
     type Context = Context<Self>;
 }
 
-impl Handler<crate::messages::SessionCommand> for Nobody {
+impl Handler<SessionCommand> for Nobody {
     type Result = ();
 
-    fn handle(&mut self, _: crate::messages::SessionCommand, _: &mut Self::Context) {}
+    fn handle(&mut self, command: SessionCommand, _: &mut Self::Context) {
+        if let SessionCommand::Evicted(places) = command {
+            self.0.extend(places);
+        }
+    }
+}
+
+/// Asks it for what has made room since it was asked last.
+#[derive(actix::Message)]
+#[rtype(result = "Vec<u64>")]
+struct TakeEvicted;
+
+impl Handler<TakeEvicted> for Nobody {
+    type Result = Vec<u64>;
+
+    fn handle(&mut self, _: TakeEvicted, _: &mut Self::Context) -> Vec<u64> {
+        std::mem::take(&mut self.0)
+    }
 }
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(Config::default(), GROUP).await
+    }
+
+    async fn with(config: Config, group: usize) -> Self {
         let disk = FakeDisk::default();
-        let config = Config::default();
         let (store, _) = Store::open(Box::new(disk.clone()), limits(&config)).unwrap();
         let load = Arc::new(WorkerLoad::new(1 << 30));
         let counters = Arc::new(Counters::default());
         let gauges = Arc::new(Gauges::default());
-        let writer = StoreWriter::new(
+        let mut writer = StoreWriter::new(
             store,
             Arc::new(ArcSwap::from_pointee(config)),
             counters.clone(),
             gauges.clone(),
             load.clone(),
             WallClock::new(Instant::now(), 1),
-        )
-        .start();
-        let owner = Owner::Connection(Nobody.start().recipient(), load);
-        let inbox = Arc::new(Inbox::new("c".into(), owner, 1, NonZeroU64::new(1)));
+        );
+        writer.group = group;
+        let writer = writer.start();
+        let owner = Nobody::default().start();
+        let owned = Owner::Connection(owner.clone().recipient(), load);
+        let inbox = Arc::new(Inbox::new("c".into(), owned, 1, NonZeroU64::new(1)));
         let bench = Self {
             disk,
+            owner,
             writer,
             inbox,
             counters,
@@ -124,6 +150,13 @@ impl Bench {
     }
 }
 
+fn subscription() -> Subscription {
+    Subscription {
+        options: crate::mqtt::SubscribeOptions::default(),
+        subscription_id: None,
+    }
+}
+
 async fn settled(outcome: &Outcome) -> bool {
     poll_fn(|cx| outcome.poll(cx)).await
 }
@@ -147,6 +180,51 @@ async fn all_that_waits_shares_one_sync() {
         .map(|place| place.sequence)
         .collect();
     assert_eq!(sequences, (1..=500).collect::<Vec<u64>>());
+}
+
+#[actix::test]
+async fn a_group_ends_when_it_is_large_enough() {
+    let bench = Bench::with(Config::default(), 10_000).await;
+    let before = bench.disk.state().syncs;
+    let mut outcomes: Vec<_> = (0..40).map(|_| bench.publish(&[b'x'; 1000])).collect();
+    outcomes.push(bench.record(&Record::Taken(1, vec![3]), Refused::Refuse));
+    for outcome in &outcomes {
+        assert!(settled(outcome).await);
+    }
+    assert_eq!(bench.disk.state().syncs - before, 5);
+    let places = bench
+        .inbox
+        .take()
+        .into_iter()
+        .filter_map(|item| item.delivery.places);
+    let sequences: Vec<u64> = places
+        .flat_map(|places| places.iter().map(|at| at.sequence).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(sequences, (1..=40).collect::<Vec<u64>>());
+    // What has waited for the disk comes before what has come since, in groups as well; the end waits for all of them.
+    bench.disk.state().room = Some(0);
+    bench.disk.state().reserved = 0;
+    let last = Record::Subscribed(1, "last", subscription());
+    let filters: Vec<String> = (0..30)
+        .map(|n| format!("{n:02}{}", "x".repeat(1000)))
+        .collect();
+    for filter in &filters {
+        bench.record(
+            &Record::Subscribed(1, filter, subscription()),
+            Refused::GoOn,
+        );
+    }
+    assert!(!settled(&bench.publish(b"refused")).await);
+    assert_eq!(bench.gauges.store_waiting.get(), 30);
+    bench.record(&last, Refused::GoOn);
+    bench.disk.state().room = None;
+    bench.writer.send(CloseStore).await.unwrap();
+    let (store, _) = Store::open(
+        Box::new(bench.disk.after_kill()),
+        limits(&Config::default()),
+    )
+    .unwrap();
+    assert_eq!(store.sessions().remove(0).subscriptions.len(), 31);
 }
 
 #[actix::test]
@@ -218,4 +296,27 @@ async fn a_store_that_is_closed_refuses() {
     bench.writer.send(CloseStore).await.unwrap();
     assert!(settled(&last).await);
     assert!(!settled(&bench.publish(b"late")).await);
+}
+
+#[actix::test]
+async fn nothing_makes_room_where_it_would_not_be_enough() {
+    let mut config = Config::default();
+    config.store.max_bytes = 10_000;
+    config.store.policy = MqueuePolicy::DropOldest;
+    let bench = Bench::with(config, GROUP).await;
+    for _ in 0..4 {
+        assert!(settled(&bench.publish(&[b'x'; 2000])).await);
+    }
+    // As when the first two are on their way to the client: with the others alone there is not enough room.
+    bench
+        .inbox
+        .counters
+        .inflight
+        .store(2, std::sync::atomic::Ordering::Relaxed);
+    assert!(!settled(&bench.publish(&[b'x'; 6000])).await);
+    assert_eq!(bench.owner.send(TakeEvicted).await.unwrap(), [0u64; 0]);
+    assert_eq!(bench.gauges.stored_messages.get(), 4);
+    assert!(settled(&bench.publish(&[b'x'; 5000])).await);
+    assert_eq!(bench.owner.send(TakeEvicted).await.unwrap(), [3, 4]);
+    assert_eq!(bench.gauges.stored_messages.get(), 3);
 }

@@ -1,7 +1,7 @@
 //! The outgoing messages of a session that is in the durable store: what the store is told of them, and the bodies that
 //! come from it.
 
-use super::{IDENTIFIERS, Outbound, Queued, Slot, id_of};
+use super::{IDENTIFIERS, Outbound, Queued, Slot, window::id_of};
 use crate::{
     mqtt::PacketId,
     session::durable::{Bodies, Changes, Content, Restored},
@@ -55,21 +55,28 @@ impl Outbound {
     }
 
     /// The store has dropped these, in the order of their places, to make room. What is on its way to the client by now
-    /// arrives all the same.
+    /// arrives all the same; what is not, and has its body in the store alone, is dropped when that is asked for.
     pub fn evict(&mut self, places: &[u64], counters: &Counters) {
-        let mut gone = Vec::new();
-        self.queue.retain(|queued| {
-            let place = queued.content.place().map(|place| place.sequence);
-            let stays = place.is_none_or(|place| places.binary_search(&place).is_err());
-            if !stays {
-                gone.push(queued.clone());
+        let Some(last) = places.last() else {
+            return;
+        };
+        // They are near the front. Before them are messages that the store had counted as sent, or does not know.
+        let mut stay = Vec::new();
+        while let Some(next) = self.queue.front()
+            && next.content.place().is_none_or(|at| at.sequence <= *last)
+            && let Some(queued) = self.queue.pop_front()
+        {
+            let place = queued.content.place();
+            if place.is_none_or(|at| places.binary_search(&at.sequence).is_err()) {
+                stay.push(queued);
+                continue;
             }
-            stays
-        });
-        for queued in gone {
             self.queue_bytes -= queued.content.size();
             self.forget(&queued);
             self.drop_one(DropReason::StoreFull, counters);
+        }
+        for queued in stay.into_iter().rev() {
+            self.queue.push_front(queued);
         }
     }
 
@@ -146,8 +153,8 @@ impl Outbound {
             .collect()
     }
 
-    /// Takes bodies from the store. A message whose body cannot be read is dropped, and one of a topic that `may_receive`
-    /// says no to.
+    /// Takes bodies from the store. A message whose body will not come is dropped, and one of a topic that `may_receive` says no
+    /// to.
     pub fn provide(
         &mut self,
         bodies: &Bodies,
@@ -156,8 +163,8 @@ impl Outbound {
     ) {
         let fault = |queued: &mut Queued| {
             let was_loaded = queued.content.is_loaded();
-            if !queued.content.provide(bodies) {
-                return Some(DropReason::Unreadable);
+            if let Err(reason) = queued.content.provide(bodies) {
+                return Some(reason);
             }
             let message = queued.content.message().filter(|_| !was_loaded);
             message

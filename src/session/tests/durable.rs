@@ -7,7 +7,7 @@ use crate::{
     config::Mqtt,
     mqtt::{Ack, Message, Packet, Properties, QoS, ReasonCode},
     session::{Bodies, Delivery, HeldAck, Outbound, Place, Restored, Session},
-    stats::Metric,
+    stats::{DropReason, Metric},
 };
 
 fn place(sequence: u64) -> Place {
@@ -82,7 +82,11 @@ fn provide(broker: &mut Broker, readable: impl Fn(u64) -> bool) {
                 Properties::EMPTY,
                 broker.now,
             );
-            (*number, readable(*number).then(|| Arc::new(message)))
+            let body = match readable(*number) {
+                true => Ok(Arc::new(message)),
+                false => Err(DropReason::Unreadable),
+            };
+            (*number, body)
         })
         .collect();
     let counters = crate::stats::Counters::default();
@@ -275,4 +279,105 @@ fn a_long_queue_keeps_few_bodies_in_memory() {
         ),
         (0, 0)
     );
+}
+
+fn evict(broker: &mut Broker, places: &[u64]) -> u64 {
+    let counters = crate::stats::Counters::default();
+    let session = match broker.is_connected() {
+        true => broker.channel_mut().session_mut(),
+        false => broker.session_mut(),
+    };
+    session.outbound_mut().evict(places, &counters);
+    let mut totals = crate::stats::Totals::default();
+    counters.add_to(&mut totals);
+    totals.get(Metric::DroppedStoreFull)
+}
+
+#[test]
+fn what_makes_room_in_the_store_leaves_the_queue() {
+    // (places evicted, of them in the queue, identifiers sent afterwards)
+    let cases: [(&[u64], u64, &[u16]); 6] = [
+        (&[], 0, &[1, 2, 3, 4, 5]),
+        (&[1, 2], 2, &[3, 4, 5]),
+        (&[3], 1, &[1, 2, 4, 5]),
+        (&[2, 4], 2, &[1, 3, 5]),
+        (&[1, 2, 3, 4, 5], 5, &[]),
+        // Those that have not come yet are not forgotten before they do.
+        (&[5, 6, 7], 1, &[1, 2, 3, 4]),
+    ];
+    for (places, dropped, expected) in cases {
+        let mut broker = away(Mqtt::default());
+        for sequence in 1..=5 {
+            deliver(&mut broker, sequence, b"x", Q1);
+        }
+        assert_eq!(evict(&mut broker, places), dropped, "{places:?}");
+        let outbound = broker.session_mut().outbound_mut();
+        assert_eq!(outbound.take_settled(), [0u64; 0], "the store knows");
+        assert_eq!(outbound.queue_bytes() == 0, expected.is_empty());
+        broker.connect(&connect(V311));
+        let found: Vec<u16> = published(&mut broker).iter().map(|(id, ..)| *id).collect();
+        assert_eq!(found, expected, "{places:?}");
+    }
+}
+
+#[test]
+fn what_is_on_its_way_arrives_although_it_makes_room() {
+    let limits = Mqtt {
+        max_inflight_window: 1,
+        ..Mqtt::default()
+    };
+    let mut broker = away(limits);
+    broker.connect(&connect(V311));
+    deliver(&mut broker, 1, b"x", Q1);
+    // A retained message, which the store does not know, waits before the others.
+    let retained = Message::new("r", b"r", Q1, true, Properties::EMPTY, broker.now);
+    broker.deliver_retained(retained, &delivery(Q1));
+    deliver(&mut broker, 3, b"x", Q1);
+    deliver(&mut broker, 4, b"x", Q1);
+    assert_eq!(evict(&mut broker, &[1, 3]), 1);
+    let mut payloads = Vec::new();
+    loop {
+        let found = published(&mut broker);
+        let Some((number, _, payload)) = found.into_iter().next() else {
+            break;
+        };
+        payloads.push(payload);
+        let ack = Packet::PubAck(Ack::new(id(number), ReasonCode::Success));
+        broker.handle(&ack).unwrap();
+        broker.pump();
+    }
+    assert_eq!(payloads, [b"x", b"r", b"x"]);
+    assert_eq!(broker.outbound().inflight(), 0);
+}
+
+#[test]
+fn a_session_goes_on_without_a_body_that_made_room() {
+    // The store took them for settled messages' neighbours: they are in the window, and not in memory.
+    let entries = (1..=4).map(|sequence| entry(sequence, false)).collect();
+    let mut broker = restored(entries, 2);
+    assert_eq!(evict(&mut broker, &[2, 3]), 1);
+    let missing = broker.outbound().missing(10);
+    assert_eq!(missing, [1001, 1002, 1004]);
+    let body = |number: u64| match number {
+        1002 => Err(DropReason::StoreFull),
+        _ => Ok(Arc::new(Message::new(
+            "t",
+            b"x",
+            Q2,
+            false,
+            Properties::EMPTY,
+            broker.now,
+        ))),
+    };
+    let bodies: Bodies = missing
+        .iter()
+        .map(|number| (*number, body(*number)))
+        .collect();
+    let counters = crate::stats::Counters::default();
+    let outbound = broker.channel_mut().session_mut().outbound_mut();
+    outbound.provide(&bodies, |_| true, &counters);
+    broker.pump();
+    let found: Vec<u16> = published(&mut broker).iter().map(|(id, ..)| *id).collect();
+    assert_eq!(found, [1, 4]);
+    assert_eq!(settled(&mut broker), [2]);
 }

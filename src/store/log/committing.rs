@@ -65,7 +65,7 @@ impl Store {
         self.figures.commits += 1;
         self.figures.bytes += self.pending.len() as u64;
         self.head.length += self.pending.len() as u32;
-        self.evictions = 0;
+        self.added = 0;
         for (at, length) in self.records.drain(..) {
             let record = self
                 .pending
@@ -141,7 +141,7 @@ impl Store {
             // What follows must not be on the disk without it.
             self.sync()?;
         }
-        let number = self.head_number + 1;
+        let number = after(self.head_number)?;
         let next = begin(&mut *self.disk, number, &self.index, &mut self.figures)?;
         let old = std::mem::replace(&mut self.head, next);
         self.sealed.insert(self.head_number, old);
@@ -150,6 +150,12 @@ impl Store {
         self.unsynced = false;
         Ok(())
     }
+}
+
+/// The number of the segment after this one.
+pub(super) fn after(number: u32) -> io::Result<u32> {
+    let next = number.checked_add(1);
+    next.ok_or_else(|| io::Error::other(format!("there is no segment after number {number}")))
 }
 
 pub(super) fn begin(

@@ -9,14 +9,12 @@ fn twenty(disk: &FakeDisk) -> Store {
     store.commit(Sureness::Synced).unwrap();
     for number in 0..20u8 {
         let payload = [number; 40];
-        store
-            .publish(
-                &message("t", &payload, QoS::AtLeastOnce),
-                None,
-                None,
-                vec![to(1)],
-            )
-            .unwrap();
+        store.publish(
+            &message("t", &payload, QoS::AtLeastOnce),
+            None,
+            None,
+            vec![to(1)],
+        );
         store.commit(Sureness::Synced).unwrap();
     }
     store
@@ -115,7 +113,7 @@ fn what_was_synced_survives_a_power_failure() {
         let disk = FakeDisk::default();
         let mut store = twenty(&disk);
         let message = message("t", &[20; 40], QoS::AtLeastOnce);
-        store.publish(&message, None, None, vec![to(1)]).unwrap();
+        store.publish(&message, None, None, vec![to(1)]);
         store.commit(Sureness::Written).unwrap();
         let after = disk.after_power_failure(part);
         let (again, _) = Store::open(Box::new(after), LIMITS).unwrap();
@@ -137,7 +135,7 @@ fn a_payload_cannot_pass_for_a_record() {
     drop(twenty(&other));
     let forged = other.state().files[&1].written[128..].to_vec();
     let message = message("t", &forged, QoS::AtLeastOnce);
-    store.publish(&message, None, None, vec![to(1)]).unwrap();
+    store.publish(&message, None, None, vec![to(1)]);
     store.commit(Sureness::Synced).unwrap();
     let length = disk.state().files[&1].written.len();
     // Damage the record around it.
@@ -148,18 +146,59 @@ fn a_payload_cannot_pass_for_a_record() {
 }
 
 #[test]
-fn a_newer_store_is_refused_and_not_touched() {
+fn a_store_of_another_format_is_refused_and_not_touched() {
+    for (version, age) in [(99, "a newer version"), (1, "an older version")] {
+        let disk = FakeDisk::default();
+        drop(twenty(&disk));
+        for copy in [0, 64] {
+            let mut state = disk.state();
+            let bytes = &mut state.files.get_mut(&1).unwrap().written;
+            bytes[copy + 8] = version;
+            let sum = crc32fast::hash(&bytes[copy..copy + 40]);
+            bytes[copy + 40..copy + 44].copy_from_slice(&sum.to_le_bytes());
+        }
+        let before = disk.state().files[&1].written.clone();
+        for error in [
+            Store::open(Box::new(disk.clone()), LIMITS).err().unwrap(),
+            Store::inspect(Box::new(disk.clone())).err().unwrap(),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(age), "{text}");
+            assert!(text.contains(&format!("of format {version},")), "{text}");
+        }
+        assert_eq!(disk.state().files[&1].written, before);
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused_and_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(folder.path().join("0000000007.seg")).unwrap();
+    file.set_len(1 << 32).unwrap();
+    let disk = Folder::lock(folder.path()).unwrap();
+    let error = Store::open(Box::new(disk), LIMITS).err().unwrap();
+    assert!(error.to_string().contains("segment 7"), "{error}");
+}
+
+#[test]
+fn the_last_number_of_a_segment_is_the_last() {
     let disk = FakeDisk::default();
     drop(twenty(&disk));
+    let mut state = disk.state();
+    let mut file = state.files.remove(&1).unwrap();
     for copy in [0, 64] {
-        let mut state = disk.state();
-        let bytes = &mut state.files.get_mut(&1).unwrap().written;
-        bytes[copy + 8] = 99;
+        let bytes = &mut file.written;
+        bytes[copy + 12..copy + 16].copy_from_slice(&u32::MAX.to_le_bytes());
         let sum = crc32fast::hash(&bytes[copy..copy + 40]);
         bytes[copy + 40..copy + 44].copy_from_slice(&sum.to_le_bytes());
     }
-    let before = disk.state().files[&1].written.clone();
-    let error = Store::open(Box::new(disk.clone()), LIMITS).err().unwrap();
-    assert!(error.to_string().contains("format 99"), "{error}");
-    assert_eq!(disk.state().files[&1].written, before);
+    state.files.insert(u32::MAX, file);
+    drop(state);
+    let (mut store, _) = Store::open(Box::new(disk), LIMITS).unwrap();
+    let before = contents(&store);
+    let message = message("t", &[b'x'; 4096], QoS::AtLeastOnce);
+    store.publish(&message, None, None, vec![to(1)]);
+    assert!(store.commit(Sureness::Written).is_err());
+    store.discard();
+    assert_eq!(contents(&store), before);
 }

@@ -12,7 +12,7 @@ fn opened() -> (FakeDisk, Store) {
 
 fn publish(store: &mut Store, payload: &[u8]) -> bool {
     let message = message("t", payload, QoS::AtLeastOnce);
-    store.publish(&message, None, None, vec![to(1)]).unwrap();
+    store.publish(&message, None, None, vec![to(1)]);
     let done = store.commit(Sureness::Synced).is_ok();
     if !done {
         store.discard();
@@ -72,7 +72,7 @@ fn a_failed_sync_is_not_taken_for_a_later_one() {
 fn what_was_counted_on_before_a_failed_sync_is_written_anew() {
     let (disk, mut store) = opened();
     let message = message("t", b"1", QoS::AtLeastOnce);
-    store.publish(&message, None, None, vec![to(1)]).unwrap();
+    store.publish(&message, None, None, vec![to(1)]);
     store.commit(Sureness::Written).unwrap();
     disk.state().failing_syncs = 1;
     assert!(store.sync().is_err());

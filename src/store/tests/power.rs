@@ -153,7 +153,7 @@ impl Life {
                 let to_some: Vec<_> = all.into_iter().filter(|_| self.rng.bool()).collect();
                 let recipients = to_some.iter().map(|session| to(*session)).collect();
                 let published = self.store.publish(&message, None, origin, recipients);
-                for (session, sequence) in to_some.iter().zip(published.unwrap().sequences) {
+                for (session, sequence) in to_some.iter().zip(published.sequences) {
                     self.queues.get_mut(session)?.extend(sequence);
                 }
             }

@@ -67,7 +67,7 @@ fn a_store_read_again_is_the_same() {
                     store.commit(Sureness::Written).unwrap();
                     let origin = rng.bool().then_some((session, rng.u16(1..9)));
                     let recipients = sessions.iter().map(|session| to(*session)).collect();
-                    let published = store.publish(&message, None, origin, recipients).unwrap();
+                    let published = store.publish(&message, None, origin, recipients);
                     for (session, sequence) in sessions.iter().zip(published.sequences) {
                         live.get_mut(session).unwrap().push(sequence.unwrap());
                     }
@@ -102,7 +102,7 @@ fn space_is_given_back() {
     for _ in 0..50 {
         for _ in 0..100 {
             let message = message("topic", &[b'x'; 100], QoS::AtLeastOnce);
-            let published = store.publish(&message, None, None, vec![to(1)]).unwrap();
+            let published = store.publish(&message, None, None, vec![to(1)]);
             store.commit(Sureness::Synced).unwrap();
             let sequence = published.sequences[0].unwrap();
             store.add(&Record::Settled(1, vec![sequence]));
@@ -127,14 +127,12 @@ fn a_new_session_of_a_client_ends_the_old_one() {
     let (mut store, _) = Store::open(Box::new(FakeDisk::default()), LIMITS).unwrap();
     store.add(&Record::Opened(1, info("a", 1)));
     store.commit(Sureness::Synced).unwrap();
-    store
-        .publish(
-            &message("t", b"1", QoS::AtLeastOnce),
-            None,
-            None,
-            vec![to(1)],
-        )
-        .unwrap();
+    store.publish(
+        &message("t", b"1", QoS::AtLeastOnce),
+        None,
+        None,
+        vec![to(1)],
+    );
     store.add(&Record::Opened(2, info("a", 2)));
     store.commit(Sureness::Synced).unwrap();
     let sessions = store.sessions();
@@ -142,14 +140,12 @@ fn a_new_session_of_a_client_ends_the_old_one() {
     assert_eq!((sessions[0].number, sessions[0].queue.len()), (2, 0));
     assert_eq!(store.totals().messages, 0);
     // For the one that has ended nothing is kept.
-    let published = store
-        .publish(
-            &message("t", b"1", QoS::AtLeastOnce),
-            None,
-            None,
-            vec![to(1)],
-        )
-        .unwrap();
+    let published = store.publish(
+        &message("t", b"1", QoS::AtLeastOnce),
+        None,
+        None,
+        vec![to(1)],
+    );
     assert_eq!(published.sequences, [None]);
     assert_eq!(store.pending(), 0);
 }
@@ -165,9 +161,7 @@ fn a_body_is_stored_once_for_all_sessions() {
     let before = disk.bytes();
     let payload = vec![b'x'; 3000];
     let all = (1..=100).map(to).collect();
-    let published = store
-        .publish(&message("t", &payload, QoS::AtLeastOnce), None, None, all)
-        .unwrap();
+    let published = store.publish(&message("t", &payload, QoS::AtLeastOnce), None, None, all);
     store.commit(Sureness::Synced).unwrap();
     assert!(disk.bytes() - before < 4500, "{}", disk.bytes() - before);
     for number in 1..=100 {
@@ -190,14 +184,11 @@ fn limits_refuse_and_say_so() {
     store.add(&Record::Opened(1, info("a", 1)));
     store.commit(Sureness::Synced).unwrap();
     let publish = |store: &mut Store, payload: &[u8]| {
-        let published = store.publish(
-            &message("t", payload, QoS::AtLeastOnce),
-            None,
-            None,
-            vec![to(1)],
-        );
+        let message = message("t", payload, QoS::AtLeastOnce);
+        store.check(need(&[&message]))?;
+        let published = store.publish(&message, None, None, vec![to(1)]);
         store.commit(Sureness::Synced).unwrap();
-        published.map(|published| published.sequences[0])
+        Ok(published.sequences[0])
     };
     assert_eq!(publish(&mut store, &[0; 6000]), Err(Full));
     assert_eq!(publish(&mut store, b"1"), Ok(Some(1)));
@@ -206,4 +197,126 @@ fn limits_refuse_and_say_so() {
     store.add(&Record::Settled(1, vec![1]));
     store.commit(Sureness::Synced).unwrap();
     assert_eq!(publish(&mut store, b"3"), Ok(Some(3)));
+}
+
+/// What messages for one session each take.
+fn need(messages: &[&MessageRef<'_>]) -> Need {
+    let mut need = Need::default();
+    messages.iter().for_each(|message| need.add(message, 1));
+    need
+}
+
+#[test]
+fn the_oldest_make_room_if_that_is_enough() {
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+    /// Messages of 1000 bytes, by the sessions that they are for.
+    const STORED: [&[SessionNumber]; 6] = [&[1], &[2, 3], &[1, 2], &[3], &[1], &[2]];
+    struct Case {
+        what: &'static str,
+        need: Need,
+        from: &'static [(SessionNumber, usize)],
+        evicted: Option<&'static [(SessionNumber, &'static [u64])]>,
+    }
+    let need = |places, bytes| Need { places, bytes };
+    let cases = [
+        Case {
+            what: "there is room",
+            need: need(2, 500),
+            from: &[(1, 0)],
+            evicted: Some(&[]),
+        },
+        Case {
+            what: "the oldest of several sessions",
+            need: need(5, 0),
+            from: &[(1, 0), (2, 0)],
+            evicted: Some(&[(1, &[1, 2]), (2, &[1])]),
+        },
+        Case {
+            what: "not those that are on their way",
+            need: need(4, 0),
+            from: &[(1, 2)],
+            evicted: None,
+        },
+        Case {
+            what: "a session that is named twice",
+            need: need(4, 0),
+            from: &[(1, 0), (1, 0)],
+            evicted: Some(&[(1, &[1, 2])]),
+        },
+        Case {
+            what: "bytes come back with the last session that needs them",
+            need: need(1, 2600),
+            from: &[(2, 0), (3, 0)],
+            evicted: Some(&[(2, &[1]), (3, &[1])]),
+        },
+        Case {
+            what: "too few bytes would come back: the third message is for another session as well",
+            need: need(1, 5700),
+            from: &[(2, 0), (3, 0)],
+            evicted: None,
+        },
+        Case {
+            what: "more than there are",
+            need: need(1, 1 << 40),
+            from: &[(1, 0), (2, 0), (3, 0)],
+            evicted: None,
+        },
+        Case {
+            what: "a session that has ended",
+            need: need(3, 0),
+            from: &[(9, 0)],
+            evicted: None,
+        },
+    ];
+    for case in cases {
+        let limits = Limits {
+            messages: 10,
+            bytes: 8700,
+            segment: 1 << 20,
+        };
+        let disk = FakeDisk::default();
+        let (mut store, _) = Store::open(Box::new(disk.clone()), limits).unwrap();
+        for (name, number) in NAMES.iter().zip(1..) {
+            store.add(&Record::Opened(number, info(name, number)));
+        }
+        store.commit(Sureness::Synced).unwrap();
+        for sessions in STORED {
+            let message = message("t", &[b'x'; 1000], QoS::AtLeastOnce);
+            store.publish(
+                &message,
+                None,
+                None,
+                sessions.iter().copied().map(to).collect(),
+            );
+            store.commit(Sureness::Synced).unwrap();
+        }
+        let before = contents(&store);
+        let evicted = store.evict(case.need, case.from);
+        let expected = case.evicted.ok_or(Full).map(|evicted| {
+            let places = evicted
+                .iter()
+                .map(|(number, places)| (*number, places.to_vec()));
+            places.collect::<Vec<Places>>()
+        });
+        assert_eq!(evicted, expected, "{}", case.what);
+        match evicted {
+            Err(Full) => {
+                assert_eq!(contents(&store), before, "{}", case.what);
+                assert_eq!(store.pending(), 0, "{}", case.what);
+            }
+            Ok(_) => assert_eq!(
+                store.check(Need {
+                    bytes: case.need.bytes.saturating_sub(200),
+                    ..case.need
+                }),
+                Ok(()),
+                "{}",
+                case.what
+            ),
+        }
+        // They are gone after a restart as well.
+        store.commit(Sureness::Synced).unwrap();
+        let (again, _) = Store::open(Box::new(disk.after_kill()), limits).unwrap();
+        assert_eq!(contents(&again), contents(&store), "{}", case.what);
+    }
 }

@@ -1,0 +1,80 @@
+//! The one timer of a connection.
+
+use std::{task, time::Instant};
+
+use super::{ClientConnection, Phase, hold::Hold};
+use crate::{session::CloseReason, stats::Metric};
+
+impl ClientConnection {
+    fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::AwaitingConnect(seat) => Some(seat.deadline()),
+            Phase::Authenticating(authenticating) => Some(authenticating.deadline),
+            Phase::Closing(closing) => Some(closing.deadline),
+            Phase::Opening(_) | Phase::Arriving(..) | Phase::Moved(_) => None,
+            Phase::Connected(connected) => {
+                let pause = self.hold.as_deref().and_then(Hold::until);
+                let login = connected.login_ends();
+                [connected.channel.deadline(), pause, login]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
+        }
+    }
+
+    /// Arms the timer for the deadline; true when the deadline has passed and the connection is closing for it.
+    pub(super) fn watch_time(&mut self, cx: &mut task::Context<'_>) -> bool {
+        loop {
+            let Some(deadline) = self.deadline() else {
+                self.stop_timer();
+                return false;
+            };
+            let now = Instant::now();
+            if deadline <= now {
+                if self.on_deadline(now) {
+                    return true;
+                }
+                continue;
+            }
+            // The deadline moves with every packet, the timer only when it has fired.
+            let mut timers = self.worker.timers.borrow_mut();
+            timers.arm(&mut self.timer, deadline, cx.waker());
+            return false;
+        }
+    }
+
+    /// Has the timer forget this connection.
+    pub(super) fn stop_timer(&mut self) {
+        if let Some(key) = self.timer.take() {
+            self.worker.timers.borrow_mut().remove(key);
+        }
+    }
+
+    /// False when the deadline was moved.
+    fn on_deadline(&mut self, now: Instant) -> bool {
+        let listens = self.may_handle() && self.hold.is_none();
+        match &mut self.phase {
+            Phase::Connected(connected) if connected.login_ends().is_some_and(|end| end <= now) => {
+                self.worker.counters.add(Metric::LoginsExpired, 1);
+                self.close(&CloseReason::LoginExpired);
+            }
+            Phase::AwaitingConnect(_) | Phase::Authenticating(_) => {
+                self.close(&CloseReason::ConnectTimeout);
+            }
+            Phase::Connected(connected) if !listens => {
+                // The client may have spoken: it is the broker that does not listen.
+                connected.channel.seen(now);
+                self.hold = None;
+                self.wake();
+                return false;
+            }
+            Phase::Connected(_) => {
+                self.worker.counters.add(Metric::KeepAliveTimeouts, 1);
+                self.close(&CloseReason::KeepAliveTimeout);
+            }
+            Phase::Closing(_) | Phase::Opening(_) | Phase::Arriving(..) | Phase::Moved(_) => {}
+        }
+        true
+    }
+}

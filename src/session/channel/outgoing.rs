@@ -1,0 +1,98 @@
+//! Messages to the client.
+
+use std::{ops::Range, sync::Arc, time::Instant};
+
+use bytes::BytesMut;
+
+use super::Channel;
+use crate::{
+    config::Mqtt,
+    mqtt::{Ack, Batch, Message, Packet, PacketId, ReasonCode},
+    session::{Delivery, Outbound, Writer, writer::write_ack},
+    stats::Counters,
+};
+
+impl Channel {
+    /// Messages for the client.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is context of one step"
+    )]
+    pub fn deliver(
+        &mut self,
+        batch: &Batch,
+        range: Range<usize>,
+        delivery: &Delivery,
+        limits: &Mqtt,
+        now: Instant,
+        wire: &mut BytesMut,
+        counters: &Counters,
+    ) {
+        let (outbound, mut writer) = self.outbound(wire);
+        outbound.deliver(
+            batch,
+            range,
+            delivery,
+            Some(&mut writer),
+            limits,
+            now,
+            counters,
+        );
+    }
+
+    /// A retained message for a new subscription.
+    pub fn deliver_retained(
+        &mut self,
+        message: &Arc<Message>,
+        delivery: &Delivery,
+        limits: &Mqtt,
+        now: Instant,
+        wire: &mut BytesMut,
+        counters: &Counters,
+    ) {
+        let (outbound, mut writer) = self.outbound(wire);
+        outbound.deliver_retained(message, delivery, &mut writer, limits, now, counters);
+    }
+
+    /// Writes what waits, as far as the window and the output buffer have room: after an acknowledgement, after
+    /// the output was written, and on a resumed session.
+    pub fn pump(&mut self, wire: &mut BytesMut, limits: &Mqtt, now: Instant, counters: &Counters) {
+        let (outbound, mut writer) = self.outbound(wire);
+        outbound.pump(&mut writer, limits, now, counters);
+    }
+
+    /// Drops what waits for the client and is of a topic that `may_receive` says no to.
+    pub fn purge(&mut self, may_receive: impl FnMut(&str) -> bool, counters: &Counters) {
+        self.session.outbound.purge(may_receive, counters);
+    }
+
+    pub(super) fn outbound<'a>(
+        &'a mut self,
+        wire: &'a mut BytesMut,
+    ) -> (&'a mut Outbound, Writer<'a>) {
+        let (aliases, remote) = match self.special.as_deref_mut() {
+            None => (None, None),
+            Some(special) => (special.outgoing_aliases.as_mut(), special.remote.as_mut()),
+        };
+        let writer = Writer {
+            wire,
+            version: self.version,
+            max_packet_size: self.max_packet_size,
+            window: self.window,
+            aliases,
+            remote,
+        };
+        (&mut self.session.outbound, writer)
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        kind: fn(Ack<'static>) -> Packet<'static>,
+        id: PacketId,
+        reason: ReasonCode,
+        wire: &mut BytesMut,
+    ) {
+        let (_, mut writer) = self.outbound(wire);
+        write_ack(kind, id, reason, &mut writer);
+    }
+}

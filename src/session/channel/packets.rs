@@ -1,0 +1,184 @@
+//! Every packet of the client but PUBLISH, and the answers to its subscriptions.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::{Channel, HeldAck, Step};
+use crate::{
+    config::Mqtt,
+    mqtt::{
+        Ack, Auth, Disconnect, Packet, PacketId, Properties, ReasonCode, SubAck, encode, packet_len,
+    },
+    session::{
+        CloseReason, SubscribeJob, UnsubscribeJob, Violation,
+        subscribe::{Granted, SubscribeRequest},
+    },
+    stats::Counters,
+};
+
+impl Channel {
+    /// Any packet but PUBLISH.
+    ///
+    /// # Errors
+    /// The breach for which the connection is to be closed.
+    pub fn on_packet(
+        &mut self,
+        packet: &Packet<'_>,
+        limits: &Mqtt,
+        now: Instant,
+        wire: &mut BytesMut,
+        counters: &Counters,
+    ) -> Result<Step, Violation> {
+        if packet.properties().iter().count() > limits.max_properties {
+            return Err(Violation::TooManyProperties);
+        }
+        match packet {
+            Packet::PubAck(ack) => {
+                self.session.outbound.on_puback(ack.packet_id, counters);
+            }
+            Packet::PubRec(ack) => self.on_pubrec(ack, wire, counters),
+            Packet::PubComp(ack) => {
+                self.session.outbound.on_pubcomp(ack.packet_id, counters);
+            }
+            Packet::PubRel(ack) => {
+                let known = self.session.awaiting_release.remove(ack.packet_id);
+                let reason = match known {
+                    true => ReasonCode::Success,
+                    false => ReasonCode::PacketIdentifierNotFound,
+                };
+                match self.held.as_mut().and_then(|held| held.released.as_mut()) {
+                    None => self.answer(Packet::PubComp, ack.packet_id, reason, wire),
+                    Some(released) => released.push(HeldAck::PubComp(ack.packet_id, reason)),
+                }
+                return Ok(Step::Done);
+            }
+            Packet::Subscribe(subscribe) => {
+                self.check_answer(subscribe.filters().count())?;
+                let mut job = SubscribeJob::new(subscribe, self.version, limits);
+                if self.is_v3_bridge() {
+                    job.serve_a_bridge();
+                }
+                return Ok(Step::Subscribe(job));
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                self.check_answer(unsubscribe.filters().count())?;
+                return Ok(Step::Unsubscribe(UnsubscribeJob::new(unsubscribe)));
+            }
+            Packet::PingReq => {
+                // Two bytes.
+                let _ = encode(&Packet::PingResp, self.version, wire);
+                return Ok(Step::Done);
+            }
+            Packet::Disconnect(disconnect) => return self.on_disconnect(disconnect, limits),
+            Packet::Connect(_) => return Err(Violation::SecondConnect),
+            Packet::Auth(auth) => return self.on_auth(auth),
+            Packet::Publish(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => return Err(Violation::ServerPacket),
+        }
+        self.pump(wire, limits, now, counters);
+        Ok(Step::Done)
+    }
+
+    fn on_auth(&self, auth: &Auth<'_>) -> Result<Step, Violation> {
+        let special = self.special.as_deref();
+        let method = special.and_then(|special| special.authentication_method.as_deref());
+        let method = method.ok_or(Violation::AuthWithoutMethod)?;
+        if auth.properties.authentication_method() != Some(method) {
+            return Err(Violation::OtherAuthMethod);
+        }
+        let anew = match auth.reason {
+            ReasonCode::ReAuthenticate => true,
+            ReasonCode::ContinueAuthentication => false,
+            _ => return Err(Violation::AuthUnexpected),
+        };
+        let data = auth.properties.authentication_data().unwrap_or_default();
+        Ok(Step::Authenticate {
+            anew,
+            data: data.to_vec(),
+        })
+    }
+
+    fn on_pubrec(&mut self, ack: &Ack<'_>, wire: &mut BytesMut, counters: &Counters) {
+        let (outbound, mut writer) = self.outbound(wire);
+        outbound.on_pubrec(ack.packet_id, ack.reason, &mut writer, counters);
+    }
+
+    /// Checks, before anything is changed, that the client takes an answer with `codes` codes `[MQTT-3.1.2-24]`.
+    /// Every other answer is shorter than the CONNACK that it took.
+    fn check_answer(&self, codes: usize) -> Result<(), Violation> {
+        let answer = Packet::SubAck(SubAck {
+            packet_id: PacketId::MIN,
+            properties: Properties::EMPTY,
+            reasons: &vec![0; codes],
+        });
+        match packet_len(&answer, self.version) > self.max_packet_size as usize {
+            true => Err(Violation::AnswerTooLarge),
+            false => Ok(()),
+        }
+    }
+
+    fn on_disconnect(
+        &mut self,
+        disconnect: &Disconnect<'_>,
+        limits: &Mqtt,
+    ) -> Result<Step, Violation> {
+        if let Some(asked) = disconnect.properties.session_expiry_interval() {
+            if self.session.expiry_interval == 0 && asked > 0 {
+                return Err(Violation::SessionExpiryRaised);
+            }
+            self.session.expiry_interval = asked.min(limits.max_session_expiry_interval);
+        }
+        Ok(Step::Close(CloseReason::Client(disconnect.reason)))
+    }
+
+    /// Writes SUBACK; returns the subscriptions whose retained messages are to be sent now.
+    pub fn subscribed(
+        &mut self,
+        mut job: SubscribeJob,
+        answers: &[Granted],
+        wire: &mut BytesMut,
+    ) -> Vec<SubscribeRequest> {
+        let wanting_retained = job.granted(answers);
+        self.write_codes(Packet::SubAck, job.packet_id, &bytes_of(&job.codes), wire);
+        wanting_retained
+    }
+
+    /// Writes UNSUBACK; `existed` says of each filter whether it was subscribed to.
+    pub fn unsubscribed(&mut self, job: &UnsubscribeJob, existed: &[bool], wire: &mut BytesMut) {
+        let codes: Vec<_> = existed
+            .iter()
+            .map(|existed| match existed {
+                true => ReasonCode::Success,
+                false => ReasonCode::NoSubscriptionExisted,
+            })
+            .collect();
+        self.write_codes(Packet::UnsubAck, job.packet_id, &bytes_of(&codes), wire);
+    }
+
+    fn write_codes<'r>(
+        &self,
+        kind: fn(SubAck<'r>) -> Packet<'r>,
+        packet_id: PacketId,
+        reasons: &'r [u8],
+        wire: &mut BytesMut,
+    ) {
+        // Shorter than the packet that it answers.
+        let _ = encode(
+            &kind(SubAck {
+                packet_id,
+                properties: Properties::EMPTY,
+                reasons,
+            }),
+            self.version,
+            wire,
+        );
+    }
+}
+
+fn bytes_of(codes: &[ReasonCode]) -> Vec<u8> {
+    codes.iter().map(|code| code.as_u8()).collect()
+}
