@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{ClientConnection, Connected, Phase, hold::Hold, unread::Unread};
 use crate::{
-    actors::session_store::state_counters, messages::Patience, mqtt::peek_header,
+    actors::clock, actors::session_store::state_counters, messages::Patience, mqtt::peek_header,
     session::CloseReason, stats::Metric, transport::Fault,
 };
 
@@ -47,7 +47,7 @@ impl ActorFuture<ClientConnection> for Drive {
 
 impl ClientConnection {
     fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
-        let now = Instant::now();
+        let now = clock::now();
         if !self
             .waker
             .as_ref()
@@ -162,7 +162,7 @@ impl ClientConnection {
                         connected.channel.pump(
                             &mut self.wire,
                             &config.mqtt,
-                            Instant::now(),
+                            clock::now(),
                             &self.worker.counters,
                         );
                     }
@@ -274,7 +274,7 @@ impl ClientConnection {
         let config = self.worker.shared.config.load();
         let fullness = outbound.fullness(self.wire.len(), &config.mqtt);
         if !(Patience::RELAXED..=Patience::CONGESTED).contains(&fullness) {
-            inbox.set_congested(fullness > Patience::CONGESTED, Instant::now());
+            inbox.set_congested(fullness > Patience::CONGESTED, clock::now());
         }
     }
 
@@ -294,10 +294,11 @@ impl ClientConnection {
         if ended {
             self.transport.say_goodbye(cx);
         }
-        // The registry's farewell may still be with the actor that a moved connection was before.
+        // Where the session was given away, the registry's farewell is on its way, perhaps by the actor that a moved
+        // connection was before. However late it is, without it the session would be lost.
         if let Phase::Closing(closing) = &mut self.phase
             && ended
-            && (late || closing.awaited.is_none())
+            && closing.awaited.is_none()
         {
             closing.finished = true;
             self.stop_timer();
@@ -346,7 +347,7 @@ impl ClientConnection {
                 self.stop_timer();
                 return false;
             };
-            let now = Instant::now();
+            let now = clock::now();
             if deadline <= now {
                 if self.on_deadline(now) {
                     return true;

@@ -9,6 +9,7 @@ use super::{
     ClientConnection, Connected, Phase, drive::count, hold::Hold, permissions::ClientGate,
 };
 use crate::{
+    actors::clock,
     messages::{ReadBodies, RetainedPage, RetainedPageRequest, Subscribe, Unsubscribe},
     mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
     routing::RetainedCursor,
@@ -328,7 +329,7 @@ impl ClientConnection {
                 let outbound = connected.channel.session_mut().outbound_mut();
                 outbound.provide(&bodies, may_receive, counters);
                 let config = connection.worker.shared.config.load();
-                let now = Instant::now();
+                let now = clock::now();
                 connected
                     .channel
                     .pump(&mut connection.wire, &config.mqtt, now, counters);
@@ -388,7 +389,7 @@ impl ClientConnection {
             return;
         }
         let config = self.worker.shared.config.load();
-        let now = Instant::now();
+        let now = clock::now();
         let permissions = &connected.permissions;
         let restricts = permissions.policy().restricts();
         let received = page
