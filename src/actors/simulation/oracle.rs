@@ -34,6 +34,8 @@ pub struct Message {
     pub taken_at: Option<u64>,
     /// By the clock, when that was known.
     pub taken_clock: Option<u32>,
+    /// The broker was killed before it was known to have it: what it gave on without storing it comes again.
+    pub interrupted: bool,
     /// It must not reach anybody: a will that was deleted.
     pub never: bool,
 }
@@ -130,6 +132,13 @@ impl Oracle {
     /// True when a client has left and the broker may not have noticed.
     pub fn has_departing(&self) -> bool {
         self.departures.contains(&u64::MAX)
+    }
+
+    /// The broker is killed.
+    pub fn interrupted(&mut self) {
+        let taken = |message: &&mut Message| message.taken_at.is_none();
+        let open = self.messages.iter_mut().filter(taken);
+        open.for_each(|message| message.interrupted = true);
     }
 
     /// The broker has noticed everything.
@@ -278,13 +287,17 @@ impl Oracle {
         };
         let shared = is_shared(possible[0].filter);
         let before = self.live(number);
-        let own = before.iter().filter(|other| other.client == got.client);
+        let of_session = |other: &&Got| !message.interrupted || other.epoch == got.epoch;
+        let own = before
+            .iter()
+            .filter(|other| other.client == got.client)
+            .filter(of_session);
         if got.qos == QoS::ExactlyOnce && own.clone().any(|other| other.qos == got.qos) {
             return Err("QoS 2 twice");
         }
         let anew = own.clone().filter(|other| !other.dup).count() + usize::from(!got.dup);
         let mut sent = message.attempts;
-        if message.qos == QoS::ExactlyOnce {
+        if message.qos == QoS::ExactlyOnce && !message.interrupted {
             sent = 1;
         }
         if anew > sent + if shared { departures } else { 0 } {
@@ -371,7 +384,7 @@ impl Oracle {
                 && interval.matches(message.topic)
         });
         // Who did not get it when it was sent first may get it where it was sent again.
-        let again = message.qos == QoS::AtLeastOnce && message.attempts > 1;
+        let again = message.interrupted || message.qos == QoS::AtLeastOnce && message.attempts > 1;
         if !first || again || message.is_will || (shared && !self.departures.is_empty()) {
             return;
         }

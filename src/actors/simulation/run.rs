@@ -344,6 +344,7 @@ impl Run {
             }
         }
         self.half_open.clear();
+        self.oracle.interrupted();
         self.before = self.counted();
         self.world.restart();
         self.rest();

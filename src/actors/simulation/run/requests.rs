@@ -33,6 +33,7 @@ impl Run {
             attempts: 1,
             sent_at: self.oracle.now,
             taken_at: None,
+            interrupted: false,
             never: false,
         });
         self.oracle.messages.len() - 1
