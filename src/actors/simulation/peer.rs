@@ -377,6 +377,6 @@ impl Peer {
     /// True when nothing is owed or waited for.
     pub fn is_done(&self) -> bool {
         let pings = self.link.as_ref().map_or(0, |link| link.pings);
-        self.outgoing.is_empty() && !self.owes() && pings == 0
+        self.outgoing.is_empty() && self.unreleased.is_empty() && !self.owes() && pings == 0
     }
 }

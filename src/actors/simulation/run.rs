@@ -166,7 +166,7 @@ impl Run {
             0..25 => self.read(client, 8),
             _ if !ready => {}
             25..48 => self.publish(client),
-            48..50 => self.publish_many(),
+            48..50 => self.publish_many(None),
             50..70 if peer.owes() => {
                 let oldest = self.rng.bool();
                 self.clients[client].peer.reply(&mut self.rng, oldest);
@@ -362,7 +362,7 @@ impl Run {
     /// An administrator closes the connection. The next one is there only when that has happened.
     fn kick(&mut self, client: usize) {
         if self.rng.bool() {
-            self.publish_many();
+            self.publish_many(Some(client));
             for _ in 0..self.rng.usize(..4) {
                 self.world.turn(&mut self.rng);
             }

@@ -75,6 +75,7 @@ impl Run {
             if quiet {
                 let done = self.clients.iter().all(|client| client.peer.is_done());
                 assert!(done, "an acknowledgement never comes");
+                assert_eq!(self.world.waiting(), 0, "waiting, though all is taken");
                 return;
             }
         }
@@ -109,6 +110,12 @@ impl Run {
             }
         }
         self.oracle.check_what_is_retained(&found);
+        let kept = self.world.gauges.retained.get();
+        assert_eq!(
+            kept,
+            found.len() as u64,
+            "retained messages, those that can be got"
+        );
         peer.lose().unwrap().end();
         self.world.settle();
     }

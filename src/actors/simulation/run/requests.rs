@@ -1,6 +1,7 @@
 //! What clients publish, subscribe to and read.
 
 use super::*;
+use crate::mqtt::matches;
 
 impl Run {
     pub(super) fn topic(&mut self) -> &'static str {
@@ -71,15 +72,22 @@ impl Run {
         }
     }
 
-    /// Messages to two topics in turn: they come to their subscribers one by one, and wait for them together.
-    pub(super) fn publish_many(&mut self) {
+    /// Messages to two topics in turn: they come to their subscribers one by one, and wait for them together. `towards`:
+    /// to a topic that this client has subscribed to, by another one.
+    pub(super) fn publish_many(&mut self, towards: Option<usize>) {
         let ready: Vec<_> = (0..self.clients.len())
-            .filter(|client| self.clients[*client].peer.is_ready())
+            .filter(|client| self.clients[*client].peer.is_ready() && Some(*client) != towards)
             .collect();
         let Some(client) = self.rng.choice(ready) else {
             return;
         };
-        let topics = [self.topic(), self.topic()];
+        let mut topics = [self.topic(), self.topic()];
+        if let Some(towards) = towards {
+            let filters = self.oracle.filters(towards, self.clients[towards].epoch);
+            let wanted = |topic: &&&str| filters.iter().any(|filter| matches(filter, topic));
+            let wanted: Vec<_> = TOPICS.iter().filter(wanted).collect();
+            topics[0] = self.rng.choice(wanted).copied().unwrap_or(topics[0]);
+        }
         let qos = self.rng.choice(&EVERY_QOS[1..]).copied().unwrap();
         for index in 0..self.rng.usize(3..8) {
             if self.clients[client].peer.may_publish() {
