@@ -10,7 +10,7 @@ use std::{
 
 use slab::Slab;
 
-use super::{Door, Worker, durable::unix_millis};
+use super::{Door, Worker, clock, durable::unix_millis};
 use crate::messages::IdleRow;
 
 /// A socket whose CONNECT has not come.
@@ -29,7 +29,7 @@ impl Awaiting {
             peer,
             listener: door.id.clone(),
             accepted_at: unix_millis(SystemTime::now()),
-            deadline: Instant::now() + door.config.connect_timeout,
+            deadline: clock::now() + door.config.connect_timeout,
         }
     }
 
@@ -63,7 +63,7 @@ impl Seat {
         let awaiting: &RefCell<Slab<Awaiting>> = &self.worker.awaiting;
         match awaiting.borrow().get(self.key) {
             Some(awaiting) => awaiting.deadline,
-            None => Instant::now(),
+            None => clock::now(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use actix::{Recipient, clock::sleep};
 
-use super::{Shared, store_writer::limits as store_limits};
+use super::{Shared, clock, store_writer::limits as store_limits};
 use crate::{
     auth::acl::Subject,
     config::Config,
@@ -166,7 +166,7 @@ pub fn restore(
     let Some(store) = &shared.store else {
         return (directory, all);
     };
-    let now = Instant::now();
+    let now = clock::now();
     let window = usize::from(shared.config.load().mqtt.max_inflight_window);
     for recovered in sessions {
         let handles = &shared.registry;
@@ -241,7 +241,7 @@ pub(super) fn unix_millis(at: SystemTime) -> u64 {
 
 /// A clock for the life of a broker.
 fn wall_clock() -> WallClock {
-    WallClock::new(Instant::now(), unix_millis(SystemTime::now()))
+    WallClock::new(clock::now(), unix_millis(SystemTime::now()))
 }
 
 /// What the store keeps of a client.
@@ -256,7 +256,7 @@ pub(super) fn session_info(
             Box::new(LiveWill {
                 delay: will.delay,
                 // Its expiry counts from when it is published.
-                body: Body::of(&will.message(Instant::now()).view(), None).to_owned(),
+                body: Body::of(&will.message(clock::now()).view(), None).to_owned(),
             })
         }),
         client_id: client_id.clone(),

@@ -27,6 +27,7 @@ mod bridge_keeper;
 mod carried;
 mod certificate_files;
 mod client_connection;
+mod clock;
 mod config_changes;
 mod config_manager;
 mod connection_host;

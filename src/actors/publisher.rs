@@ -1,10 +1,10 @@
 //! The publisher: publishes messages that come from no client of the broker, those of the HTTP API.
 
-use std::{future::poll_fn, rc::Rc, task::Poll, time::Instant};
+use std::{future::poll_fn, rc::Rc, task::Poll};
 
 use actix::{Actor, AtomicResponse, Context, Handler, WrapFuture};
 
-use super::Worker;
+use super::{Worker, clock};
 use crate::messages::{NotStored, PublishMessages};
 
 /// See the module's description. Like a connection it goes on only when the workers have caught up; until then
@@ -29,7 +29,7 @@ impl Handler<PublishMessages> for Publisher {
 
     fn handle(&mut self, told: PublishMessages, _: &mut Self::Context) -> Self::Result {
         let mut router = self.worker.router.borrow_mut();
-        let outcome = router.publish_all(&told.0, Instant::now());
+        let outcome = router.publish_all(&told.0, clock::now());
         let overloaded = router.take_overloaded();
         drop(router);
         // Workers never block, so this ends; asker and mailbox wait meanwhile.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
-use super::{Shared, durable};
+use super::{Shared, clock, durable};
 use crate::{
     config::Mqtt,
     messages::{
@@ -73,19 +73,24 @@ impl RetainedMessages {
             ctx.cancel_future(timer);
         }
         self.expiry = next.map(|at| {
-            let wait = at.saturating_duration_since(Instant::now());
+            let wait = at.saturating_duration_since(clock::now());
             let timer = ctx.run_later(wait, |actor, ctx| {
                 actor.expiry = None;
-                let expired = actor.store.expire(Instant::now());
-                for topic in &expired {
-                    actor.note(&Record::Unretained(topic), None, Refused::GoOn);
-                }
-                let number = expired.len() as u64;
-                actor.counters.add(Metric::DroppedRetainedExpired, number);
-                actor.changed(ctx);
+                actor.expire(clock::now(), ctx);
             });
             (at, timer)
         });
+    }
+
+    /// Drops what has expired.
+    pub(super) fn expire(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        let expired = self.store.expire(now);
+        for topic in &expired {
+            self.note(&Record::Unretained(topic), None, Refused::GoOn);
+        }
+        let number = expired.len() as u64;
+        self.counters.add(Metric::DroppedRetainedExpired, number);
+        self.changed(ctx);
     }
 }
 
@@ -116,7 +121,7 @@ impl Handler<StoreRetained> for RetainedMessages {
         let mut message = told.message;
         self.shared.retained_load.remove(message.size());
         if !lifetime.is_zero()
-            && let Some(at) = Instant::now().checked_add(lifetime)
+            && let Some(at) = clock::now().checked_add(lifetime)
         {
             message = Arc::new(Arc::unwrap_or_clone(message).expiring_by(at));
         }
@@ -149,7 +154,7 @@ impl Handler<RetainedPageRequest> for RetainedMessages {
 
     fn handle(&mut self, ask: RetainedPageRequest, _: &mut Self::Context) -> Self::Result {
         let mut cursor = ask.cursor;
-        let (messages, more) = self.store.page(&mut cursor, ask.limit, Instant::now());
+        let (messages, more) = self.store.page(&mut cursor, ask.limit, clock::now());
         RetainedPage {
             messages,
             next: more.then_some(cursor),
@@ -162,7 +167,7 @@ impl Handler<RemoveRetained> for RetainedMessages {
 
     fn handle(&mut self, ask: RemoveRetained, ctx: &mut Self::Context) -> Self::Result {
         let mut cursor = ask.cursor;
-        let (messages, more) = self.store.page(&mut cursor, ask.limit, Instant::now());
+        let (messages, more) = self.store.page(&mut cursor, ask.limit, clock::now());
         for message in &messages {
             self.store.clear(message.topic());
             let part = Some(ask.part.another());

@@ -10,7 +10,7 @@ use std::{
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
-use super::{Worker, durable};
+use super::{Worker, clock, durable};
 use crate::{
     auth::acl::Action,
     messages::{
@@ -73,7 +73,7 @@ impl SessionStore {
         let Some(kept) = self.sessions.get_mut(client_id) else {
             return;
         };
-        let now = Instant::now();
+        let now = clock::now();
         let config = self.worker.shared.config.load();
         for item in kept.inbox.take() {
             kept.session.deliver_offline(
@@ -176,10 +176,10 @@ impl SessionStore {
             ctx.cancel_future(timer);
         }
         self.timer = next.map(|at| {
-            let wait = at.saturating_duration_since(Instant::now());
+            let wait = at.saturating_duration_since(clock::now());
             let timer = ctx.run_later(wait, |actor, ctx| {
                 actor.timer = None;
-                actor.pass_time(Instant::now());
+                actor.pass_time(clock::now());
                 actor.arm(ctx);
             });
             (at, timer)
@@ -220,7 +220,7 @@ impl Actor for SessionStore {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         // What was due while there was no broker, before anybody connects.
-        self.pass_time(Instant::now());
+        self.pass_time(clock::now());
         self.arm(ctx);
     }
 }
@@ -231,7 +231,7 @@ impl Handler<KeptSession> for SessionStore {
     fn handle(&mut self, mut kept: KeptSession, ctx: &mut Self::Context) {
         let client_id = kept.inbox.client_id().clone();
         self.take(&client_id);
-        self.note_kept(&kept, Instant::now());
+        self.note_kept(&kept, clock::now());
         kept.session.outbound_mut().unload();
         self.enter(kept);
         self.drain(&client_id);
@@ -256,7 +256,7 @@ impl Handler<AddressedCommand> for SessionStore {
             }
             SessionCommand::Discard(_) => {
                 if let Some(kept) = self.take(&told.client_id) {
-                    self.settle(kept, Instant::now());
+                    self.settle(kept, clock::now());
                 }
                 self.arm(ctx);
             }

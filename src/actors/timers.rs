@@ -15,6 +15,8 @@ use std::{
 use slab::Slab;
 use tokio::time::{Sleep, sleep_until};
 
+use super::clock;
+
 /// Nothing is woken more exactly than this.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -108,7 +110,7 @@ impl Timers {
             self.poller = Some(cx.waker().clone());
         }
         loop {
-            let Some(next) = self.fire(Instant::now()) else {
+            let Some(next) = self.fire(clock::now()) else {
                 self.sleep = None;
                 return Poll::Pending;
             };
@@ -125,7 +127,7 @@ impl Timers {
     }
 
     /// Wakes what is due; returns when the next is.
-    fn fire(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn fire(&mut self, now: Instant) -> Option<Instant> {
         while let Some(first) = self.due.first_entry() {
             let tick = *first.key();
             let at = self

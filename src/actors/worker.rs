@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use slab::Slab;
 
-use super::{MoveRequest, Router, StoreHandles, awaiting::Awaiting, timers::Timers};
+use super::{MoveRequest, Router, StoreHandles, awaiting::Awaiting, clock, timers::Timers};
 use crate::{
     auth::policy::Policy,
     bridge::Marks,
@@ -152,7 +152,7 @@ impl Worker {
             census: Cell::new(0),
             busy_connections: Cell::new(0),
             awaiting: RefCell::default(),
-            timers: RefCell::new(Timers::new(Instant::now())),
+            timers: RefCell::new(Timers::new(clock::now())),
             moving: RefCell::default(),
         })
     }

@@ -84,6 +84,11 @@ impl Memory {
         });
     }
 
+    /// Bytes that the broker has not read.
+    pub fn unread(&self) -> usize {
+        self.lock().to_broker.len()
+    }
+
     /// The broker has ended its stream.
     pub fn is_ended(&self) -> bool {
         self.lock().broker_ended

@@ -106,6 +106,7 @@ fn class_26_a_takeover_storm_with_traffic() {
     });
     broker.until("no connection is left", |stats| stats.connections == 0);
     let accepted = broker.stats().totals.get(Metric::ConnectsAccepted);
+    assert!(accepted > 0, "nobody was let in");
     assert_eq!(broker.stats().totals.get(Metric::Disconnects), accepted);
     // The client is served as ever, and leaves nothing behind.
     let mut peer = Peer::v5(&broker, "x");

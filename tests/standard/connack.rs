@@ -66,7 +66,11 @@ fn a_refusal_has_no_session_present() {
 /// QoS, and no PUBLISH above.
 #[test]
 fn a_maximum_qos_is_announced_and_held() {
-    for (max_qos, granted, publish) in [(0, "00 00 00", "32"), (1, "00 01 01", "34")] {
+    for (max_qos, granted, publish) in [
+        (0, "00 00 00", "32"),
+        (0, "00 00 00", "34"),
+        (1, "00 01 01", "34"),
+    ] {
         let broker = TestBroker::with(|config| config.mqtt.max_qos = max_qos);
         let mut peer = Peer::open(&broker);
         peer.send("10 ['MQTT' 05 02 0000 [17 00] 'a']");

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{ClientConnection, Login, Phase};
 use crate::{
+    actors::clock,
     auth::{
         acl::{Action, Subject},
         http_request::Facts,
@@ -128,7 +129,7 @@ impl ClientConnection {
         };
         let topic = will.topic().to_owned();
         let mut permissions = Permissions::new(policy.clone(), subject);
-        match permissions.may(Action::Publish, &topic, Instant::now()) {
+        match permissions.may(Action::Publish, &topic, clock::now()) {
             Allowed::Always | Allowed::Now => self.open(admission, info, ctx),
             Allowed::No => self.deny_will(&admission),
             Allowed::Ask => {

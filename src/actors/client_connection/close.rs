@@ -7,7 +7,7 @@ use std::{
 
 use super::{ClientConnection, Closing, Connected, Phase, unread::Unread};
 use crate::{
-    actors::{events, session_store::state_counters},
+    actors::{clock, events, session_store::state_counters},
     auth::{acl::Subject, permissions::Permissions},
     messages::{EndSession, HandOver, Inbox, KeepSession, KeptSession, Owner, SessionCommand},
     session::{CloseReason, Session, Will},
@@ -38,7 +38,7 @@ impl ClientConnection {
         if let Phase::Closing(_) | Phase::Moved(_) = self.phase {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         let before = std::mem::replace(
             &mut self.phase,
             Phase::Closing(Box::new(Closing {
@@ -236,7 +236,7 @@ impl ClientConnection {
 
     /// The registry's farewell to a connection that was closing already.
     pub(super) fn settle(&mut self, parting: Parting, command: SessionCommand) {
-        let now = Instant::now();
+        let now = clock::now();
         match command {
             SessionCommand::HandOver(hand_over) => self.hand_over(parting, hand_over, now),
             SessionCommand::Discard(_) => self.discard(parting, now),

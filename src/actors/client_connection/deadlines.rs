@@ -3,7 +3,7 @@
 use std::{task, time::Instant};
 
 use super::{ClientConnection, Phase, hold::Hold};
-use crate::{session::CloseReason, stats::Metric};
+use crate::{actors::clock, session::CloseReason, stats::Metric};
 
 impl ClientConnection {
     fn deadline(&self) -> Option<Instant> {
@@ -30,7 +30,7 @@ impl ClientConnection {
                 self.stop_timer();
                 return false;
             };
-            let now = Instant::now();
+            let now = clock::now();
             if deadline <= now {
                 if self.on_deadline(now) {
                     return true;

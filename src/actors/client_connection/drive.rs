@@ -12,7 +12,8 @@ use bytes::BytesMut;
 
 use super::{ClientConnection, Connected, Phase, reading::reason_of};
 use crate::{
-    actors::session_store::state_counters, messages::Patience, session::CloseReason, stats::Metric,
+    actors::clock, actors::session_store::state_counters, messages::Patience, session::CloseReason,
+    stats::Metric,
 };
 
 /// Bytes to be written that make it worth a system call while there is more to deliver.
@@ -41,7 +42,7 @@ impl ActorFuture<ClientConnection> for Drive {
 
 impl ClientConnection {
     fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
-        let now = Instant::now();
+        let now = clock::now();
         if !self
             .waker
             .as_ref()
@@ -156,7 +157,7 @@ impl ClientConnection {
                         connected.channel.pump(
                             &mut self.wire,
                             &config.mqtt,
-                            Instant::now(),
+                            clock::now(),
                             &self.worker.counters,
                         );
                     }
@@ -202,7 +203,7 @@ impl ClientConnection {
         let config = self.worker.shared.config.load();
         let fullness = outbound.fullness(self.wire.len(), &config.mqtt);
         if !(Patience::RELAXED..=Patience::CONGESTED).contains(&fullness) {
-            inbox.set_congested(fullness > Patience::CONGESTED, Instant::now());
+            inbox.set_congested(fullness > Patience::CONGESTED, clock::now());
         }
     }
 
@@ -222,10 +223,11 @@ impl ClientConnection {
         if ended {
             self.transport.say_goodbye(cx);
         }
-        // The registry's farewell may still be with the actor that a moved connection was before.
+        // Where the session was given away, the registry's farewell is on its way, perhaps by the actor that a moved
+        // connection was before. However late it is, without it the session would be lost.
         if let Phase::Closing(closing) = &mut self.phase
             && ended
-            && (late || closing.awaited.is_none())
+            && closing.awaited.is_none()
         {
             closing.finished = true;
             self.stop_timer();

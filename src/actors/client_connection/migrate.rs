@@ -69,6 +69,7 @@ impl ClientConnection {
         match &self.phase {
             Phase::Connected(connected)
                 if !connected.asking
+                    && !connected.reading
                     && !connected.is_followed
                     && connected.retained.is_none()
                     && self.hold.is_none() => {}

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{ClientConnection, Connected, Login, Phase};
 use crate::{
-    actors::{durable::unix_millis, events},
+    actors::{clock, durable::unix_millis, events},
     auth::{acl::Subject, permissions::Permissions, scram},
     config::CertUsername,
     messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
@@ -162,7 +162,7 @@ impl ClientConnection {
         info: ClientInfo,
         ctx: &mut Context<Self>,
     ) {
-        let now = Instant::now();
+        let now = clock::now();
         let config = self.worker.shared.config.load_full();
         admission.accept(session.is_some(), &config.mqtt, &mut self.wire);
         log::debug!(

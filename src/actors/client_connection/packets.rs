@@ -9,6 +9,7 @@ use super::{
     ClientConnection, Connected, Phase, drive::count, hold::Hold, permissions::ClientGate,
 };
 use crate::{
+    actors::clock,
     mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
     session::{CloseReason, Published, Step, Violation},
     stats::{Counters, Metric},
@@ -201,7 +202,7 @@ impl ClientConnection {
             let outbound = connected.channel.session_mut().outbound_mut();
             outbound.provide(&bodies, may_receive, counters);
             let config = connection.worker.shared.config.load();
-            let now = Instant::now();
+            let now = clock::now();
             connected
                 .channel
                 .pump(&mut connection.wire, &config.mqtt, now, counters);

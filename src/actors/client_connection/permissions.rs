@@ -7,6 +7,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::{ClientConnection, Connected, Phase};
 use crate::{
+    actors::clock,
     actors::permitted::permitted,
     auth::{
         acl::Action,
@@ -80,7 +81,7 @@ impl ClientConnection {
                 connected.asking = false;
                 let answers = answers.unwrap_or_default();
                 let answer = answers.first().copied().unwrap_or(HttpAnswer::FAILED);
-                let now = Instant::now();
+                let now = clock::now();
                 connected.permissions.told(
                     Action::Publish,
                     &topic,
@@ -98,7 +99,7 @@ impl ClientConnection {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
-        let (permissions, now) = (&mut connected.permissions, Instant::now());
+        let (permissions, now) = (&mut connected.permissions, clock::now());
         let mut unknown = Vec::new();
         let refused = job.refuse(|request| {
             let pattern = without_share(&request.filter);
@@ -145,7 +146,7 @@ impl ClientConnection {
             return;
         };
         connected.asking = false;
-        let now = Instant::now();
+        let now = clock::now();
         let mut denied = Vec::new();
         for (index, filter) in asked.iter().enumerate() {
             let answer = answers.get(index).copied().unwrap_or(HttpAnswer::FAILED);

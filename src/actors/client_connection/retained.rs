@@ -1,11 +1,12 @@
 //! Retained messages for new subscriptions, a page at a time.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::{ClientConnection, Connected, Phase};
 use crate::{
+    actors::clock,
     messages::{RetainedPage, RetainedPageRequest},
     mqtt::QoS,
     routing::RetainedCursor,
@@ -105,7 +106,7 @@ impl ClientConnection {
             return;
         }
         let config = self.worker.shared.config.load();
-        let now = Instant::now();
+        let now = clock::now();
         let permissions = &connected.permissions;
         let restricts = permissions.policy().restricts();
         let received = page

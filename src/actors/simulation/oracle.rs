@@ -5,6 +5,7 @@
 //! been there when the message could have been routed, and *must* reach one that was there for sure.
 
 mod complete;
+mod expiry;
 
 use std::collections::BTreeMap;
 
@@ -22,11 +23,19 @@ pub struct Message {
     pub retain: bool,
     pub empty: bool,
     pub is_will: bool,
+    /// Seconds until it expires, where the publisher says so.
+    pub expiry: Option<u32>,
     /// How often it was sent.
     pub attempts: usize,
     pub sent_at: u64,
+    /// By the clock, when it was sent first.
+    pub sent_clock: u32,
     /// The broker has it for sure.
     pub taken_at: Option<u64>,
+    /// By the clock, when that was known.
+    pub taken_clock: Option<u32>,
+    /// The broker was killed before it was known to have it: what it gave on without storing it comes again.
+    pub interrupted: bool,
     /// It must not reach anybody: a will that was deleted.
     pub never: bool,
 }
@@ -38,7 +47,11 @@ pub struct Interval {
     pub epoch: u32,
     pub filter: &'static str,
     pub qos: QoS,
+    /// The client's own messages do not count.
+    pub no_local: bool,
     pub asked_at: u64,
+    /// By the clock.
+    pub asked_clock: u32,
     pub granted_at: Option<u64>,
     /// From here on it may be gone.
     pub ending_at: Option<u64>,
@@ -61,6 +74,8 @@ type Stream = (usize, u32, usize, u32, &'static str, QoS, QoS);
 #[derive(Default)]
 pub struct Oracle {
     pub now: u64,
+    /// Seconds that have passed.
+    pub clock: u32,
     pub messages: Vec<Message>,
     pub intervals: Vec<Interval>,
     got: BTreeMap<usize, Vec<Got>>,
@@ -73,8 +88,10 @@ pub struct Oracle {
     ends: Vec<(u64, u64)>,
     /// When everything that was sent had been handled.
     rests: Vec<u64>,
-    /// Deliveries looked at.
+    /// Deliveries looked at, ...
     pub deliveries: u64,
+    /// ... and what they come to: another number for others, or in another order.
+    pub fingerprint: u64,
 }
 
 /// The filter without `$share/group/`.
@@ -93,6 +110,11 @@ impl Interval {
     fn matches(&self, topic: &str) -> bool {
         matches(plain(self.filter), topic)
     }
+
+    /// Whether a message that is published now is for this subscription.
+    fn wants(&self, message: &Message) -> bool {
+        self.matches(message.topic) && !(self.no_local && message.publisher == self.client)
+    }
 }
 
 impl Oracle {
@@ -105,6 +127,18 @@ impl Oracle {
     pub fn departed(&mut self, client: usize) {
         self.here_since.remove(&client);
         self.departures.push(u64::MAX);
+    }
+
+    /// True when a client has left and the broker may not have noticed.
+    pub fn has_departing(&self) -> bool {
+        self.departures.contains(&u64::MAX)
+    }
+
+    /// The broker is killed.
+    pub fn interrupted(&mut self) {
+        let taken = |message: &&mut Message| message.taken_at.is_none();
+        let open = self.messages.iter_mut().filter(taken);
+        open.for_each(|message| message.interrupted = true);
     }
 
     /// The broker has noticed everything.
@@ -178,9 +212,20 @@ impl Oracle {
         lasting.map(|interval| interval.filter).collect()
     }
 
-    /// A message has reached a client.
-    pub fn delivered(&mut self, client: usize, epoch: u32, received: &Received) {
+    /// A message has reached a client, which has connected at `since` by the clock.
+    pub fn delivered(
+        &mut self,
+        client: usize,
+        epoch: u32,
+        v5: bool,
+        since: u32,
+        received: &Received,
+    ) {
         self.deliveries += 1;
+        let what = (client as u64) << 32 | received.number.unwrap_or(usize::MAX) as u64;
+        self.fingerprint = (self.fingerprint ^ what ^ self.now << 40)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(31);
         let Some(number) = received.number else {
             return;
         };
@@ -201,6 +246,11 @@ impl Oracle {
             dup: received.dup,
             retain: received.retain,
         };
+        let expiry = match received.retain {
+            true => self.check_expiry(number, received, v5, since.max(self.asked(number, &got))),
+            false => self.check_expiry(number, received, v5, since),
+        };
+        expiry.unwrap_or_else(|why| panic!("{why}: {}, clock {}", context(), self.clock));
         let granted = match received.retain {
             true => self.check_retained(number, &got),
             false => self.check_live(number, &got),
@@ -226,7 +276,7 @@ impl Oracle {
         let may = |interval: &&Interval| {
             interval.client == got.client
                 && interval.epoch == got.epoch
-                && interval.matches(message.topic)
+                && interval.wants(message)
                 && (interval.asked_at <= until || (is_shared(interval.filter) && departures > 0))
                 && interval.gone_at.is_none_or(|at| at > message.sent_at)
         };
@@ -237,13 +287,17 @@ impl Oracle {
         };
         let shared = is_shared(possible[0].filter);
         let before = self.live(number);
-        let own = before.iter().filter(|other| other.client == got.client);
+        let of_session = |other: &&Got| !message.interrupted || other.epoch == got.epoch;
+        let own = before
+            .iter()
+            .filter(|other| other.client == got.client)
+            .filter(of_session);
         if got.qos == QoS::ExactlyOnce && own.clone().any(|other| other.qos == got.qos) {
             return Err("QoS 2 twice");
         }
         let anew = own.clone().filter(|other| !other.dup).count() + usize::from(!got.dup);
         let mut sent = message.attempts;
-        if message.qos == QoS::ExactlyOnce {
+        if message.qos == QoS::ExactlyOnce && !message.interrupted {
             sent = 1;
         }
         if anew > sent + if shared { departures } else { 0 } {
@@ -330,7 +384,7 @@ impl Oracle {
                 && interval.matches(message.topic)
         });
         // Who did not get it when it was sent first may get it where it was sent again.
-        let again = message.qos == QoS::AtLeastOnce && message.attempts > 1;
+        let again = message.interrupted || message.qos == QoS::AtLeastOnce && message.attempts > 1;
         if !first || again || message.is_will || (shared && !self.departures.is_empty()) {
             return;
         }

@@ -1,8 +1,9 @@
 //! A client: it keeps to the protocol, and notices at once where the broker does not.
 
+mod answering;
 mod reading;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BytesMut;
 use fastrand::Rng;
@@ -19,6 +20,9 @@ use crate::{
 
 /// Messages that a client has under way at once, as the broker's receive maximum demands.
 pub const UNDER_WAY_MAX: u16 = 8;
+
+/// Topic aliases that a client sets.
+const ALIASES_SET: u16 = 2;
 
 /// An acknowledgement that the client owes or has sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub struct Received {
     pub qos: QoS,
     pub dup: bool,
     pub retain: bool,
+    /// Seconds until it expires, as the broker says.
+    pub expiry: Option<u32>,
 }
 
 /// A message to be sent.
@@ -61,6 +67,10 @@ pub struct Outgoing {
     pub qos: QoS,
     pub retain: bool,
     pub empty: bool,
+    /// Seconds until it expires.
+    pub expiry: Option<u32>,
+    /// It is sent with a topic alias.
+    pub aliased: bool,
     id: u16,
     released: bool,
 }
@@ -73,6 +83,8 @@ impl Outgoing {
             qos,
             retain,
             empty,
+            expiry: None,
+            aliased: false,
             id: 0,
             released: false,
         }
@@ -86,6 +98,10 @@ pub struct Hello {
     /// Seconds. A version 3 client has no say in it but by `clean`.
     pub expiry: u32,
     pub receive_maximum: u16,
+    /// Topic aliases that the broker may set.
+    pub alias_maximum: u16,
+    /// Seconds; 0: none.
+    pub keep_alive: u16,
     /// Number, topic, QoS, delay.
     pub will: Option<(usize, &'static str, QoS, u32)>,
 }
@@ -117,6 +133,15 @@ pub struct Link {
     /// Messages whose last acknowledgement was not sent.
     in_use: BTreeSet<u16>,
     receive_maximum: usize,
+    alias_maximum: u16,
+    /// Topics by the aliases that the broker has set.
+    aliases: BTreeMap<u16, &'static str>,
+    /// Topics by the aliases that the client has set.
+    own_aliases: BTreeMap<u16, &'static str>,
+    /// PINGREQs without an answer.
+    pings: usize,
+    /// The client has sent something since that was last asked.
+    spoke: bool,
     /// Identifiers of requests that are not answered.
     requests: BTreeSet<u16>,
 }
@@ -149,7 +174,8 @@ impl Peer {
     fn send(&mut self, packet: &Packet<'_>) {
         let mut bytes = BytesMut::new();
         encode(packet, self.version, &mut bytes).expect("a packet that fits");
-        let link = self.link.as_ref().expect("connected");
+        let link = self.link.as_mut().expect("connected");
+        link.spoke = true;
         link.stream.send(&bytes);
     }
 
@@ -164,6 +190,11 @@ impl Peer {
             answered: Vec::new(),
             in_use: BTreeSet::new(),
             receive_maximum: hello.receive_maximum.min(window).into(),
+            alias_maximum: hello.alias_maximum,
+            aliases: BTreeMap::new(),
+            own_aliases: BTreeMap::new(),
+            pings: 0,
+            spoke: false,
             requests: BTreeSet::new(),
         });
         let mut own = PropertiesBuf::new();
@@ -171,6 +202,7 @@ impl Peer {
         if self.version.is_v5() {
             own.push(Property::SessionExpiryInterval(hello.expiry));
             own.push(Property::ReceiveMaximum(hello.receive_maximum));
+            own.push(Property::TopicAliasMaximum(hello.alias_maximum));
             of_will.push(Property::WillDelayInterval(
                 hello.will.map_or(0, |(.., delay)| delay),
             ));
@@ -180,7 +212,7 @@ impl Peer {
         self.send(&Packet::Connect(Connect {
             version: self.version,
             clean_start: hello.clean,
-            keep_alive: 0,
+            keep_alive: hello.keep_alive,
             client_id: self.name,
             username: None,
             password: None,
@@ -257,19 +289,53 @@ impl Peer {
 
     fn send_message(&mut self, outgoing: &Outgoing, dup: bool) {
         let payload = outgoing.number.to_string();
+        let mut topic = outgoing.topic;
+        let mut properties = PropertiesBuf::new();
+        if let Some(expiry) = outgoing.expiry {
+            properties.push(Property::MessageExpiryInterval(expiry));
+        }
+        if outgoing.aliased {
+            let (alias, is_set) = self.alias_of(topic);
+            properties.push(Property::TopicAlias(alias));
+            if is_set {
+                topic = "";
+            }
+        }
         self.send(&Packet::Publish(Publish {
             dup,
             qos: outgoing.qos,
             retain: outgoing.retain,
-            topic: outgoing.topic,
+            topic,
             packet_id: (outgoing.qos > QoS::AtMostOnce).then(|| id(outgoing.id)),
-            properties: Properties::EMPTY,
+            properties: properties.as_properties(),
             payload: if outgoing.empty {
                 b""
             } else {
                 payload.as_bytes()
             },
         }));
+    }
+
+    /// The alias of a topic, and whether the broker knows it. There are not enough for all topics: they change.
+    fn alias_of(&mut self, topic: &'static str) -> (u16, bool) {
+        let aliases = &mut self.link.as_mut().expect("connected").own_aliases;
+        if let Some((alias, _)) = aliases.iter().find(|(_, known)| **known == topic) {
+            return (*alias, true);
+        }
+        let alias = topic.bytes().map(u16::from).sum::<u16>() % ALIASES_SET + 1;
+        aliases.insert(alias, topic);
+        (alias, false)
+    }
+
+    pub fn ping(&mut self) {
+        self.send(&Packet::PingReq);
+        self.link.as_mut().expect("connected").pings += 1;
+    }
+
+    /// Whether the client has sent anything since that was last asked.
+    pub fn has_spoken(&mut self) -> bool {
+        let link = self.link.as_mut();
+        link.is_some_and(|link| std::mem::take(&mut link.spoke))
     }
 
     fn request(&mut self) -> u16 {
@@ -279,11 +345,12 @@ impl Peer {
         number
     }
 
-    pub fn subscribe(&mut self, filter: &str, qos: QoS) -> u16 {
+    pub fn subscribe(&mut self, filter: &str, qos: QoS, no_local: bool) -> u16 {
         let number = self.request();
         let mut filters = SubscribeFiltersBuf::default();
         let options = SubscribeOptions {
             qos,
+            no_local,
             ..SubscribeOptions::default()
         };
         filters.push(filter, options).expect("a filter that fits");
@@ -307,48 +374,9 @@ impl Peer {
         number
     }
 
-    pub fn owes(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| !link.owed.is_empty())
-    }
-
-    /// Sends an acknowledgement that is owed: the oldest, or any.
-    pub fn reply(&mut self, rng: &mut Rng, oldest: bool) {
-        let link = self.link.as_mut().expect("connected");
-        let index = if oldest {
-            0
-        } else {
-            rng.usize(..link.owed.len())
-        };
-        let reply = link.owed.remove(index);
-        if let Reply::Ack(id) | Reply::Comp(id) = reply {
-            link.in_use.remove(&id);
-        }
-        link.answered.push(reply);
-        self.send_reply(reply);
-    }
-
-    /// Sends an acknowledgement once more. Not a PUBREL: its identifier may be that of a new message.
-    pub fn repeat_a_reply(&mut self, rng: &mut Rng) {
-        let link = self.link.as_ref().expect("connected");
-        let repeatable = |reply: &&Reply| !matches!(reply, Reply::Rel(_));
-        let all: Vec<_> = link.answered.iter().filter(repeatable).copied().collect();
-        if let Some(reply) = rng.choice(all) {
-            self.send_reply(reply);
-        }
-    }
-
-    fn send_reply(&mut self, reply: Reply) {
-        let success = |value| Ack::new(id(value), ReasonCode::Success);
-        self.send(&match reply {
-            Reply::Ack(id) => Packet::PubAck(success(id)),
-            Reply::Rec(id) => Packet::PubRec(success(id)),
-            Reply::Rel(id) => Packet::PubRel(success(id)),
-            Reply::Comp(id) => Packet::PubComp(success(id)),
-        });
-    }
-
     /// True when nothing is owed or waited for.
     pub fn is_done(&self) -> bool {
-        self.outgoing.is_empty() && !self.owes()
+        let pings = self.link.as_ref().map_or(0, |link| link.pings);
+        self.outgoing.is_empty() && self.unreleased.is_empty() && !self.owes() && pings == 0
     }
 }

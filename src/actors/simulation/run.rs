@@ -1,6 +1,7 @@
 //! One run: clients that do what comes to their minds, and a broker whose actors have their turns in between.
 
 mod ending;
+mod passing;
 mod requests;
 
 pub use ending::check_sums;
@@ -15,7 +16,7 @@ use super::{
     world::{AGE, World},
 };
 use crate::{
-    config::Mqtt,
+    config::{Durability, Mqtt},
     mqtt::{ProtocolVersion, QoS, ReasonCode},
     stats::Metric,
     transport::Memory,
@@ -35,7 +36,17 @@ const FILTERS: &[&str] = &[
     "$share/h/h/1",
 ];
 const EVERY_QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
+const DURABILITIES: [Option<Durability>; 6] = [
+    None,
+    None,
+    None,
+    Some(Durability::Sync),
+    Some(Durability::Async),
+    Some(Durability::None),
+];
 const FOR_EVER: u32 = 100 * AGE;
+/// Seconds.
+const KEEP_ALIVES: [u16; 4] = [0, 0, AGE as u16, 2 * AGE as u16];
 
 struct Client {
     peer: Peer,
@@ -44,6 +55,12 @@ struct Client {
     epoch: u32,
     /// Of the session, as the last CONNECT asked for it.
     expiry: u32,
+    /// By the clock, when the client began to connect.
+    connected_clock: u32,
+    /// Seconds; 0: none.
+    keep_alive: u16,
+    /// By the clock, when the broker heard of the client last.
+    heard_at: u32,
     /// By the clock, when the client left.
     left_at: u32,
     /// Whether the next CONNECT finds the session.
@@ -68,6 +85,8 @@ pub struct Run {
     half_open: Vec<Memory>,
     /// Wills that are published for sure.
     wills: Vec<usize>,
+    /// Wills published and messages dropped before the broker was started anew.
+    before: [u64; 2],
     shows: bool,
 }
 
@@ -83,6 +102,9 @@ impl Run {
                 worker: rng.usize(..2),
                 epoch: 0,
                 expiry: 0,
+                connected_clock: 0,
+                keep_alive: 0,
+                heard_at: 0,
                 left_at: 0,
                 kept: false,
                 will: None,
@@ -94,7 +116,11 @@ impl Run {
         Self {
             clients: clients.collect(),
             room: rng.choice([30, 300, 100_000]).unwrap(),
-            world: World::new(limits.clone()),
+            world: match rng.choice(DURABILITIES).unwrap() {
+                None => World::new(limits.clone()),
+                Some(durability) => World::durable(limits.clone(), durability),
+            },
+            before: [0; 2],
             oracle: Oracle::default(),
             half_open: Vec::new(),
             wills: Vec::new(),
@@ -104,8 +130,10 @@ impl Run {
         }
     }
 
-    /// Everything, to its end; how many messages were delivered.
-    pub fn complete(mut self, steps: usize) -> u64 {
+    /// Everything, to its end; how many messages were delivered, and the fingerprint of that.
+    pub fn complete(mut self, steps: usize) -> (u64, u64) {
+        let (durable, room) = (self.world.is_durable(), self.room);
+        self.show(|| format!("durable: {durable}, room {room}, {:?}", self.limits));
         for client in 0..self.clients.len() {
             self.connect(client);
         }
@@ -117,7 +145,7 @@ impl Run {
             }
         }
         self.finish();
-        self.oracle.deliveries
+        (self.oracle.deliveries, self.oracle.fingerprint)
     }
 
     fn show(&self, what: impl FnOnce() -> String) {
@@ -137,7 +165,8 @@ impl Run {
             },
             0..25 => self.read(client, 8),
             _ if !ready => {}
-            25..50 => self.publish(client),
+            25..48 => self.publish(client),
+            48..50 => self.publish_many(None),
             50..70 if peer.owes() => {
                 let oldest = self.rng.bool();
                 self.clients[client].peer.reply(&mut self.rng, oldest);
@@ -152,7 +181,10 @@ impl Run {
                 let worker = self.rng.usize(..2);
                 self.world.relieve(worker);
             }
-            96 => self.pass(),
+            96 => match self.rng.bool() && self.world.is_durable() {
+                true => self.restart(),
+                false => self.pass(),
+            },
             97 => {
                 if let Some(stream) = self.half_open.pop() {
                     stream.end();
@@ -173,7 +205,9 @@ impl Run {
         let now = self.oracle.now;
         for client in &mut self.clients {
             for number in std::mem::take(&mut client.unread) {
-                self.oracle.messages[number].taken_at.get_or_insert(now);
+                let message = &mut self.oracle.messages[number];
+                message.taken_at.get_or_insert(now);
+                message.taken_clock.get_or_insert(self.oracle.clock);
             }
         }
     }
@@ -190,6 +224,8 @@ impl Run {
             clean,
             expiry,
             receive_maximum: if v5 { self.rng.u16(1..10) } else { u16::MAX },
+            alias_maximum: if v5 { self.rng.u16(..4) } else { 0 },
+            keep_alive: self.rng.choice(KEEP_ALIVES).unwrap(),
             will: None,
         }
     }
@@ -222,6 +258,9 @@ impl Run {
             self.oracle.may_end(client, of.epoch);
         }
         of.expiry = hello.expiry;
+        of.keep_alive = hello.keep_alive;
+        of.connected_clock = self.oracle.clock;
+        of.heard_at = self.oracle.clock;
         of.will = hello.will.map(|(number, _, _, delay)| (number, delay));
         let window = self.limits.max_inflight_window;
         self.half_open
@@ -287,38 +326,53 @@ impl Run {
         stream.end();
     }
 
+    /// The broker is killed and started anew: for the clients it is as if their connections were lost.
+    fn restart(&mut self) {
+        let accepted = |of: &Client| of.peer.link.is_none() || of.peer.is_ready();
+        if !self.clients.iter().all(accepted) {
+            return;
+        }
+        if self.oracle.has_departing() {
+            // Whether the broker has noticed would decide when a will is published.
+            self.rest();
+        }
+        self.show(|| "the broker is killed and started anew".into());
+        for client in 0..self.clients.len() {
+            if self.clients[client].peer.link.is_some() {
+                self.leave(client, false);
+                self.clients[client].peer.lose();
+            }
+        }
+        self.half_open.clear();
+        self.oracle.interrupted();
+        self.before = self.counted();
+        self.world.restart();
+        self.rest();
+    }
+
+    /// Wills published and messages dropped from queues.
+    fn counted(&self) -> [u64; 2] {
+        let [wills, dropped] = self.before;
+        [
+            wills + self.world.count(Metric::WillsPublished),
+            dropped + self.world.count(Metric::DroppedQueueFull),
+        ]
+    }
+
     /// An administrator closes the connection. The next one is there only when that has happened.
     fn kick(&mut self, client: usize) {
+        if self.rng.bool() {
+            self.publish_many(Some(client));
+            for _ in 0..self.rng.usize(..4) {
+                self.world.turn(&mut self.rng);
+            }
+        }
         self.show(|| format!("{client} is thrown out"));
         self.world.kick(self.clients[client].peer.name, false);
         self.leave(client, false);
         let stream = self.clients[client].peer.lose().unwrap();
         self.rest();
         stream.end();
-    }
-
-    /// Time passes, and all that comes of it happens.
-    fn pass(&mut self) {
-        let seconds = self.rng.u32(1..3) * AGE;
-        self.rest();
-        self.world.pass(seconds);
-        self.rest();
-        let clock = self.world.clock();
-        self.show(|| format!("it is {clock}"));
-        for client in 0..self.clients.len() {
-            let of = &mut self.clients[client];
-            if of.peer.link.is_some() {
-                continue;
-            }
-            let ended = of.kept && of.left_at + of.expiry <= clock;
-            if ended {
-                of.kept = false;
-                self.oracle.has_ended(client, of.epoch);
-            }
-            if ended || of.pending_will.is_some_and(|(_, due)| due <= clock) {
-                self.publish_will(client);
-            }
-        }
     }
 }
 
@@ -327,6 +381,7 @@ fn limits(rng: &mut Rng) -> Mqtt {
         max_inflight_window: rng.u16(1..10),
         max_mqueue_len: rng.choice([3, 10_000, 10_000, 10_000]).unwrap(),
         max_output_buffer: rng.choice([50, 100_000]).unwrap(),
+        max_topic_alias_out: rng.u16(..4),
         ..quiet()
     }
 }

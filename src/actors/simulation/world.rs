@@ -1,14 +1,18 @@
 //! The broker without threads, sockets and clock: its actors, polled one by one in the order that the test chooses.
 //!
-//! The actors are those of the real broker. What is not here: listeners, authentication by others, the durable store,
-//! and timers, which never fire: where a session or a will is due, the test says how late it is ([`World::pass`]).
+//! The actors are those of the real broker. What is not here: listeners, authentication by others, and
+//! timers of the runtime, which never fire: the clock stands still until the test moves it on, and then all that is due
+//! happens ([`World::pass`]). The disk of the durable store, if there is one, is in memory; the broker may be killed and
+//! started anew with what is on it ([`World::restart`]).
 
+mod durable;
 mod stand_ins;
 
-use stand_ins::{Arrivals, Clock, Nobody, TimeIs};
+use durable::Writer;
+use stand_ins::{Arrivals, Nobody, TimeIs};
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     future::Future,
     net::SocketAddr,
     num::NonZeroU64,
@@ -33,22 +37,23 @@ use futures::task::{ArcWake, waker};
 use crate::{
     actors::{
         AuthHandles, ClientConnection, Door, MoveRequest, MovedConnection, RegistryHandles,
-        RetainedMessages, SessionStore, Shared, SubscriptionRegistry, Worker,
+        RetainedMessages, SessionStore, Shared, SubscriptionRegistry, Worker, clock,
     },
     auth::policy::Policy,
     config::{AnyListener, Config, Listener, ListenerKind, Mqtt},
     messages::{
-        AddressedCommand, AskAgain, AskPermissions, AskSuperuser, CountClientFailure,
-        GetQueueTotals, GiveUpSessions, KeptSession, KickClient, LogIn, StartScram, WorkerLoad,
+        AskAgain, AskPermissions, AskSuperuser, CountClientFailure, GetQueueTotals, GiveUpSessions,
+        KickClient, LogIn, StartScram, WorkerLoad,
     },
-    routing::{ClientDirectory, RouteTable},
+    routing::RouteTable,
     stats::{Counters, Gauges, Metric, Totals},
+    store::tests::fake_disk::FakeDisk,
     transport::{Detached, Memory},
 };
 
 /// Turns of the actors after which it is not believed that they ever come to rest.
 const TURNS_MAX: usize = 100_000;
-/// The simulation knows intervals of whole ages, so that no delay of the machine makes one out of another.
+/// Time passes by whole ages, which are seconds.
 pub const AGE: u32 = 1000;
 const WORKERS: usize = 2;
 
@@ -78,13 +83,19 @@ pub struct World {
     arrivals: Vec<Recipient<MovedConnection>>,
     registry: Addr<SubscriptionRegistry>,
     store: Addr<SessionStore>,
+    retained: Addr<RetainedMessages>,
     door: Arc<Door>,
+    config: Config,
+    disk: Option<FakeDisk>,
+    /// Messages that waited for clients when the broker was started.
+    pub restored: u64,
     tasks: Vec<Task>,
     begun: Begun,
     /// Tasks that last as long as the broker.
     lasting: usize,
     start: Instant,
-    clock: Rc<Cell<u32>>,
+    /// Seconds since then.
+    clock: u32,
 }
 
 impl World {
@@ -93,19 +104,27 @@ impl World {
             mqtt: limits,
             ..Config::default()
         };
+        Self::start(config, None, Instant::now(), 0)
+    }
+
+    /// The broker is started when so many seconds have passed since `start`.
+    fn start(config: Config, disk: Option<FakeDisk>, start: Instant, seconds: u32) -> Self {
+        clock::stand_at(Some(start + Duration::from_secs(seconds.into())));
         let policy = Policy::of(Arc::new(config.clone())).unwrap();
         let begun = Begun::default();
-        let (start, now) = (Instant::now(), Rc::new(Cell::new(0)));
         let nobody = Context::<Nobody>::new();
-        let clock = Context::<Clock>::new();
         let registry = Context::<SubscriptionRegistry>::new();
         let retained = Context::<RetainedMessages>::new();
         let store = Context::<SessionStore>::new();
         let gauges = Arc::new(Gauges::default());
         let counters = Arc::new(Counters::default());
         let load = || Arc::new(WorkerLoad::new(usize::MAX / 2));
+        let running = Arc::new(ArcSwap::from_pointee(config.clone()));
+        let mut writer = disk
+            .as_ref()
+            .map(|disk| Writer::open(disk.clone(), &running, &counters, &gauges, start));
         let shared = Shared {
-            config: Arc::new(ArcSwap::from_pointee(config)),
+            config: running,
             routes: Arc::new(RouteTable::default()),
             gauges: gauges.clone(),
             policy: Arc::new(ArcSwap::from_pointee(policy)),
@@ -123,14 +142,14 @@ impl World {
                 end: registry.address().recipient(),
                 subscribe: registry.address().recipient(),
                 unsubscribe: registry.address().recipient(),
-                store: clock.address().recipient(),
-                kept: clock.address().recipient(),
+                store: store.address().recipient(),
+                kept: store.address().recipient(),
                 store_load: load(),
             },
             store_retained: retained.address().recipient(),
             retained_load: load(),
             retained_pages: retained.address().recipient(),
-            store: None,
+            store: writer.as_ref().map(|writer| writer.handles.clone()),
             marks: Arc::default(),
         };
         let mut loads = vec![
@@ -146,15 +165,18 @@ impl World {
         let (registry_address, store_address) = (registry.address(), store.address());
         let own_load = shared.registry.store_load.clone();
         let own_worker = Worker::new(shared.clone(), counters.clone(), own_load);
-        let directory = ClientDirectory::default();
+        let found = writer.as_mut().map(|writer| writer.recovered(&shared));
+        let (directory, kept, retained_before, next) = found.unwrap_or_default();
+        let waited = kept.iter().map(|kept| {
+            let outbound = kept.session.outbound();
+            outbound.queue_len() + outbound.inflight()
+        });
+        let restored = waited.sum::<usize>() as u64;
+        loads.extend(writer.as_ref().map(|writer| writer.handles.load.clone()));
         let (all, counted) = (shared.clone(), counters.clone());
-        let registry_actor = SubscriptionRegistry::new(all, counted, directory, NonZeroU64::MIN);
-        let retained_actor = RetainedMessages::new(shared, counters.clone(), Vec::new());
-        let clock_actor = Clock {
-            start,
-            now: now.clone(),
-            to: store_address.clone(),
-        };
+        let next = NonZeroU64::new(next).unwrap_or(NonZeroU64::MIN);
+        let registry_actor = SubscriptionRegistry::new(all, counted, directory, next);
+        let retained_actor = RetainedMessages::new(shared, counters.clone(), retained_before);
         let mut world = Self {
             counters,
             gauges,
@@ -162,19 +184,25 @@ impl World {
             arrivals: Vec::new(),
             registry: registry_address,
             store: store_address,
+            retained: retained.address(),
             door: Arc::new(door()),
             tasks: Vec::new(),
             begun,
             lasting: 0,
             start,
-            clock: now,
+            clock: seconds,
+            config,
+            disk,
+            restored,
             workers,
         };
         world.begin(nobody.into_future(Nobody));
-        world.begin(clock.into_future(clock_actor));
         world.begin(registry.into_future(registry_actor));
         world.begin(retained.into_future(retained_actor));
-        world.begin(store.into_future(SessionStore::new(own_worker, Vec::new())));
+        world.begin(store.into_future(SessionStore::new(own_worker, kept)));
+        if let Some(writer) = writer {
+            world.begin(writer.context.into_future(writer.actor));
+        }
         for worker in world.workers.clone() {
             let context = Context::<Arrivals>::new();
             world.arrivals.push(context.address().recipient());
@@ -267,14 +295,19 @@ impl World {
 
     /// Seconds since the world began.
     pub fn clock(&self) -> u32 {
-        self.clock.get()
+        self.clock
     }
 
-    /// Time passes; the session store learns of it in its turn.
+    /// Time passes; connections and those who keep things for a while learn of it in their turn.
     pub fn pass(&mut self, seconds: u32) {
-        self.clock.set(self.clock.get() + seconds);
-        let now = self.start + Duration::from_secs(self.clock.get().into());
+        self.clock += seconds;
+        let now = self.start + Duration::from_secs(self.clock.into());
+        clock::stand_at(Some(now));
         self.store.do_send(TimeIs(now));
+        self.retained.do_send(TimeIs(now));
+        for worker in &self.workers {
+            worker.timers.borrow_mut().fire(now);
+        }
     }
 
     pub fn count(&self, metric: Metric) -> u64 {
@@ -310,6 +343,7 @@ impl World {
             ("sessions", &gauges.sessions),
             ("subscriptions", &gauges.subscriptions),
             ("topics", &gauges.topics),
+            ("stored messages", &gauges.stored_messages),
         ] {
             assert_eq!(gauge.get(), 0, "{what}");
         }

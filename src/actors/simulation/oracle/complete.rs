@@ -12,14 +12,18 @@ impl Oracle {
             let Some(taken_at) = message.taken_at else {
                 continue;
             };
-            if message.qos == QoS::AtMostOnce || message.empty || message.never {
+            let may_have_expired = message
+                .expiry
+                .is_some_and(|of| of <= self.clock - message.sent_clock);
+            if message.qos == QoS::AtMostOnce || message.empty || message.never || may_have_expired
+            {
                 continue;
             }
             let got = self.live(number);
             let must = |interval: &&Interval| {
                 epochs.get(interval.client) == Some(&interval.epoch)
                     && interval.qos > QoS::AtMostOnce
-                    && interval.matches(message.topic)
+                    && interval.wants(message)
                     && interval.granted_at.is_some_and(|at| at < message.sent_at)
                     && interval.ending_at.is_none_or(|at| at > taken_at)
             };
@@ -67,6 +71,12 @@ impl Oracle {
                 !self.is_superseded(*number, self.now),
                 "{topic}: {number} is not the last that was retained"
             );
+            let message = &self.messages[*number];
+            let age = self.clock - message.taken_clock.unwrap_or(self.clock);
+            assert!(
+                message.expiry.is_none_or(|expiry| age < expiry),
+                "it has expired: {message:?}"
+            );
         }
         for (number, message) in self.messages.iter().enumerate() {
             let others =
@@ -78,7 +88,10 @@ impl Oracle {
                 && others
                     .clone()
                     .all(|(_, other)| other.taken_at.is_some_and(|at| at < message.sent_at));
-            if is_last {
+            let may_have_expired = message
+                .expiry
+                .is_some_and(|of| of <= self.clock - message.sent_clock);
+            if is_last && !may_have_expired {
                 let expected = (!message.empty).then_some(&number);
                 assert_eq!(found.get(message.topic), expected, "{message:?}");
             }

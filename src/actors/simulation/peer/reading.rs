@@ -74,6 +74,10 @@ impl Peer {
                 assert!(link.requests.remove(&number), "{name}: {packet:?}");
                 return Some(Event::Unsubscribed(number));
             }
+            Packet::PingResp => {
+                assert!(link.pings > 0, "{name}: {packet:?}");
+                link.pings -= 1;
+            }
             other => panic!("{name}: {other:?}"),
         }
         None
@@ -100,10 +104,27 @@ impl Peer {
     fn take_publish(&mut self, publish: &Publish<'_>) -> Option<Received> {
         let name = self.name;
         let link = self.link.as_mut().expect("connected");
-        let topic = self.topics.iter().find(|topic| **topic == publish.topic);
+        let named = self.topics.iter().find(|topic| **topic == publish.topic);
+        let topic = match publish.properties.topic_alias() {
+            None => named,
+            Some(alias) => {
+                assert!(
+                    (1..=link.alias_maximum).contains(&alias),
+                    "{name}: alias: {publish:?}"
+                );
+                if let Some(named) = named {
+                    link.aliases.insert(alias, named);
+                }
+                assert!(named.is_some() || publish.topic.is_empty(), "{publish:?}");
+                link.aliases.get(&alias)
+            }
+        };
         let text = std::str::from_utf8(publish.payload).expect("a number");
         let received = Received {
-            topic: topic.unwrap_or_else(|| panic!("{name}: {publish:?}")),
+            topic: topic
+                .copied()
+                .unwrap_or_else(|| panic!("{name}: {publish:?}")),
+            expiry: publish.properties.message_expiry_interval(),
             number: (!text.is_empty()).then(|| text.parse().expect("a number")),
             qos: publish.qos,
             dup: publish.dup,

@@ -19,6 +19,7 @@ const DONE: &[Metric] = &[
     Metric::DroppedOffline,
     Metric::DroppedQueueFull,
     Metric::DroppedSessionEnded,
+    Metric::DroppedExpired,
 ];
 
 impl Run {
@@ -31,6 +32,8 @@ impl Run {
                     clean: false,
                     expiry: FOR_EVER,
                     receive_maximum: u16::MAX,
+                    alias_maximum: 0,
+                    keep_alive: 0,
                     will: None,
                 };
                 self.connect_with(client, &hello);
@@ -42,7 +45,7 @@ impl Run {
         for number in &self.wills {
             self.oracle.messages[*number].taken_at = Some(now);
         }
-        let dropped = self.world.count(Metric::DroppedQueueFull);
+        let [wills, dropped] = self.counted();
         let roomy = self.limits.max_mqueue_len > 1000;
         assert!(
             !roomy || dropped == 0,
@@ -50,7 +53,6 @@ impl Run {
         );
         self.oracle.check_complete(&epochs, dropped);
         check_sums(&mut self.world);
-        let wills = self.world.count(Metric::WillsPublished);
         assert_eq!(wills, self.wills.len() as u64, "wills");
         self.check_retained();
         self.leave_nothing();
@@ -73,6 +75,7 @@ impl Run {
             if quiet {
                 let done = self.clients.iter().all(|client| client.peer.is_done());
                 assert!(done, "an acknowledgement never comes");
+                assert_eq!(self.world.waiting(), 0, "waiting, though all is taken");
                 return;
             }
         }
@@ -85,6 +88,8 @@ impl Run {
             clean: true,
             expiry: 0,
             receive_maximum: u16::MAX,
+            alias_maximum: 0,
+            keep_alive: 0,
             will: None,
         };
         let stream = self.world.accept(0, usize::MAX);
@@ -94,7 +99,7 @@ impl Run {
         let mut found = BTreeMap::new();
         // One by one, so that none is dropped where the output has hardly any room.
         for topic in TOPICS {
-            peer.subscribe(topic, QoS::AtMostOnce);
+            peer.subscribe(topic, QoS::AtMostOnce, false);
             self.world.settle();
             for event in peer.read(usize::MAX) {
                 if let Event::Message(received) = event {
@@ -105,6 +110,12 @@ impl Run {
             }
         }
         self.oracle.check_what_is_retained(&found);
+        let kept = self.world.gauges.retained.get();
+        assert_eq!(
+            kept,
+            found.len() as u64,
+            "retained messages, those that can be got"
+        );
         peer.lose().unwrap().end();
         self.world.settle();
     }
@@ -115,6 +126,8 @@ impl Run {
                 clean: true,
                 expiry: 0,
                 receive_maximum: u16::MAX,
+                alias_maximum: 0,
+                keep_alive: 0,
                 will: None,
             };
             self.connect_with(client, &hello);
@@ -139,7 +152,7 @@ pub fn check_sums(world: &mut World) {
     let deliveries = world.count(Metric::MessagesDeliveries);
     let done: Vec<_> = DONE.iter().map(|of| (*of, world.count(*of))).collect();
     assert_eq!(
-        deliveries,
+        deliveries + world.restored,
         world.sum(DONE) + waiting,
         "delivered, of which {waiting} wait: {done:?}"
     );

@@ -15,38 +15,11 @@ impl Handler<TimeIs> for SessionStore {
     }
 }
 
-/// Stands before the session store: what is due by the machine's clock is made due by that of the simulation.
-pub(super) struct Clock {
-    pub(super) start: Instant,
-    pub(super) now: Rc<Cell<u32>>,
-    pub(super) to: Addr<SessionStore>,
-}
-
-impl Actor for Clock {
-    type Context = Context<Self>;
-}
-
-impl Handler<KeptSession> for Clock {
+impl Handler<TimeIs> for RetainedMessages {
     type Result = ();
 
-    fn handle(&mut self, mut kept: KeptSession, _: &mut Self::Context) {
-        let machine = Instant::now();
-        let ages = |at: Instant| {
-            let left = at.saturating_duration_since(machine).as_secs_f64();
-            (left / f64::from(AGE)).round() as u32 * AGE
-        };
-        let due = |at| self.start + Duration::from_secs((self.now.get() + ages(at)).into());
-        kept.expires_at = kept.expires_at.map(due);
-        kept.will = kept.will.map(|(at, will)| (due(at), will));
-        self.to.do_send(kept);
-    }
-}
-
-impl Handler<AddressedCommand> for Clock {
-    type Result = ();
-
-    fn handle(&mut self, told: AddressedCommand, _: &mut Self::Context) {
-        self.to.do_send(told);
+    fn handle(&mut self, told: TimeIs, ctx: &mut Self::Context) {
+        self.expire(told.0, ctx);
     }
 }
 
