@@ -56,7 +56,10 @@ impl BridgeCounterList {
 pub struct BridgeKeeper {
     worker: Rc<Worker>,
     subscriptions: Recipient<GetSubscriptions>,
-    config_file: Option<PathBuf>,
+    /// The identity of this broker, and whether its file has it.
+    own_id: Arc<str>,
+    id_is_kept: bool,
+    id_file: Option<PathBuf>,
     bridges: BTreeMap<String, Kept>,
     counters: BridgeCounterList,
     /// Of bridges that have ended.
@@ -80,10 +83,17 @@ impl BridgeKeeper {
         counters: BridgeCounterList,
     ) -> Self {
         let ended = counters.new_counters();
+        let id_file = config_file.map(|file| file.with_file_name(ID_FILE));
+        let known = id_file.as_deref().and_then(known_id);
+        let id_is_kept = known.is_some();
+        let own_id = known.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)).into());
+        worker.shared.marks.prepare_own_id(own_id.clone());
         Self {
             worker,
             subscriptions,
-            config_file,
+            own_id,
+            id_is_kept,
+            id_file,
             bridges: BTreeMap::new(),
             counters,
             ended,
@@ -126,9 +136,25 @@ impl BridgeKeeper {
         }
     }
 
+    /// Keeps the identity of this broker beside its configuration, so that remotes know its bridges again.
+    fn keep_own_id(&mut self) {
+        let Some(file) = self.id_file.as_deref().filter(|_| !self.id_is_kept) else {
+            return;
+        };
+        if let Err(error) = private_file::replace(file, &format!("{}\n", self.own_id)) {
+            log::warn!(
+                "{} cannot be written, so that remotes do not know the bridges of this broker again after a restart, \
+                 unless they have a clientid: {error}",
+                file.display()
+            );
+        }
+        self.id_is_kept = true;
+    }
+
     fn start(&mut self, name: String, config: Arc<BridgeConfig>) {
-        let file = self.config_file.as_deref();
-        let own_id = self.worker.shared.marks.set_own_id(|| own_id(file)).clone();
+        let marks = &self.worker.shared.marks;
+        let own_id = marks.set_own_id(|| self.own_id.clone()).clone();
+        self.keep_own_id();
         let counters = self.counters.new_counters();
         self.last_number = self.last_number.saturating_add(1);
         let bridge = Bridge::new(BridgeParts {
@@ -152,27 +178,12 @@ impl BridgeKeeper {
     }
 }
 
-/// The identity of this broker, kept beside its configuration so that remotes know its bridges again.
-fn own_id(config_file: Option<&Path>) -> Arc<str> {
-    let new = format!("{:016x}", fastrand::u64(..));
-    let Some(file) = config_file else {
-        return new.into();
-    };
-    let file = file.parent().unwrap_or(Path::new("")).join(ID_FILE);
-    if let Ok(text) = std::fs::read_to_string(&file) {
-        let known = text.trim();
-        if known.len() == 16 && known.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return known.into();
-        }
-    }
-    if let Err(error) = private_file::replace(&file, &format!("{new}\n")) {
-        log::warn!(
-            "{} cannot be written, so that remotes do not know the bridges of this broker again after a restart, \
-             unless they have a clientid: {error}",
-            file.display()
-        );
-    }
-    new.into()
+/// The identity of this broker in its file.
+fn known_id(file: &Path) -> Option<Arc<str>> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let known = text.trim();
+    let is_one = known.len() == 16 && known.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| known.into())
 }
 
 impl Actor for BridgeKeeper {

@@ -18,7 +18,7 @@ use crate::{
     config::{BridgeConfig, BridgeSubscription, Mqtt, RETAIN_KEPT},
     mqtt::{
         Ack, Disconnect, Packet, Properties, Publish, QoS, ReasonCode, Sender, decode_as, encode,
-        frame_header,
+        frame_header, hops,
     },
     session::{
         Channel, ForwardRule, Gate, GateAnswer, Publishing, RemoteTerms, Session, ToRemote,
@@ -59,8 +59,10 @@ pub struct Link {
     remote_id: Option<Box<str>>,
     /// Set where the remote may send back what this bridge sent: those messages by their topic there.
     echoes: Option<Echoes>,
-    /// MQTT 3 is spoken, and what was sent is remembered.
+    /// MQTT 3 is spoken with a remote that is not known, and what was sent is remembered.
     remembers: bool,
+    /// The remote is being told who the bridge is, until then. Nothing is sent before, as it may have been there.
+    introduction: Option<Instant>,
 }
 
 /// What came of bytes that were received.
@@ -144,6 +146,7 @@ impl Link {
             own_id,
             remote_id: accepted.remote_id,
             remembers: v3,
+            introduction: None,
             echoes: (v3 && !bridge_bit).then(Echoes::default),
             channel: Channel::to_remote(
                 session_id,
@@ -179,7 +182,40 @@ impl Link {
 
     /// Requests that the remote has not answered.
     pub fn unanswered(&self) -> usize {
-        self.requests.len()
+        let introduction = usize::from(self.introduction.is_some());
+        self.requests.len().saturating_add(introduction)
+    }
+
+    /// Says with MQTT 3 which broker the bridge is of. The remote may take until `deadline` to answer.
+    pub fn introduce(&mut self, deadline: Instant, wire: &mut BytesMut) {
+        let outbound = self.channel.session().outbound();
+        let id = |number| outbound.free_id(number);
+        self.requests.introduce(&self.own_id, self.form, id, wire);
+        self.introduction = Some(deadline);
+    }
+
+    /// Whether the remote is being told who the bridge is, so that nothing is to be sent yet.
+    pub fn is_introducing(&self) -> bool {
+        self.introduction.is_some()
+    }
+
+    /// A message that says who the remote is.
+    fn on_introduction(&mut self, publish: &Publish<'_>) -> bool {
+        let of = publish.topic.strip_prefix(hops::INTRODUCTION);
+        if of != Some(&*self.own_id) || publish.qos > QoS::AtMostOnce {
+            return false;
+        }
+        let id = std::str::from_utf8(publish.payload).unwrap_or_default();
+        // A bridge of this broker to itself is one like others.
+        if hops::is_id(id) && id != &*self.own_id {
+            self.remote_id = Some(id.into());
+            self.remembers = false;
+            self.echoes = None;
+            if let Some(to_remote) = self.channel.remote_mut() {
+                to_remote.know(id);
+            }
+        }
+        true
     }
 
     /// Subscribes to topics of the remote.
@@ -228,12 +264,15 @@ impl Link {
     }
 
     fn is_waiting(&self) -> bool {
-        !self.requests.is_empty() || self.channel.session().outbound().inflight() > 0
+        !self.requests.is_empty()
+            || self.introduction.is_some()
+            || self.channel.session().outbound().inflight() > 0
     }
 
     /// When [`Link::on_time`] is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        self.pings.deadline(self.is_waiting())
+        let pings = self.pings.deadline(self.is_waiting());
+        [pings, self.introduction].into_iter().flatten().min()
     }
 
     /// Writes PINGREQ when it is time.
@@ -241,6 +280,8 @@ impl Link {
     /// # Errors
     /// [`Broken::Silent`] when the last one was not answered.
     pub fn on_time(&mut self, now: Instant, wire: &mut BytesMut) -> Result<(), Broken> {
+        // Who does not answer does not know either.
+        self.introduction = self.introduction.filter(|deadline| *deadline > now);
         match self.pings.check(self.is_waiting(), now) {
             Silence::Bearable => Ok(()),
             Silence::Ping => {
@@ -260,7 +301,11 @@ impl Link {
             return;
         };
         for sent in to_remote.take_sent() {
-            marks.sent(to, &sent.local_topic, sent.payload, now);
+            // Under another topic there it would have to be renamed back to be a copy: rather than that, an equal message
+            // is a message of somebody else's.
+            if sent.local_topic == sent.remote_topic {
+                marks.sent(to, &sent.local_topic, sent.payload, now);
+            }
             if let Some(echoes) = &mut self.echoes
                 && self.incoming.is_subscribed(&sent.remote_topic)
             {
@@ -340,8 +385,11 @@ impl Link {
             }
             Packet::PubRel(_) | Packet::PubComp(_) => self.pass_on(packet, scope)?,
             Packet::SubAck(ack) => {
-                let answered = self.requests.on_suback(ack);
-                return answered.map(Some).ok_or(Broken::WrongAnswer);
+                let answered = self.requests.on_suback(ack).ok_or(Broken::WrongAnswer)?;
+                if answered.introduced {
+                    self.introduction = None;
+                }
+                return Ok(Some(answered));
             }
             Packet::UnsubAck(ack) => {
                 let answered = self.requests.on_unsuback(ack);
@@ -394,6 +442,9 @@ impl Link {
         scope: &mut Scope<'_, P>,
     ) -> Result<(), Broken> {
         scope.counters.add(Metric::received(publish.qos), 1);
+        if self.introduction.is_some() && self.on_introduction(publish) {
+            return Ok(());
+        }
         // With MQTT 3 the topic is in the packet.
         let payload = self.remembers.then(|| digest(publish.payload));
         let is_own = match (&mut self.echoes, payload) {

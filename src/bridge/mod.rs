@@ -7,8 +7,9 @@
 //!  batches --Link::channel--> PUBLISH, changed by `session::ToRemote`
 //! ```
 //!
-//! Loops: with MQTT 5 a message carries the identities of the brokers that it has been at (`mqtt::hops`), with MQTT 3
-//! what was sent is remembered (`echoes`); see [`Marks`].
+//! Loops: with MQTT 5 a message carries the identities of the brokers that it has been at (`mqtt::hops`). With MQTT 3 two
+//! brokers of this kind tell each other once per connection who they are (`mqtt::hops::INTRODUCTION`), and make the mark of
+//! the other one in what comes from there; towards other brokers what was sent is remembered (`echoes`); see [`Marks`].
 
 mod backoff;
 mod broken;

@@ -84,7 +84,8 @@ pub struct BridgeConfig {
     #[serde(with = "super::units::duration")]
     pub backoff_max: Duration,
     /// With MQTT 3: whether the remote is asked not to send back what the bridge sent, by the bit that brokers know
-    /// bridges by, and whether copies that come back nevertheless are dropped. Default true.
+    /// bridges by, whether it is told which broker the bridge is of, and whether copies that come back nevertheless are
+    /// dropped. Default true.
     pub no_local_v4: bool,
     /// NanoMQ's number of outstanding requests. A bridge is one actor here, whose window is `max_inflight_window`, so
     /// that this is shown and has no effect. Default 2.

@@ -17,14 +17,15 @@ use super::{
     publish_topic::{TopicRefusal, check_topic},
     subscribe::{Granted, SubscribeRequest},
     to_remote::ToRemote,
-    writer::write_ack,
+    v3_bridge::{BridgeOf, V3Bridge},
+    writer::{Broker, write_ack},
 };
 use crate::{
     config::Mqtt,
     mqtt::{
         Ack, Auth, Batch, Disconnect, Message, MessageRef, Packet, PacketId, Properties,
-        PropertiesBuf, Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, encode,
-        packet_len,
+        PropertiesBuf, Property, ProtocolVersion, Publish, QoS, ReasonCode, SubAck, Subscribe,
+        encode, packet_len,
     },
     stats::{Counters, Metric},
 };
@@ -129,7 +130,7 @@ struct Special {
     authentication_method: Option<Box<str>>,
     /// A bridge of another broker that speaks MQTT 3: it gets back nothing of what it sends, and RETAIN as it was
     /// published, as one with MQTT 5 asks for.
-    is_v3_bridge: bool,
+    v3_bridge: Option<V3Bridge>,
     /// Set where the peer is not a client but the remote broker of a bridge.
     remote: Option<ToRemote>,
 }
@@ -154,7 +155,7 @@ impl Special {
     fn boxed(self) -> Option<Box<Self>> {
         let any = self.outgoing_aliases.is_some()
             || self.authentication_method.is_some()
-            || self.is_v3_bridge
+            || self.v3_bridge.is_some()
             || self.remote.is_some();
         any.then(|| Box::new(self))
     }
@@ -185,6 +186,10 @@ impl Channel {
     /// A client that is accepted, with its session: a new one, or the one kept for it.
     pub fn open(admission: Admission, mut session: Session, limits: &Mqtt, now: Instant) -> Self {
         session.expiry_interval = admission.expiry_interval;
+        let is_v3_bridge = admission.from_bridge && !admission.version.is_v5();
+        session.bridge_of = session.bridge_of.take_if(|_| is_v3_bridge);
+        let v3_bridge =
+            is_v3_bridge.then(|| V3Bridge::new(admission.broker_id, session.bridge_of.clone()));
         Self {
             client_id: admission.client_id,
             version: admission.version,
@@ -197,7 +202,7 @@ impl Channel {
             special: Special {
                 outgoing_aliases: outgoing(admission.topic_aliases),
                 authentication_method: admission.authentication.map(|(method, _)| method),
-                is_v3_bridge: admission.from_bridge && !admission.version.is_v5(),
+                v3_bridge,
                 remote: None,
             }
             .boxed(),
@@ -301,11 +306,21 @@ impl Channel {
         &self.client_id
     }
 
-    /// Whether the client is a bridge of another broker that speaks MQTT 3.
-    pub fn is_v3_bridge(&self) -> bool {
-        self.special
-            .as_ref()
-            .is_some_and(|special| special.is_v3_bridge)
+    /// Set if the client is a bridge of another broker that speaks MQTT 3: the broker, if it has said which.
+    pub fn v3_bridge(&self) -> Option<Option<Arc<BridgeOf>>> {
+        let bridge = self.special.as_ref()?.v3_bridge.as_ref()?;
+        Some(bridge.of().cloned())
+    }
+
+    /// Whether a SUBSCRIBE is that by which a bridge says who it is; it is answered then.
+    fn on_introduction(&mut self, subscribe: &Subscribe<'_>, wire: &mut BytesMut) -> bool {
+        let special = self.special.as_deref_mut();
+        let Some(bridge) = special.and_then(|special| special.v3_bridge.as_mut()) else {
+            return false;
+        };
+        let is_one = bridge.introduce(subscribe, self.version, wire);
+        self.session.bridge_of = bridge.of().cloned();
+        is_one
     }
 
     /// Protocol version.
@@ -540,8 +555,11 @@ impl Channel {
             }
             Packet::Subscribe(subscribe) => {
                 self.check_answer(subscribe.filters().count())?;
+                if self.on_introduction(subscribe, wire) {
+                    return Ok(Step::Done);
+                }
                 let mut job = SubscribeJob::new(subscribe, self.version, limits);
-                if self.is_v3_bridge() {
+                if self.v3_bridge().is_some() {
                     job.serve_a_bridge();
                 }
                 return Ok(Step::Subscribe(job));
@@ -715,9 +733,16 @@ impl Channel {
         &'a mut self,
         wire: &'a mut BytesMut,
     ) -> (&'a mut super::outbound::Outbound, Writer<'a>) {
-        let (aliases, remote) = match self.special.as_deref_mut() {
+        let (aliases, broker) = match self.special.as_deref_mut() {
             None => (None, None),
-            Some(special) => (special.outgoing_aliases.as_mut(), special.remote.as_mut()),
+            Some(special) => (
+                special.outgoing_aliases.as_mut(),
+                match (&mut special.remote, &special.v3_bridge) {
+                    (Some(remote), _) => Some(Broker::Remote(remote)),
+                    (None, Some(bridge)) => bridge.of().map(|of| Broker::BridgeOf(of.id())),
+                    (None, None) => None,
+                },
+            ),
         };
         let writer = Writer {
             wire,
@@ -725,7 +750,7 @@ impl Channel {
             max_packet_size: self.max_packet_size,
             window: self.window,
             aliases,
-            remote,
+            broker,
         };
         (&mut self.session.outbound, writer)
     }

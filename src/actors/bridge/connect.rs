@@ -254,6 +254,9 @@ impl Bridge {
             link.channel()
                 .hold_acknowledgements(inbox.durable().is_some());
         }
+        if bit && !std::mem::take(&mut self.introduction_in_doubt) {
+            link.introduce(now + self.config.ping_timeout, &mut self.wire);
+        }
         let wanted = &self.config.subscription;
         let missing: Vec<_> = match &self.confirmed {
             Some((at, confirmed)) if session_present && *at == url => wanted

@@ -179,9 +179,13 @@ impl Bridge {
     fn go_on(&mut self, now: Instant, cx: &mut task::Context<'_>) -> Round {
         if let Remote::Up(up) = &mut self.remote {
             self.held.release(up.link.channel(), &mut self.wire, cx);
+            let was_held = up.link.is_introducing();
             if let Err(broken) = up.link.on_time(now, &mut self.wire) {
                 self.broken(&broken, now);
                 return Round::More;
+            }
+            if was_held && !up.link.is_introducing() {
+                self.pump(now);
             }
         }
         self.write(now, cx);
@@ -277,6 +281,7 @@ impl Bridge {
         self.hold = Hold::new(&mut router, now);
         drop(router);
         up.more = received.more;
+        let may_send = received.answered.iter().any(|answered| answered.introduced);
         let rest = data.get(received.used..).unwrap_or_default();
         if !rest.is_empty() {
             self.partial = BytesMut::from(rest);
@@ -286,6 +291,8 @@ impl Bridge {
         }
         if let Some(broken) = received.broken {
             self.broken(&broken, now);
+        } else if may_send {
+            self.pump(now);
         }
     }
 
@@ -307,7 +314,7 @@ impl Bridge {
             };
             let (limits, counters) = (&self.limits.1, &self.counters);
             match &mut self.remote {
-                Remote::Up(up) => up.link.channel().deliver(
+                Remote::Up(up) if !up.link.is_introducing() => up.link.channel().deliver(
                     &item.batch,
                     item.range,
                     &item.delivery,
@@ -316,8 +323,12 @@ impl Bridge {
                     &mut self.wire,
                     counters,
                 ),
-                _ => {
-                    if let Some(session) = &mut self.session {
+                remote => {
+                    let session = match remote {
+                        Remote::Up(up) => Some(up.link.channel().session_mut()),
+                        _ => self.session.as_mut(),
+                    };
+                    if let Some(session) = session {
                         session.deliver_offline(
                             &item.batch,
                             item.range,
@@ -339,7 +350,9 @@ impl Bridge {
     /// Writes what waits in the session, as far as there is room.
     pub(super) fn pump(&mut self, now: Instant) {
         self.limits();
-        if let Remote::Up(up) = &mut self.remote {
+        if let Remote::Up(up) = &mut self.remote
+            && !up.link.is_introducing()
+        {
             let channel = up.link.channel();
             channel.pump(&mut self.wire, &self.limits.1, now, &self.counters);
         }

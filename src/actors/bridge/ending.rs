@@ -67,6 +67,8 @@ impl Bridge {
         if let Some(reason) = farewell {
             link.write_disconnect(reason, &mut self.wire);
         }
+        // Some close the connection of one that subscribes to what they have not got.
+        self.introduction_in_doubt = link.is_introducing();
         self.keep_session(link);
         if now.saturating_duration_since(since) >= HOLDS {
             self.backoff = Backoff::default();

@@ -99,6 +99,8 @@ pub struct Bridge {
     without_bit: HashSet<String>,
     /// The server has closed a connection with the bit, and is tried without.
     bit_in_doubt: bool,
+    /// The server has closed a connection instead of answering who the bridge is, and is not told the next time.
+    introduction_in_doubt: bool,
     /// It is time to connect, and something else has to be there first, which wakes the actor.
     blocked: bool,
     /// No remote has accepted since the bridge was made.
@@ -213,6 +215,7 @@ impl Bridge {
             backoff: Backoff::default(),
             without_bit: HashSet::new(),
             bit_in_doubt: false,
+            introduction_in_doubt: false,
             blocked: false,
             first: true,
             confirmed: None,
