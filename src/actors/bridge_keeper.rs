@@ -21,7 +21,7 @@ use crate::{
     stats::Counters,
 };
 
-/// The file beside the configuration that holds the identity of a broker with bridges.
+/// The file beside the configuration that holds what the identity of a broker with bridges is made of.
 const ID_FILE: &str = "nanomq_id";
 
 /// The counters of bridges, for sums over the broker.
@@ -56,10 +56,10 @@ impl BridgeCounterList {
 pub struct BridgeKeeper {
     worker: Rc<Worker>,
     subscriptions: Recipient<GetSubscriptions>,
-    /// The identity of this broker, and whether its file has it.
+    /// The identity of this broker.
     own_id: Arc<str>,
-    id_is_kept: bool,
-    id_file: Option<PathBuf>,
+    /// What it is made of is to be written to this file as soon as there is a bridge.
+    unwritten: Option<(PathBuf, String)>,
     bridges: BTreeMap<String, Kept>,
     counters: BridgeCounterList,
     /// Of bridges that have ended.
@@ -83,17 +83,20 @@ impl BridgeKeeper {
         counters: BridgeCounterList,
     ) -> Self {
         let ended = counters.new_counters();
-        let id_file = config_file.map(|file| file.with_file_name(ID_FILE));
+        let id_file = config_file
+            .as_deref()
+            .map(|file| file.with_file_name(ID_FILE));
         let known = id_file.as_deref().and_then(known_id);
-        let id_is_kept = known.is_some();
-        let own_id = known.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)).into());
+        let new = || format!("{:016x}", fastrand::u64(..));
+        let (id, is_known) = known.map_or_else(|| (new(), false), |id| (id, true));
+        let own_id = own_id(&id, config_file.as_deref());
+        let unwritten = id_file.filter(|_| !is_known).map(|file| (file, id));
         worker.shared.marks.prepare_own_id(own_id.clone());
         Self {
             worker,
             subscriptions,
             own_id,
-            id_is_kept,
-            id_file,
+            unwritten,
             bridges: BTreeMap::new(),
             counters,
             ended,
@@ -138,17 +141,16 @@ impl BridgeKeeper {
 
     /// Keeps the identity of this broker beside its configuration, so that remotes know its bridges again.
     fn keep_own_id(&mut self) {
-        let Some(file) = self.id_file.as_deref().filter(|_| !self.id_is_kept) else {
+        let Some((file, id)) = self.unwritten.take() else {
             return;
         };
-        if let Err(error) = private_file::replace(file, &format!("{}\n", self.own_id)) {
+        if let Err(error) = private_file::replace(&file, &format!("{id}\n")) {
             log::warn!(
                 "{} cannot be written, so that remotes do not know the bridges of this broker again after a restart, \
                  unless they have a clientid: {error}",
                 file.display()
             );
         }
-        self.id_is_kept = true;
     }
 
     fn start(&mut self, name: String, config: Arc<BridgeConfig>) {
@@ -178,12 +180,24 @@ impl BridgeKeeper {
     }
 }
 
-/// The identity of this broker in its file.
-fn known_id(file: &Path) -> Option<Arc<str>> {
+/// The identity of a broker: other brokers may have their configuration in the same folder, and that file with it.
+fn own_id(id: &str, config_file: Option<&Path>) -> Arc<str> {
+    let name = config_file.and_then(Path::file_name).unwrap_or_default();
+    let text = [id.as_bytes(), b"/", name.as_encoded_bytes()].concat();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &text);
+    let bytes = digest.as_ref().iter().take(8);
+    bytes
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>()
+        .into()
+}
+
+/// What the identity of this broker is made of, in its file.
+fn known_id(file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     let known = text.trim();
     let is_one = known.len() == 16 && known.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_one.then(|| known.into())
+    is_one.then(|| known.to_owned())
 }
 
 impl Actor for BridgeKeeper {
@@ -233,5 +247,19 @@ impl Handler<CloseBridges> for BridgeKeeper {
             .map(|kept| kept.actor.send(LeaveBridge { ends: false }))
             .collect();
         Box::pin(async { drop(join_all(left).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_in_one_folder_have_identities_of_their_own() {
+        let of = |file: &str| own_id("0123456789abcdef", Some(Path::new(file)));
+        assert_eq!(of("/etc/a.conf"), of("/other/a.conf"));
+        assert_ne!(of("/etc/a.conf"), of("/etc/b.conf"));
+        assert_eq!(of("/etc/a.conf").len(), 16);
+        assert!(crate::mqtt::hops::is_id(&of("/etc/a.conf")));
     }
 }

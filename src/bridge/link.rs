@@ -173,6 +173,11 @@ impl Link {
         self.channel.session()
     }
 
+    /// Most messages with QoS 1 and 2 that are sent and not acknowledged.
+    pub fn window(&self) -> u16 {
+        self.channel.window()
+    }
+
     /// Takes the session back.
     pub fn into_session(self) -> Session {
         self.channel
@@ -441,10 +446,10 @@ impl Link {
         publish: &Publish<'_>,
         scope: &mut Scope<'_, P>,
     ) -> Result<(), Broken> {
-        scope.counters.add(Metric::received(publish.qos), 1);
         if self.introduction.is_some() && self.on_introduction(publish) {
             return Ok(());
         }
+        scope.counters.add(Metric::received(publish.qos), 1);
         // With MQTT 3 the topic is in the packet.
         let payload = self.remembers.then(|| digest(publish.payload));
         let is_own = match (&mut self.echoes, payload) {

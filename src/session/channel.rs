@@ -333,6 +333,11 @@ impl Channel {
         self.max_packet_size
     }
 
+    /// Most messages with QoS 1 and 2 that are sent to the peer and not acknowledged.
+    pub fn window(&self) -> u16 {
+        self.window
+    }
+
     /// The session's state.
     pub fn session(&self) -> &Session {
         &self.session

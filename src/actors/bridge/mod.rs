@@ -311,7 +311,6 @@ fn speaks_the_same(a: &BridgeConfig, b: &BridgeConfig) -> bool {
         queue_policy: a.queue_policy,
         backoff_min: a.backoff_min,
         backoff_max: a.backoff_max,
-        max_parallel_processes: a.max_parallel_processes,
         ..b.clone()
     };
     *a == b

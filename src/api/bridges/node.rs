@@ -12,13 +12,14 @@ use crate::{
 };
 
 /// Members that say what a bridge does; they are shown and change nothing.
-const STATUS: [&str; 10] = [
+const STATUS: [&str; 11] = [
     "state",
     "client_id",
     "connected_to",
     "backlog",
     "backlog_bytes",
     "inflight",
+    "inflight_window",
     "last_error",
     "connected_seconds",
     "next_attempt_seconds",
@@ -30,7 +31,7 @@ const STATUS: [&str; 10] = [
 pub struct Node<'a> {
     name: &'a str,
     enable: bool,
-    parallel: u32,
+    parallel: u16,
     connector: Connector<'a>,
     forwards: &'a [BridgeForward],
     subscription: &'a [BridgeSubscription],

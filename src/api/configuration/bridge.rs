@@ -36,7 +36,7 @@ pub struct Flat<'a> {
     password: Option<&'static str>,
     /// Seconds.
     keepalive: u16,
-    parallel: u32,
+    parallel: u16,
     forwards: Vec<&'a str>,
     subscription: Vec<Subscription<'a>>,
 }
