@@ -4,7 +4,7 @@ use nanomq::mqtt::QoS;
 
 use crate::{
     kit::Client,
-    links::VERSIONS,
+    links::{ALL_VERSIONS, VERSIONS},
     mosquitto::Mosquitto,
     node::{Node, bridge},
     numbered::{Receiver, publish, publish_end, publisher},
@@ -32,7 +32,7 @@ fn expect_once_everywhere(places: &[std::net::SocketAddr]) {
 
 #[test]
 fn two_brokers_that_forward_to_each_other_have_every_message_once() {
-    for version in VERSIONS {
+    for version in ALL_VERSIONS {
         let more = format!("  proto_ver = {version}\n  forwards = [{{local_topic = \"t/#\"}}]");
         let first = Node::start("");
         let second = Node::start(&bridge("b", first.address(), &more));
@@ -58,7 +58,7 @@ fn two_brokers_that_forward_to_each_other_have_every_message_once() {
 
 #[test]
 fn a_bridge_that_forwards_what_it_subscribes_to_does_not_get_it_back() {
-    for version in VERSIONS {
+    for version in ALL_VERSIONS {
         let mosquitto = Mosquitto::start("");
         let other = Node::start("");
         for remote in [mosquitto.address, other.address()] {
@@ -121,7 +121,7 @@ fn each_with_a_bridge(version: u8, topics: &str, json: serde_json::Value) -> [No
 
 #[test]
 fn two_brokers_that_subscribe_to_each_other_have_every_message_once() {
-    for version in VERSIONS {
+    for version in ALL_VERSIONS {
         let nodes = each_with_a_bridge(
             version,
             "subscription = [{remote_topic = \"t/#\", qos = 2}]",
@@ -210,7 +210,7 @@ fn equal_messages_of_both_sides_are_all_there() {
 fn brokers_around_a_mosquitto_have_every_message_once() {
     let topics =
         "forwards = [{local_topic = \"t/#\"}]\n  subscription = [{remote_topic = \"t/#\"}]";
-    for version in VERSIONS {
+    for version in ALL_VERSIONS {
         let mosquitto = Mosquitto::start("");
         let more = format!("  proto_ver = {version}\n  {topics}");
         let nodes = [0, 1].map(|_| Node::start(&bridge("b", mosquitto.address, &more)));
