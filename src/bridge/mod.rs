@@ -21,6 +21,7 @@ mod marks;
 mod pings;
 mod requests;
 mod servers;
+mod subscribed;
 
 pub use backoff::Backoff;
 pub use broken::Broken;
@@ -29,6 +30,7 @@ pub use link::{Link, Opening, Received, Surroundings, limits, rules};
 pub use marks::{Marks, Origin};
 pub use requests::Answered;
 pub use servers::Servers;
+pub use subscribed::Subscribed;
 
 use crate::session::BRIDGE_SESSIONS;
 

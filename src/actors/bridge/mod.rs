@@ -40,8 +40,8 @@ use super::{
     client_connection::{Held, Hold},
 };
 use crate::{
-    bridge::{Backoff, Link, Servers, limits, rules, session_id},
-    config::{BridgeConfig, BridgeSubscription, Config, Mqtt, RemoteUrl},
+    bridge::{Backoff, Link, Servers, Subscribed, limits, rules, session_id},
+    config::{BridgeConfig, Config, Mqtt, RemoteUrl},
     messages::{GetSubscriptions, Inbox, InboxItem, SessionCommand},
     mqtt::ReasonCode,
     session::Session,
@@ -105,8 +105,8 @@ pub struct Bridge {
     blocked: bool,
     /// No remote has accepted since the bridge was made.
     first: bool,
-    /// What a remote has acknowledged that the bridge is subscribed to, and which.
-    confirmed: Option<(RemoteUrl, Vec<BridgeSubscription>)>,
+    /// What the servers know that the bridge is subscribed to.
+    subscribed: Subscribed,
     /// The beginning of a packet whose rest has not come.
     partial: BytesMut,
     /// Bytes to be written.
@@ -218,7 +218,7 @@ impl Bridge {
             introduction_in_doubt: false,
             blocked: false,
             first: true,
-            confirmed: None,
+            subscribed: Subscribed::default(),
             partial: BytesMut::new(),
             wire: BytesMut::new(),
             held: Held::default(),
@@ -290,6 +290,9 @@ impl Handler<Configure> for Bridge {
             self.change_link(&before);
         } else {
             log::info!("bridge {:?} has changed", self.name);
+            if before.clientid != self.config.clientid {
+                self.subscribed.forget();
+            }
             self.servers = Servers::default();
             self.backoff = Backoff::default();
             self.without_bit.clear();
@@ -326,19 +329,11 @@ impl Bridge {
             to_remote.rules = rules(&self.config);
         }
         let (old, new) = (&before.subscription, &self.config.subscription);
-        let gone: Vec<String> = old
-            .iter()
-            .filter(|was| !new.iter().any(|is| is.remote_topic == was.remote_topic))
-            .map(|was| was.remote_topic.clone())
-            .collect();
-        let come: Vec<BridgeSubscription> =
-            new.iter().filter(|is| !old.contains(is)).cloned().collect();
         up.link.change_subscriptions(new);
-        if let Some((_, confirmed)) = &mut self.confirmed {
-            confirmed.retain(|known| new.contains(known));
-        }
-        up.link.unsubscribe(&gone, &mut self.wire);
-        let told = up.link.subscribe(&self.config, &come, &mut self.wire);
+        let requested = self.subscribed.changed(old, new);
+        up.link.unsubscribe(&requested.stale, &mut self.wire);
+        let missing = &requested.missing;
+        let told = up.link.subscribe(&self.config, missing, &mut self.wire);
         self.answered(told);
     }
 }
