@@ -498,19 +498,17 @@ impl Drop for Threads {
 /// Starts the actor that knows who may come in, on a thread of its own.
 async fn start_auth(arbiter: &ArbiterHandle, counters: Arc<Counters>) -> io::Result<AuthHandles> {
     on(arbiter, move || {
-        let authenticator = Authenticator::new(counters)
-            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
-        let authenticator = authenticator.start();
-        Ok(AuthHandles {
+        let authenticator = Authenticator::new(counters).start();
+        AuthHandles {
             log_in: authenticator.clone().recipient(),
             ask: authenticator.clone().recipient(),
             start_scram: authenticator.clone().recipient(),
             ask_again: authenticator.clone().recipient(),
             ask_superuser: authenticator.clone().recipient(),
             count_failure: authenticator.recipient(),
-        })
+        }
     })
-    .await?
+    .await
 }
 
 /// Starts the actors that know all clients and what is kept for them.

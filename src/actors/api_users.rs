@@ -63,10 +63,8 @@ impl ApiUsers {
             HttpAuth::Jwt => Some(Arc::new(TokenKey::read(&http.jwt)?)),
             HttpAuth::Basic | HttpAuth::NoAuth => None,
         };
-        let access = ApiAccess::new(users)
-            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
         Ok(Self {
-            access,
+            access: ApiAccess::new(users),
             file,
             token_key,
             read_for: config,

@@ -14,7 +14,7 @@ use crate::{
         failed_logins::{FailedLogins, LoginLimit},
         http_request::Facts,
         policy::{ChainStep, Credentials, Denied, Policy, WRONG_PASSWORD},
-        scram::ClientFirst,
+        scram::{ClientFirst, ScramError},
         verifier::Verifier,
     },
     messages::{
@@ -57,16 +57,13 @@ struct State {
 
 impl Authenticator {
     /// Made on the thread where it runs.
-    ///
-    /// # Errors
-    /// The system gives no random numbers.
-    pub fn new(counters: Arc<Counters>) -> Result<Self, aws_lc_rs::error::Unspecified> {
-        Ok(Self(Rc::new(State {
+    pub fn new(counters: Arc<Counters>) -> Self {
+        Self(Rc::new(State {
             failed: RefCell::default(),
-            passwords: Passwords::new()?,
+            passwords: Passwords::new(),
             http: Http::new(counters.clone()),
             counters,
-        })))
+        }))
     }
 }
 
@@ -178,7 +175,9 @@ impl State {
                 Some(Verifier::Scram(verifier)) => Some(&**verifier),
                 _ => None,
             };
-            let (exchange, data) = first.begin(verifier, self.passwords.secret())?;
+            let secret = self.passwords.secret();
+            let secret = secret.map_err(|_| ScramError::NoRandom)?;
+            let (exchange, data) = first.begin(verifier, secret)?;
             Ok(ScramStarted {
                 exchange,
                 username,

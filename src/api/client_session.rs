@@ -95,7 +95,7 @@ async fn look_up(
 
 /// The clients with the longest queues, then those for whom most was dropped.
 pub async fn slow(request: HttpRequest, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
-    let mut parameters = Parameters::parse(request.query_string())?;
+    let mut parameters = Parameters::once(request.query_string())?;
     let limit = parameters.number_in("limit", 1..=MAX_SLOW)?;
     parameters.finish()?;
     let limit = limit.unwrap_or(DEFAULT_SLOW);
@@ -127,7 +127,7 @@ pub async fn kick(
     request: HttpRequest,
     state: Data<ApiState>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut parameters = Parameters::parse(request.query_string())?;
+    let mut parameters = Parameters::once(request.query_string())?;
     let end_session = parameters.one_of("session", &[("true", true), ("false", false)])?;
     parameters.finish()?;
     let ask_for = KickClient {

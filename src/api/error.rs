@@ -29,6 +29,8 @@ pub enum ApiError {
     NoSuchUser,
     /// There is no parameter of this name: 400, 108.
     UnknownParameter(String),
+    /// A parameter has two values where only one makes sense: 400, 108.
+    RepeatedParameter(String),
     /// A parameter's value is not one it can have: 400, 108.
     WrongParameter {
         /// Its name.
@@ -146,7 +148,8 @@ impl ApiError {
             Self::ExpiredToken => 116,
             Self::UsersNotSaved => 102,
             Self::SlowBody => 109,
-            Self::UnknownParameter(_) | Self::WrongParameter { .. } => 108,
+            Self::UnknownParameter(_) | Self::RepeatedParameter(_) => 108,
+            Self::WrongParameter { .. } => 108,
             Self::WrongMember { .. } | Self::TooManyEntries(_) | Self::BodyTooLarge => 108,
             Self::RefusedKeys(_) | Self::BadConfig(_) | Self::UnknownBridge(_) => 108,
             Self::NotJson(_) => 109,
@@ -168,6 +171,7 @@ impl fmt::Display for ApiError {
             Self::NoCredentials => f.write_str("a user name and a password are needed"),
             Self::NoSuchUser => f.write_str("no client has this user name"),
             Self::UnknownParameter(name) => write!(f, "{name}: there is no such parameter here"),
+            Self::RepeatedParameter(name) => write!(f, "{name}: may be given once only"),
             Self::WrongParameter { name, expected } => write!(f, "{name}: expected {expected}"),
             Self::NoSuchClient => f.write_str("no client has this id"),
             Self::WrongToken(why) => write!(f, "the token: {why}"),
@@ -224,7 +228,8 @@ impl ResponseError for ApiError {
             Self::NoAnswer | Self::NotWritten(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::WrongCredentials | Self::NoCredentials => StatusCode::UNAUTHORIZED,
-            Self::UnknownParameter(_) | Self::WrongParameter { .. } => StatusCode::BAD_REQUEST,
+            Self::UnknownParameter(_) | Self::RepeatedParameter(_) => StatusCode::BAD_REQUEST,
+            Self::WrongParameter { .. } => StatusCode::BAD_REQUEST,
             Self::WrongToken(_) | Self::NoToken | Self::ExpiredToken => StatusCode::UNAUTHORIZED,
             Self::TooManyFailedLogins { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotAllowed | Self::ForeignPage => StatusCode::FORBIDDEN,

@@ -1,6 +1,6 @@
 //! Parameters of the query string: filters and paging.
 
-use std::ops::RangeInclusive;
+use std::{collections::HashSet, ops::RangeInclusive};
 
 use actix_web::web;
 
@@ -11,7 +11,8 @@ const DEFAULT_LIMIT: usize = 10_000;
 
 /// The parameters of a request, percent-decoded. A handler takes those it knows; what is left is unknown.
 ///
-/// As with NanoMQ, a parameter without a value counts as not given, and of one given twice the last holds.
+/// As with NanoMQ, a parameter without a value counts as not given, and of one given twice the last holds, unless
+/// [`Parameters::once`] says otherwise.
 #[derive(Debug)]
 pub struct Parameters(Vec<(String, Text)>);
 
@@ -34,6 +35,11 @@ impl Text {
     /// The text with its plus signs, for topics and filters: there a plus sign means one.
     pub fn literal(&self) -> &str {
         &self.literal
+    }
+
+    /// The text with spaces for its plus signs, unless it has none.
+    pub fn spaced(&self) -> Option<&str> {
+        self.with_spaces.as_deref()
     }
 
     /// The text, unless it could mean two.
@@ -70,6 +76,26 @@ impl Parameters {
                 })
                 .collect(),
         ))
+    }
+
+    /// Reads a query string in which no parameter may have two values: for requests that NanoMQ does not know.
+    ///
+    /// # Errors
+    /// [`ApiError::UnknownParameter`] when it is not a query string, [`ApiError::RepeatedParameter`] with the first
+    /// that is repeated.
+    pub fn once(query: &str) -> Result<Self, ApiError> {
+        let parameters = Self::parse(query)?;
+        let mut names = HashSet::new();
+        let given = parameters
+            .0
+            .iter()
+            .filter(|(_, text)| !text.literal.is_empty());
+        for (name, _) in given {
+            if !names.insert(name) {
+                return Err(ApiError::RepeatedParameter(name.clone()));
+            }
+        }
+        Ok(parameters)
     }
 
     /// Takes a parameter out.
@@ -115,7 +141,8 @@ impl Parameters {
     /// Takes `_page` and `_limit` out.
     ///
     /// # Errors
-    /// [`ApiError::WrongParameter`] when one is not a number from 1 on.
+    /// [`ApiError::WrongParameter`] when one is not a number from 1 on, [`ApiError::RepeatedParameter`] when there are
+    /// two of it.
     pub fn paging(&mut self) -> Result<Paging, ApiError> {
         let page = self.number_in("_page", 1..=usize::MAX)?;
         let limit = self.number_in("_limit", 1..=usize::MAX)?;
@@ -124,15 +151,22 @@ impl Parameters {
         })))
     }
 
-    /// Takes a parameter out whose value is a number.
+    /// Takes a parameter out whose value is a number. NanoMQ has none, so that two may be refused.
     ///
     /// # Errors
-    /// [`ApiError::WrongParameter`] when it is not one in `range`.
+    /// [`ApiError::WrongParameter`] when it is not one in `range`, [`ApiError::RepeatedParameter`] when there are two.
     pub fn number_in(
         &mut self,
         name: &'static str,
         range: RangeInclusive<usize>,
     ) -> Result<Option<usize>, ApiError> {
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(other, text)| other == name && !text.literal.is_empty());
+        if values.nth(1).is_some() {
+            return Err(ApiError::RepeatedParameter(name.to_owned()));
+        }
         let Some(text) = self.text(name) else {
             return Ok(None);
         };
@@ -190,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_decoded_and_the_last_holds() {
+    fn texts_are_decoded_and_of_two_the_last_holds_or_none() {
         for (query, finds, misses) in [
             ("t=a%2Fb", "a/b", "a%2Fb"),
             ("t=%C3%A9%20x", "é x", "é+x"),
@@ -205,6 +239,15 @@ mod tests {
             let text = parameters.text("t").unwrap();
             assert!(text.is(finds) && !text.is(misses), "{query}: {text:?}");
             parameters.finish().unwrap();
+        }
+        for (query, repeated) in [
+            ("t=1&t=2", Some("t")),
+            ("a=1&t=1&%74=1", Some("t")),
+            ("t=1&t=&t", None),
+            ("a=1&t=1", None),
+        ] {
+            let expected = repeated.map(|name: &str| ApiError::RepeatedParameter(name.to_owned()));
+            assert_eq!(Parameters::once(query).err(), expected, "{query}");
         }
         for query in ["", "t", "t=", "&"] {
             let mut parameters = Parameters::parse(query).unwrap();
@@ -244,6 +287,7 @@ mod tests {
             "_page=x",
             "_limit=-1",
             "_page=99999999999999999999",
+            "_page=1&_page=1",
         ] {
             assert!(
                 Parameters::parse(query).unwrap().paging().is_err(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     ApiError, ApiState,
     answer::{self, Meta},
-    query::{Parameters, Text},
+    query::Parameters,
     state::{ask, stored},
 };
 use crate::{
@@ -68,7 +68,7 @@ impl Encoding {
 /// The messages that match `topic`, in the order of their topics. Those of the broker itself, below `$SYS`, are
 /// among them only if the filter begins so.
 pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
-    let mut parameters = Parameters::parse(request.query_string())?;
+    let mut parameters = Parameters::once(request.query_string())?;
     let cursor = match read_filter(&mut parameters)? {
         Some(filter) => RetainedCursor::new(&filter),
         None => RetainedCursor::new("#"),
@@ -137,7 +137,7 @@ fn rows(messages: &[Arc<Message>], encoding: Encoding) -> Vec<Row<'_>> {
 
 /// Removes the messages that match `topic`.
 pub async fn remove(request: HttpRequest, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
-    let mut parameters = Parameters::parse(request.query_string())?;
+    let mut parameters = Parameters::once(request.query_string())?;
     let filter = read_filter(&mut parameters)?;
     parameters.finish()?;
     let filter = filter.ok_or(ApiError::MissingParameter("topic"))?;
@@ -170,16 +170,24 @@ struct Removed {
 }
 
 fn read_filter(parameters: &mut Parameters) -> Result<Option<String>, ApiError> {
-    let text = parameters.text("topic");
-    let Some(filter) = text.as_ref().map(Text::literal) else {
+    let Some(text) = parameters.text("topic") else {
         return Ok(None);
     };
-    match TopicFilter::parse(filter) {
-        Ok(parsed) if parsed.share().is_some() => {
-            Err(illegal("a shared subscription gets no retained messages"))
-        }
-        Ok(_) => Ok(Some(filter.to_owned())),
-        Err(error) => Err(illegal(&error.to_string())),
+    let literal = TopicFilter::parse(text.literal());
+    // A plus sign that cannot be a wildcard where it stands was a space.
+    let spaced = text
+        .spaced()
+        .map(|spaced| (spaced, TopicFilter::parse(spaced)));
+    let (filter, parsed) = match (literal, spaced) {
+        (Err(_), Some((spaced, Ok(parsed)))) => (spaced, parsed),
+        (literal, _) => (
+            text.literal(),
+            literal.map_err(|error| illegal(&error.to_string()))?,
+        ),
+    };
+    match parsed.share() {
+        Some(_) => Err(illegal("a shared subscription gets no retained messages")),
+        None => Ok(Some(filter.to_owned())),
     }
 }
 

@@ -52,7 +52,7 @@ impl<'a> Node<'a> {
 
 /// The filters of all subscriptions as a tree, breadth first.
 pub async fn show(request: HttpRequest, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
-    let mut parameters = Parameters::parse(request.query_string())?;
+    let mut parameters = Parameters::once(request.query_string())?;
     let depth = parameters.number_in("depth", 1..=MAX_DEPTH)?;
     let limit = parameters.number_in("limit", 1..=MAX_LIMIT)?;
     let root = parameters.text("root");

@@ -1,8 +1,7 @@
 //! Who a request to the HTTP API comes from, by user name and password.
 //!
 //! The built-in administrator is compared with the configuration. Of the other users only hashes are known, which take
-//! long to check; so a password that was right once is remembered under a key of this process, and the next request
-//! with it costs next to nothing:
+//! long to check; so a password that was right once is remembered:
 //!
 //! ```text
 //! begin --+--> Refused   the address has failed too often
@@ -12,17 +11,16 @@
 //! ```
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
 
-use aws_lc_rs::{hmac, rand::SystemRandom};
-
 use super::{
     api_users::{ApiUser, Role, UserList},
     failed_logins::{FailedLogins, LoginLimit},
-    password_hash, same,
+    password_hash,
+    remembered::RememberedPasswords,
+    same,
 };
 use crate::config::{HttpServer, Secret};
 
@@ -63,30 +61,18 @@ pub enum LoginStep {
 pub struct ApiAccess {
     users: UserList,
     failed: FailedLogins,
-    key: hmac::Key,
-    /// By user name; one entry a user at most.
-    verified: HashMap<String, Verified>,
-}
-
-/// A password that was right.
-struct Verified {
-    /// The hash it was held against. While it is the user's, the password still is.
-    hash: String,
-    tag: hmac::Tag,
+    /// Held against the hashes of `users`.
+    verified: RememberedPasswords<String>,
 }
 
 impl ApiAccess {
     /// Starts with the users of the file.
-    ///
-    /// # Errors
-    /// The system gives no random numbers.
-    pub fn new(users: UserList) -> Result<Self, aws_lc_rs::error::Unspecified> {
-        Ok(Self {
+    pub fn new(users: UserList) -> Self {
+        Self {
             users,
             failed: FailedLogins::default(),
-            key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?,
-            verified: HashMap::new(),
-        })
+            verified: RememberedPasswords::default(),
+        }
     }
 
     /// The users beside the built-in one.
@@ -97,9 +83,9 @@ impl ApiAccess {
     /// Replaces the users. Passwords of users who are gone or have another one now are forgotten.
     pub fn set_users(&mut self, users: UserList) {
         self.users = users;
-        self.verified.retain(|name, verified| {
+        self.verified.retain(|name, hash| {
             let user = self.users.find(name);
-            user.is_some_and(|user| user.hash == verified.hash)
+            user.is_some_and(|user| user.hash == *hash)
         });
     }
 
@@ -142,7 +128,9 @@ impl ApiAccess {
             return LoginStep::Wrong;
         }
         match self.user(http, &attempt.username) {
-            Some(user) if self.is_remembered(user, password) => LoginStep::Known(login(user)),
+            Some(user) if self.verified.knows(&user.username, &user.hash, password) => {
+                LoginStep::Known(login(user))
+            }
             Some(user) => LoginStep::Check(user.hash.clone()),
             None => LoginStep::Check(password_hash::NOBODY.to_owned()),
         }
@@ -161,11 +149,9 @@ impl ApiAccess {
         match user.filter(|user| right && user.hash == hash) {
             Some(user) => {
                 let found = login(user);
-                let verified = Verified {
-                    hash: hash.to_owned(),
-                    tag: hmac::sign(&self.key, attempt.password.expose().as_bytes()),
-                };
-                self.verified.insert(attempt.username.clone(), verified);
+                let password = attempt.password.expose().as_bytes();
+                self.verified
+                    .add(attempt.username.clone(), hash.to_owned(), password);
                 Some(found)
             }
             None => {
@@ -180,13 +166,6 @@ impl ApiAccess {
     fn user(&self, http: &HttpServer, username: &str) -> Option<&ApiUser> {
         let user = self.users.find(username);
         user.filter(|user| user.username != http.username)
-    }
-
-    fn is_remembered(&self, user: &ApiUser, password: &[u8]) -> bool {
-        self.verified.get(&user.username).is_some_and(|verified| {
-            verified.hash == user.hash
-                && hmac::verify(&self.key, password, verified.tag.as_ref()).is_ok()
-        })
     }
 }
 
@@ -258,7 +237,7 @@ mod tests {
             (&some, "bob", "x", check(NOBODY)),
             (&some, "", "", check(NOBODY)),
         ] {
-            let mut access = ApiAccess::new(users.clone()).unwrap();
+            let mut access = ApiAccess::new(users.clone());
             let step = access.begin(&http, &attempt(name, password), now);
             assert_eq!(step, expected, "{name} {password}");
         }
@@ -269,7 +248,7 @@ mod tests {
         let (http, now) = (HttpServer::default(), Instant::now());
         let right = attempt("ann", "x");
         let check = LoginStep::Check("h1".to_owned());
-        let mut access = ApiAccess::new(list(&[user("ann", "h1")])).unwrap();
+        let mut access = ApiAccess::new(list(&[user("ann", "h1")]));
         assert_eq!(access.begin(&http, &right, now), check);
         assert!(access.finish(&http, &right, "h1", true, now).is_some());
         assert_eq!(access.begin(&http, &right, now), known("ann", Role::Viewer));
@@ -298,7 +277,7 @@ mod tests {
     #[test]
     fn a_password_that_changed_during_the_check_does_not_let_in() {
         let (http, now) = (HttpServer::default(), Instant::now());
-        let mut access = ApiAccess::new(list(&[user("ann", "h1")])).unwrap();
+        let mut access = ApiAccess::new(list(&[user("ann", "h1")]));
         for (users, hash) in [
             (list(&[user("ann", "h2")]), "h1"),
             (list(&[]), "h1"),
@@ -318,7 +297,7 @@ mod tests {
         };
         let now = Instant::now();
         let refused = LoginStep::Refused(Duration::from_secs(60));
-        let mut access = ApiAccess::new(list(&[user("ann", "h1")])).unwrap();
+        let mut access = ApiAccess::new(list(&[user("ann", "h1")]));
         let guess = attempt("ann", "y");
         for _ in 0..2 {
             assert_eq!(

@@ -13,6 +13,7 @@ pub mod http_request;
 pub mod password_hash;
 pub mod permissions;
 pub mod policy;
+pub mod remembered;
 pub mod scram;
 pub mod token;
 pub mod verifier;

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::setup::{Broker, Setup, assert_serves, free_port};
+use crate::setup::{Broker, Setup, api, assert_serves, free_port, request};
 
 /// A broker with the HTTP API, and where that is.
 fn start(setup: &Setup, bind: &str) -> (Broker, String) {
@@ -18,28 +18,9 @@ fn start(setup: &Setup, bind: &str) -> (Broker, String) {
     (setup.start(), http)
 }
 
-fn api(http: &str) -> String {
-    let (ip, port) = http.split_once(':').unwrap();
-    format!("http_server {{ enable = true, ip_addr = \"{ip}\", port = {port} }}")
-}
-
 /// A POST as admin; the status and the body of its answer.
 fn post(http: &str, target: &str, body: &str) -> (u16, String) {
-    let mut socket = TcpStream::connect(http).unwrap();
-    let patience = Duration::from_secs(30);
-    socket.set_read_timeout(Some(patience)).unwrap();
-    write!(
-        socket,
-        "POST /api/v4{target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YWRtaW46cHVibGlj\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut text = String::new();
-    socket.read_to_string(&mut text).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, body.to_owned())
+    request(http, "POST", target, body)
 }
 
 fn ok() -> (u16, String) {

@@ -205,3 +205,28 @@ pub fn free_port() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
+
+/// The section of a configuration that has the HTTP API at this address.
+pub fn api(http: &str) -> String {
+    let (ip, port) = http.split_once(':').unwrap();
+    format!("http_server {{ enable = true, ip_addr = \"{ip}\", port = {port} }}")
+}
+
+/// A request as admin; the status and the body of its answer.
+pub fn request(http: &str, method: &str, target: &str, body: &str) -> (u16, String) {
+    let mut socket = TcpStream::connect(http).unwrap();
+    let patience = Duration::from_secs(30);
+    socket.set_read_timeout(Some(patience)).unwrap();
+    write!(
+        socket,
+        "{method} /api/v4{target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YWRtaW46cHVibGlj\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}

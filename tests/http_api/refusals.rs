@@ -27,6 +27,7 @@ fn wrong_requests_are_refused() {
                 ("GET", "/clients?page=1", 400, 108, "page"),
                 ("GET", "/clients?Clientid=a", 400, 108, "Clientid"),
                 ("GET", "/clients?_page=0", 400, 108, "_page"),
+                ("GET", "/clients?_page=1&_page=2", 400, 108, "_page"),
                 ("GET", "/clients?_limit=x", 400, 108, "_limit"),
                 ("GET", "/clients/a?x=1", 400, 108, "x"),
                 ("GET", "/clients/username/a?x=1", 400, 108, "x"),

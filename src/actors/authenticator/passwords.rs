@@ -2,52 +2,47 @@
 //! ask for it. One that was right is remembered under a key of this process, so that clients that come back cost nothing.
 
 use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
+    cell::{Cell, OnceCell, RefCell},
     sync::Arc,
 };
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::{error::Unspecified, rand};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::auth::verifier::Verifier;
-
-/// Users whose passwords are remembered; at the bound all are forgotten.
-const MAX_REMEMBERED: usize = 100_000;
+use crate::auth::{remembered::RememberedPasswords, verifier::Verifier};
 
 pub(super) struct Passwords {
     turns: Arc<Semaphore>,
     waiting: Cell<usize>,
-    secret: [u8; 32],
-    key: hmac::Key,
-    remembered: RefCell<HashMap<String, Remembered>>,
-}
-
-/// A password that was right.
-struct Remembered {
-    /// What it was held against. While it is the user's, the password still is.
-    verifier: Verifier,
-    tag: hmac::Tag,
+    secret: OnceCell<[u8; 32]>,
+    remembered: RefCell<RememberedPasswords<Verifier>>,
 }
 
 impl Passwords {
-    pub(super) fn new() -> Result<Self, aws_lc_rs::error::Unspecified> {
-        let mut secret = [0; 32];
-        rand::fill(&mut secret)?;
+    pub(super) fn new() -> Self {
         // Half of the cores, so that the workers have the others.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self {
+        Self {
             turns: Arc::new(Semaphore::new((cores / 2).max(1))),
             waiting: Cell::new(0),
-            key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
-            secret,
+            secret: OnceCell::new(),
             remembered: RefCell::default(),
-        })
+        }
     }
 
-    /// Random bytes, the same for the life of the process.
-    pub(super) fn secret(&self) -> &[u8] {
-        &self.secret
+    /// Random bytes, the same for the life of the process from the first time on that they are asked for.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub(super) fn secret(&self) -> Result<&[u8], Unspecified> {
+        if self.secret.get().is_none() {
+            let mut secret = [0; 32];
+            rand::fill(&mut secret)?;
+            // It was empty: nobody else is on this thread.
+            let _ = self.secret.set(secret);
+        }
+        let secret = self.secret.get().ok_or(Unspecified)?;
+        Ok(secret)
     }
 
     /// Whether a password is the user's; none when `most` are waiting already.
@@ -61,7 +56,11 @@ impl Passwords {
         if !verifier.is_slow() {
             return Some(verifier.verify(&password));
         }
-        if self.is_remembered(username, &verifier, &password) {
+        let is_remembered = || {
+            let remembered = self.remembered.borrow();
+            remembered.knows(username, &verifier, &password)
+        };
+        if is_remembered() {
             return Some(true);
         }
         if self.waiting.get() >= most {
@@ -70,32 +69,20 @@ impl Passwords {
         let _waiting = Waiting::begin(&self.waiting);
         let turn = self.turns.clone().acquire_owned().await.ok()?;
         // Those who were before may have had the same password.
-        if self.is_remembered(username, &verifier, &password) {
+        if is_remembered() {
             return Some(true);
         }
-        let tag = hmac::sign(&self.key, &password);
         let checked = spawn_blocking(move || {
             let right = verifier.verify(&password);
             drop(turn);
-            (verifier, right)
+            (verifier, password, right)
         });
-        let (verifier, right) = checked.await.ok()?;
+        let (verifier, password, right) = checked.await.ok()?;
         if right {
             let mut remembered = self.remembered.borrow_mut();
-            if remembered.len() >= MAX_REMEMBERED {
-                remembered.clear();
-            }
-            remembered.insert(username.to_owned(), Remembered { verifier, tag });
+            remembered.add(username.to_owned(), verifier, &password);
         }
         Some(right)
-    }
-
-    fn is_remembered(&self, username: &str, verifier: &Verifier, password: &[u8]) -> bool {
-        let remembered = self.remembered.borrow();
-        remembered.get(username).is_some_and(|known| {
-            known.verifier == *verifier
-                && hmac::verify(&self.key, password, known.tag.as_ref()).is_ok()
-        })
     }
 }
 

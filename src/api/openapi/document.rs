@@ -29,8 +29,8 @@ pub fn build() -> Value {
             "title": "nanomq HTTP API",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "NanoMQ's HTTP API v4. Every path may also end with a slash. In a request, null counts as not given, and unknown \
-                members of a body are left alone. In a query string, a parameter without a value counts as not given, and an unknown one is \
-                refused.",
+                members of a body are left alone. In a query string, a parameter without a value counts as not given, an unknown one is \
+                refused, and of one with several values the last holds where a list is allowed.",
         },
         "servers": [{ "url": "/" }],
         "security": [{ "basic": [] }, { "bearer": [] }],

@@ -24,6 +24,8 @@ pub struct Operation {
 pub struct Parameter {
     name: &'static str,
     required: bool,
+    /// Whether it may have several values, of which the last holds.
+    repeated: bool,
     description: &'static str,
     schema: fn() -> Value,
 }
@@ -49,10 +51,12 @@ pub enum Answer {
 impl Parameter {
     /// As OpenAPI has it.
     pub fn describe(&self) -> Value {
-        // Without a value it counts as not given.
-        let schema = match self.required {
-            true => (self.schema)(),
-            false => json!({ "anyOf": [(self.schema)(), { "const": "" }] }),
+        let schema = match (self.repeated, self.required) {
+            // What was no text in a program is one in a query string.
+            (true, _) => json!({ "type": ["string", "array"] }),
+            (false, true) => (self.schema)(),
+            // Without a value it counts as not given.
+            (false, false) => json!({ "anyOf": [(self.schema)(), { "const": "" }] }),
         };
         json!({
             "name": self.name,
@@ -89,15 +93,24 @@ const fn parameter(
     Parameter {
         name,
         required: false,
+        repeated: false,
         description,
         schema,
     }
 }
 
+/// A text that NanoMQ looks for too.
+const fn looked_for(name: &'static str, description: &'static str) -> Parameter {
+    Parameter {
+        repeated: true,
+        ..parameter(name, description, any_text)
+    }
+}
+
 const PAGE: Parameter = parameter("_page", "Number of the page, from 1 on", positive);
 const LIMIT: Parameter = parameter("_limit", "Rows on a page", positive);
-const CLIENT_ID: Parameter = parameter("clientid", "Only this client", any_text);
-const CLIENT_ID_ALIAS: Parameter = parameter("client_id", "Another name of clientid", any_text);
+const CLIENT_ID: Parameter = looked_for("clientid", "Only this client");
+const CLIENT_ID_ALIAS: Parameter = looked_for("client_id", "Another name of clientid");
 
 /// A route without parameters and body that answers with `answer`.
 const fn operation(name: &'static str, answer: Answer) -> Operation {
@@ -150,7 +163,7 @@ pub static ALL: &[Operation] = &[
         .taking(&[
             CLIENT_ID,
             CLIENT_ID_ALIAS,
-            parameter("username", "Only clients with this user name", any_text),
+            looked_for("username", "Only clients with this user name"),
             parameter(
                 "conn_state",
                 "Only clients in this state",
@@ -182,13 +195,13 @@ pub static ALL: &[Operation] = &[
         .taking(&[
             CLIENT_ID,
             CLIENT_ID_ALIAS,
-            parameter("topic", "Only this filter, letter for letter", any_text),
+            looked_for("topic", "Only this filter, letter for letter"),
             parameter(
                 "qos",
                 "Only subscriptions granted this QoS",
                 || json!({ "enum": ["0", "1", "2"] }),
             ),
-            parameter("share", "Only shared subscriptions of this group", any_text),
+            looked_for("share", "Only shared subscriptions of this group"),
             PAGE,
             LIMIT,
         ])

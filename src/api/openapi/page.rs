@@ -148,6 +148,10 @@ fn kind(schema: &Value) -> String {
             return values.collect::<Vec<_>>().join(between);
         }
     }
+    if let Some(types) = schema["type"].as_array() {
+        let names = types.iter().map(|name| escape(text(name)));
+        return names.collect::<Vec<_>>().join(" or ");
+    }
     let range = match (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
         (Some(least), Some(most)) if most < u64::from(u32::MAX) => {
             format!(" from {least} to {most}")
