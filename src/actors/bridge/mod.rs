@@ -9,12 +9,16 @@
 //! The session is the bridge's own all the time, so that its messages wait here while the remote is away. One future
 //! drives everything ([`drive`]); it runs after the mailbox in each turn of the actor.
 
+mod change;
 mod connect;
+mod deliver;
 mod drive;
 mod ending;
 mod local;
 mod view;
 
+pub use change::Configure;
+pub use ending::LeaveBridge;
 pub use view::View;
 
 use std::{
@@ -27,10 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient,
-    ResponseActFuture, WrapFuture,
-};
+use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use bytes::BytesMut;
 use tokio::{sync::oneshot, time::Sleep};
 
@@ -40,7 +41,7 @@ use super::{
     client_connection::{Held, Hold},
 };
 use crate::{
-    bridge::{Backoff, Link, Servers, Subscribed, limits, rules, session_id},
+    bridge::{Backoff, Link, Servers, Subscribed, limits, session_id},
     config::{BridgeConfig, Config, Mqtt, RemoteUrl},
     messages::{GetSubscriptions, Inbox, InboxItem, SessionCommand},
     mqtt::ReasonCode,
@@ -268,105 +269,6 @@ impl Actor for Bridge {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.open_session(ctx);
         ctx.spawn(Drive);
-    }
-}
-
-/// A bridge is another from now on.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Configure(pub Arc<BridgeConfig>);
-
-impl Handler<Configure> for Bridge {
-    type Result = ();
-
-    fn handle(&mut self, told: Configure, ctx: &mut Self::Context) {
-        let before = std::mem::replace(&mut self.config, told.0);
-        if before == self.config {
-            return;
-        }
-        self.renew_limits();
-        self.change_forwards(ctx);
-        if speaks_the_same(&before, &self.config) {
-            self.change_link(&before);
-        } else {
-            log::info!("bridge {:?} has changed", self.name);
-            if before.clientid != self.config.clientid {
-                self.subscribed.forget();
-            }
-            self.servers = Servers::default();
-            self.backoff = Backoff::default();
-            self.without_bit.clear();
-            let again = self.config.enable.then(Instant::now);
-            self.disconnect(ReasonCode::NormalDisconnection, again);
-        }
-        self.wake();
-    }
-}
-
-/// Whether two configurations differ in nothing that a connection has to be opened anew for.
-fn speaks_the_same(a: &BridgeConfig, b: &BridgeConfig) -> bool {
-    let b = BridgeConfig {
-        forwards: a.forwards.clone(),
-        subscription: a.subscription.clone(),
-        sub_properties: a.sub_properties.clone(),
-        max_send_queue_len: a.max_send_queue_len,
-        max_send_queue_bytes: a.max_send_queue_bytes,
-        queue_policy: a.queue_policy,
-        backoff_min: a.backoff_min,
-        backoff_max: a.backoff_max,
-        ..b.clone()
-    };
-    *a == b
-}
-
-impl Bridge {
-    /// Has an open connection go on with other topics.
-    fn change_link(&mut self, before: &BridgeConfig) {
-        let Remote::Up(up) = &mut self.remote else {
-            return;
-        };
-        if let Some(to_remote) = up.link.channel().remote_mut() {
-            to_remote.rules = rules(&self.config);
-        }
-        let (old, new) = (&before.subscription, &self.config.subscription);
-        up.link.change_subscriptions(new);
-        let requested = self.subscribed.changed(old, new);
-        up.link.unsubscribe(&requested.stale, &mut self.wire);
-        let missing = &requested.missing;
-        let told = up.link.subscribe(&self.config, missing, &mut self.wire);
-        self.answered(told);
-    }
-}
-
-/// The bridge leaves, its session being kept for the next life of the broker or, if it `ends`, not. The answer comes
-/// when it has left.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct LeaveBridge {
-    /// Whether the session ends.
-    pub ends: bool,
-}
-
-impl Handler<LeaveBridge> for Bridge {
-    type Result = ResponseActFuture<Self, ()>;
-
-    fn handle(&mut self, told: LeaveBridge, _: &mut Self::Context) -> Self::Result {
-        let (reply, left) = oneshot::channel();
-        self.leaving = Some(Leave {
-            ends: told.ends,
-            told: reply,
-        });
-        let reason = ReasonCode::NormalDisconnection;
-        self.disconnect(reason, None);
-        self.wake();
-        Box::pin(
-            async move {
-                // Whether it has left in order or its actor has ended.
-                let _ = left.await;
-            }
-            .into_actor(self)
-            .map(|(), _, ctx: &mut Context<Self>| ctx.stop()),
-        )
     }
 }
 

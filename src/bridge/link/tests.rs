@@ -6,11 +6,11 @@ use super::*;
 use crate::{
     config::{BridgeForward, BridgeSubscription},
     mqtt::{
-        Batch, BatchBuilder, Message, MessageRef, PacketId, PropertiesBuf, Property,
-        ProtocolVersion, SubAck, decode, hops,
+        Ack, Batch, BatchBuilder, Message, MessageRef, PacketId, PropertiesBuf, Property,
+        ProtocolVersion, Publish, SubAck, decode, frame_header, hops,
     },
-    session::Delivery,
-    stats::Totals,
+    session::{Delivery, Publishing},
+    stats::{Counters, Metric, Totals},
 };
 
 /// What was published at this broker.
