@@ -303,6 +303,11 @@ impl Inbox {
         self.congested_for(now).is_some()
     }
 
+    /// True when something waits.
+    pub fn holds_items(&self) -> bool {
+        !self.lock().items.is_empty()
+    }
+
     /// Takes everything that waits.
     pub fn take(&self) -> Vec<InboxItem> {
         let mut state = self.lock();

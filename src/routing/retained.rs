@@ -3,7 +3,7 @@
 //! They lie in one ordered map whose key is the topic with `/` replaced by NUL, which no topic contains: so the
 //! topics below a level are neighbours, and a look-up with wildcards jumps from one branch that can match to the
 //! next instead of visiting every topic. A look-up is paged; its cursor is the last key seen and so survives
-//! changes in between.
+//! changes in between. Keys of up to 23 bytes lie in the map itself, where a walk need not leave it to read them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,6 +11,8 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+
+use smol_str::SmolStr;
 
 use crate::mqtt::Message;
 
@@ -37,8 +39,8 @@ pub enum StoreOutcome {
 /// See the module's description.
 #[derive(Debug)]
 pub struct RetainedStore {
-    messages: BTreeMap<Arc<[u8]>, Arc<Message>>,
-    expiries: BTreeSet<(Instant, Arc<[u8]>)>,
+    messages: BTreeMap<SmolStr, Arc<Message>>,
+    expiries: BTreeSet<(Instant, SmolStr)>,
     bytes: usize,
     limits: RetainedLimits,
 }
@@ -48,7 +50,7 @@ pub struct RetainedStore {
 pub struct RetainedCursor {
     filter: Box<str>,
     /// The first key not yet looked at.
-    from: Bound<Vec<u8>>,
+    from: Bound<String>,
 }
 
 impl RetainedCursor {
@@ -107,7 +109,7 @@ impl RetainedStore {
     /// Retains a message `[MQTT-3.3.1-5]`, or clears its topic when the payload is empty `[MQTT-3.3.1-6]`,
     /// `[MQTT-3.3.1-7]`.
     pub fn store(&mut self, message: Arc<Message>) -> StoreOutcome {
-        let key: Arc<[u8]> = key_of(message.topic()).into();
+        let key = SmolStr::from(key_of(message.topic()));
         if message.view().payload.is_empty() {
             self.remove(&key);
             return StoreOutcome::Cleared;
@@ -128,14 +130,14 @@ impl RetainedStore {
 
     /// Removes the message of a topic, if there is one.
     pub fn clear(&mut self, topic: &str) {
-        self.remove(&key_of(topic).into());
+        self.remove(&key_of(topic));
     }
 
-    fn remove(&mut self, key: &Arc<[u8]>) {
-        if let Some(old) = self.messages.remove(key) {
+    fn remove(&mut self, key: &str) {
+        if let Some((key, old)) = self.messages.remove_entry(key) {
             self.bytes -= old.size();
             if let Some(at) = old.expires_at() {
-                self.expiries.remove(&(at, key.clone()));
+                self.expiries.remove(&(at, key));
             }
         }
     }
@@ -173,14 +175,24 @@ impl RetainedStore {
         now: Instant,
     ) -> (Vec<Arc<Message>>, bool) {
         let mut found = Vec::new();
+        if !cursor.filter.contains(['+', '#']) {
+            let key = cursor.from.as_ref().map(String::as_str);
+            if let Bound::Included(key) = key
+                && let Some(message) = self.messages.get(key)
+                && !message.is_expired(now)
+            {
+                found.push(message.clone());
+            }
+            return (found, false);
+        }
         let parts: Vec<&str> = cursor.filter.split('/').collect();
         let mut looks = limit.saturating_mul(8);
         // One pass is a stretch of topics that follow one another and match.
         loop {
-            let range = (as_slice(&cursor.from), Bound::Unbounded);
-            let mut matched: Option<&Arc<[u8]>> = None;
+            let range = (cursor.from.as_ref().map(String::as_str), Bound::Unbounded);
+            let mut matched: Option<&SmolStr> = None;
             let mut seek = None;
-            for (key, message) in self.messages.range::<[u8], _>(range) {
+            for (key, message) in self.messages.range::<str, _>(range) {
                 if looks == 0 || found.len() >= limit {
                     break;
                 }
@@ -201,7 +213,7 @@ impl RetainedStore {
             }
             match (seek, matched) {
                 (Some(next), _) => cursor.from = Bound::Included(next),
-                (None, Some(last)) => cursor.from = Bound::Excluded(last.to_vec()),
+                (None, Some(last)) => cursor.from = Bound::Excluded(last.to_string()),
                 (None, None) => return (found, looks == 0),
             }
             if looks == 0 || found.len() >= limit {
@@ -211,55 +223,40 @@ impl RetainedStore {
     }
 }
 
-fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
-    match bound {
-        Bound::Included(key) => Bound::Included(key),
-        Bound::Excluded(key) => Bound::Excluded(key),
-        Bound::Unbounded => Bound::Unbounded,
-    }
-}
-
-fn key_of(topic: &str) -> Vec<u8> {
-    let mut key = topic.as_bytes().to_vec();
-    for byte in &mut key {
-        if *byte == b'/' {
-            *byte = 0;
-        }
-    }
-    key
+fn key_of(topic: &str) -> String {
+    topic.replace('/', "\0")
 }
 
 enum Step {
     /// The topic matches.
     Match,
     /// It does not; the next that can is at or after this key, which is greater than the topic's.
-    Seek(Vec<u8>),
+    Seek(String),
     /// Neither this topic nor any after it can match.
     End,
 }
 
 /// Holds one topic's key against a filter's levels.
-fn step(filter: &[&str], key: &[u8]) -> Step {
-    let mut levels = key.split(|byte| *byte == 0);
+fn step(filter: &[&str], key: &str) -> Step {
+    let mut levels = key.split('\0');
     // Bytes of the key before the level at hand, and behind the last level that a '+' took.
     let mut offset = 0;
     let mut after_plus: Option<usize> = None;
     for (depth, part) in filter.iter().enumerate() {
         let level = levels.next();
         let wildcard = matches!(*part, "+" | "#");
-        if depth == 0 && wildcard && key.first() == Some(&b'$') {
-            // Every topic that starts with '$' is passed over [MQTT-4.7.2-1].
-            return Step::Seek(vec![b'$' + 1]);
+        if depth == 0 && wildcard && key.starts_with('$') {
+            // Every topic that starts with '$' is passed over [MQTT-4.7.2-1]: '%' is next to it.
+            return Step::Seek("%".to_owned());
         }
         let Some(level) = level else {
             if *part == "#" {
                 return Step::Match;
             }
             // The topic ends above the filter's depth: what lies below it comes next.
-            let mut next = key.to_vec();
-            next.push(0);
+            let mut next = format!("{key}\0");
             if !wildcard {
-                next.extend_from_slice(part.as_bytes());
+                next.push_str(part);
             }
             return Step::Seek(next);
         };
@@ -267,12 +264,11 @@ fn step(filter: &[&str], key: &[u8]) -> Step {
         match *part {
             "#" => return Step::Match,
             "+" => after_plus = Some(end),
-            name => match level.cmp(name.as_bytes()) {
+            name => match level.cmp(name) {
                 std::cmp::Ordering::Equal => {}
                 std::cmp::Ordering::Less => {
-                    let mut next = key.get(..offset).unwrap_or_default().to_vec();
-                    next.extend_from_slice(name.as_bytes());
-                    return Step::Seek(next);
+                    let above = key.get(..offset).unwrap_or_default();
+                    return Step::Seek(format!("{above}{name}"));
                 }
                 std::cmp::Ordering::Greater => return behind(key, after_plus),
             },
@@ -287,14 +283,10 @@ fn step(filter: &[&str], key: &[u8]) -> Step {
 }
 
 /// Behind everything that lies below the first `end` bytes of `key`.
-fn behind(key: &[u8], end: Option<usize>) -> Step {
+fn behind(key: &str, end: Option<usize>) -> Step {
     match end.and_then(|end| key.get(..end)) {
         None => Step::End,
-        Some(prefix) => {
-            let mut next = prefix.to_vec();
-            next.push(1);
-            Step::Seek(next)
-        }
+        Some(prefix) => Step::Seek(format!("{prefix}\u{1}")),
     }
 }
 

@@ -97,6 +97,7 @@ impl ClientConnection {
             inbox,
             permissions,
             held,
+            drain,
             ..
         } = &mut **connected;
         let worker = &*self.worker;
@@ -196,6 +197,8 @@ impl ClientConnection {
         }
         let received = published.iter().sum();
         count(&inbox.counters.received_messages, received);
+        // A client that gets what it publishes gets it with the acknowledgements, in one write.
+        *drain |= received > 0 && inbox.holds_items();
         let rest = data.slice(data.len() - rest.len()..);
         match end {
             End::Partial => self.unread.keep_partial(rest),
