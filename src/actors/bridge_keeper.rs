@@ -21,7 +21,7 @@ use crate::{
     stats::Counters,
 };
 
-/// The file beside the configuration that holds the identity of a broker with bridges.
+/// The file beside the configuration that holds what the identity of a broker with bridges is made of.
 const ID_FILE: &str = "nanomq_id";
 
 /// The counters of bridges, for sums over the broker.
@@ -56,7 +56,10 @@ impl BridgeCounterList {
 pub struct BridgeKeeper {
     worker: Rc<Worker>,
     subscriptions: Recipient<GetSubscriptions>,
-    config_file: Option<PathBuf>,
+    /// The identity of this broker.
+    own_id: Arc<str>,
+    /// What it is made of is to be written to this file as soon as there is a bridge.
+    unwritten: Option<(PathBuf, String)>,
     bridges: BTreeMap<String, Kept>,
     counters: BridgeCounterList,
     /// Of bridges that have ended.
@@ -80,10 +83,20 @@ impl BridgeKeeper {
         counters: BridgeCounterList,
     ) -> Self {
         let ended = counters.new_counters();
+        let id_file = config_file
+            .as_deref()
+            .map(|file| file.with_file_name(ID_FILE));
+        let known = id_file.as_deref().and_then(known_id);
+        let new = || format!("{:016x}", fastrand::u64(..));
+        let (id, is_known) = known.map_or_else(|| (new(), false), |id| (id, true));
+        let own_id = own_id(&id, config_file.as_deref());
+        let unwritten = id_file.filter(|_| !is_known).map(|file| (file, id));
+        worker.shared.marks.prepare_own_id(own_id.clone());
         Self {
             worker,
             subscriptions,
-            config_file,
+            own_id,
+            unwritten,
             bridges: BTreeMap::new(),
             counters,
             ended,
@@ -126,9 +139,24 @@ impl BridgeKeeper {
         }
     }
 
+    /// Keeps the identity of this broker beside its configuration, so that remotes know its bridges again.
+    fn keep_own_id(&mut self) {
+        let Some((file, id)) = self.unwritten.take() else {
+            return;
+        };
+        if let Err(error) = private_file::replace(&file, &format!("{id}\n")) {
+            log::warn!(
+                "{} cannot be written, so that remotes do not know the bridges of this broker again after a restart, \
+                 unless they have a clientid: {error}",
+                file.display()
+            );
+        }
+    }
+
     fn start(&mut self, name: String, config: Arc<BridgeConfig>) {
-        let file = self.config_file.as_deref();
-        let own_id = self.worker.shared.marks.set_own_id(|| own_id(file)).clone();
+        let marks = &self.worker.shared.marks;
+        let own_id = marks.set_own_id(|| self.own_id.clone()).clone();
+        self.keep_own_id();
         let counters = self.counters.new_counters();
         self.last_number = self.last_number.saturating_add(1);
         let bridge = Bridge::new(BridgeParts {
@@ -152,27 +180,24 @@ impl BridgeKeeper {
     }
 }
 
-/// The identity of this broker, kept beside its configuration so that remotes know its bridges again.
-fn own_id(config_file: Option<&Path>) -> Arc<str> {
-    let new = format!("{:016x}", fastrand::u64(..));
-    let Some(file) = config_file else {
-        return new.into();
-    };
-    let file = file.parent().unwrap_or(Path::new("")).join(ID_FILE);
-    if let Ok(text) = std::fs::read_to_string(&file) {
-        let known = text.trim();
-        if known.len() == 16 && known.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return known.into();
-        }
-    }
-    if let Err(error) = private_file::replace(&file, &format!("{new}\n")) {
-        log::warn!(
-            "{} cannot be written, so that remotes do not know the bridges of this broker again after a restart, \
-             unless they have a clientid: {error}",
-            file.display()
-        );
-    }
-    new.into()
+/// The identity of a broker: other brokers may have their configuration in the same folder, and that file with it.
+fn own_id(id: &str, config_file: Option<&Path>) -> Arc<str> {
+    let name = config_file.and_then(Path::file_name).unwrap_or_default();
+    let text = [id.as_bytes(), b"/", name.as_encoded_bytes()].concat();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &text);
+    let bytes = digest.as_ref().iter().take(8);
+    bytes
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>()
+        .into()
+}
+
+/// What the identity of this broker is made of, in its file.
+fn known_id(file: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let known = text.trim();
+    let is_one = known.len() == 16 && known.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| known.to_owned())
 }
 
 impl Actor for BridgeKeeper {
@@ -222,5 +247,19 @@ impl Handler<CloseBridges> for BridgeKeeper {
             .map(|kept| kept.actor.send(LeaveBridge { ends: false }))
             .collect();
         Box::pin(async { drop(join_all(left).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_in_one_folder_have_identities_of_their_own() {
+        let of = |file: &str| own_id("0123456789abcdef", Some(Path::new(file)));
+        assert_eq!(of("/etc/a.conf"), of("/other/a.conf"));
+        assert_ne!(of("/etc/a.conf"), of("/etc/b.conf"));
+        assert_eq!(of("/etc/a.conf").len(), 16);
+        assert!(crate::mqtt::hops::is_id(&of("/etc/a.conf")));
     }
 }

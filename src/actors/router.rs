@@ -23,7 +23,7 @@ use crate::{
         QoS, hops,
     },
     routing::{Group, Route, RouteTable, Routes, Snapshot},
-    session::{Delivery, Publishing, digest},
+    session::{BridgeOf, Delivery, Publishing, digest},
     stats::{Counters, Metric},
     store::Outcome,
 };
@@ -267,31 +267,66 @@ pub struct Pass<'a> {
     chunk: &'a Bytes,
     now: Instant,
     /// The publisher is a bridge of another broker that speaks MQTT 3.
-    v3_bridge: Option<Origin>,
+    v3_bridge: Option<V3Publisher>,
+}
+
+/// A bridge of another broker that speaks MQTT 3.
+enum V3Publisher {
+    /// It has said which broker it is of.
+    Known(Arc<BridgeOf>),
+    /// It has not, and is known by its address.
+    Unknown(Origin),
 }
 
 impl Pass<'_> {
-    /// The publisher is a bridge of another broker, at this address, that speaks MQTT 3.
+    /// The publisher is a bridge of another broker, at this address, that speaks MQTT 3, and may have said which broker
+    /// it is `of`.
     #[must_use]
-    pub fn of_v3_bridge(self, peer: IpAddr) -> Self {
+    pub fn of_v3_bridge(self, peer: IpAddr, of: Option<Arc<BridgeOf>>) -> Self {
+        let publisher = match of {
+            Some(of) => V3Publisher::Known(of),
+            None => V3Publisher::Unknown(Origin { bridge: 0, peer }),
+        };
         Self {
-            v3_bridge: Some(Origin { bridge: 0, peer }),
+            v3_bridge: Some(publisher),
             ..self
         }
     }
 
-    /// Whether a message has been at this broker before and comes back over a bridge. Such a one is counted.
-    fn comes_back(&self, topic: &str, properties: Properties<'_>, payload: &[u8]) -> bool {
-        let marks = &self.router.marks;
-        let has_been = |id: &Arc<str>| hops::has_been(properties, id);
-        let comes_back = (!properties.is_empty() && marks.own_id().is_some_and(has_been))
-            || self
-                .v3_bridge
-                .is_some_and(|from| marks.is_echo(from, topic, digest(payload), self.now));
-        if comes_back {
+    /// A message of a bridge that speaks MQTT 3 and has said which broker it is of: it gets the mark that it could not
+    /// bring.
+    fn publish_marked(&mut self, publish: &Publish<'_>, of: &BridgeOf) -> bool {
+        let message = MessageRef {
+            topic: publish.topic,
+            properties: of.mark(),
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            expires_at: None,
+        };
+        self.publish_detached(&message, publish.packet_id)
+    }
+
+    /// Whether a message has been at this broker before, by its marks. Such a one is counted.
+    fn has_been_here(&self, properties: Properties<'_>) -> bool {
+        let own_id = || self.router.marks.own_id();
+        let has_been = !properties.is_empty()
+            && own_id().is_some_and(|id: &Arc<str>| hops::has_been(properties, id));
+        if has_been {
             self.router.counters.add(Metric::DroppedLoop, 1);
         }
-        comes_back
+        has_been
+    }
+
+    /// Whether a message of a bridge without marks is a copy of one that was sent to its broker. Such a one is counted.
+    fn is_echo(&self, from: Origin, publish: &Publish<'_>) -> bool {
+        let payload = digest(publish.payload);
+        let marks = &self.router.marks;
+        let is_echo = marks.is_echo(from, publish.topic, payload, self.now);
+        if is_echo {
+            self.router.counters.add(Metric::DroppedLoop, 1);
+        }
+        is_echo
     }
 
     /// Delivers what was collected.
@@ -363,7 +398,15 @@ impl Pass<'_> {
 
 impl Publishing for Pass<'_> {
     fn publish(&mut self, publish: &Publish<'_>, packet: &[u8], version: ProtocolVersion) -> bool {
-        if self.comes_back(publish.topic, publish.properties, publish.payload) {
+        let comes_back = match &self.v3_bridge {
+            None => self.has_been_here(publish.properties),
+            Some(V3Publisher::Unknown(from)) => self.is_echo(*from, publish),
+            Some(V3Publisher::Known(of)) => {
+                let of = of.clone();
+                return self.publish_marked(publish, &of);
+            }
+        };
+        if comes_back {
             return true;
         }
         if publish.retain {
@@ -389,7 +432,7 @@ impl Publishing for Pass<'_> {
     }
 
     fn publish_detached(&mut self, message: &MessageRef<'_>, packet_id: Option<PacketId>) -> bool {
-        if self.comes_back(message.topic, message.properties, message.payload) {
+        if self.has_been_here(message.properties) {
             return true;
         }
         if message.retain {

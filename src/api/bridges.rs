@@ -3,6 +3,7 @@
 mod node;
 mod status;
 
+use actix::{Message, Recipient};
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Path},
@@ -27,7 +28,7 @@ use crate::{
     },
 };
 
-pub use self::node::{Node, masked, more_members, read_node, text};
+pub use self::node::{Login, Node, more_members, read_node};
 pub use self::status::Figures;
 
 /// A bridge and what it does.
@@ -139,17 +140,14 @@ async fn put(
         config,
         expect,
     };
-    let put = ask(&state.put_bridge, put).await?;
-    put.map_err(|refused| error(name, refused))?;
-    Ok(answer::done())
+    done(&state.put_bridge, name, put).await
 }
 
 /// Ends a bridge.
 pub async fn remove(name: Path<String>, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
     let name = name.into_inner();
-    let removed = ask(&state.delete_bridge, DeleteBridge(name.clone())).await?;
-    removed.map_err(|refused| error(name, refused))?;
-    Ok(answer::done())
+    let delete = DeleteBridge(name.clone());
+    done(&state.delete_bridge, name, delete).await
 }
 
 /// Switches a bridge on or off.
@@ -195,9 +193,7 @@ pub async fn subscribe(
         subscriptions,
         properties,
     };
-    let subscribed = ask(&state.subscribe_bridge, subscribe).await?;
-    subscribed.map_err(|refused| error(name, refused))?;
-    Ok(answer::done())
+    done(&state.subscribe_bridge, name, subscribe).await
 }
 
 fn properties(shown: Value) -> Result<BridgeSubscribeProperties, ApiError> {
@@ -233,8 +229,17 @@ pub async fn unsubscribe(
         name: name.clone(),
         topics,
     };
-    let unsubscribed = ask(&state.unsubscribe_bridge, unsubscribe).await?;
-    unsubscribed.map_err(|refused| error(name, refused))?;
+    done(&state.unsubscribe_bridge, name, unsubscribe).await
+}
+
+/// Has a bridge changed, and answers that it is, or why not.
+async fn done<M, T>(to: &Recipient<M>, name: String, change: M) -> Result<HttpResponse, ApiError>
+where
+    M: Message<Result = Result<T, BridgeRefused>> + Send + 'static,
+    T: Send + 'static,
+{
+    let changed = ask(to, change).await?;
+    changed.map_err(|refused| error(name, refused))?;
     Ok(answer::done())
 }
 

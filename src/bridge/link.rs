@@ -1,34 +1,27 @@
 //! An open connection to a remote broker, from CONNACK on: every packet of it and every message to it. No socket, no
 //! clock.
 
+mod receive;
+
 use std::{sync::Arc, time::Instant};
 
 use bytes::BytesMut;
 
+pub use self::receive::{Received, Surroundings};
 use super::{
     Broken,
     echoes::Echoes,
-    greeting::{Accepted, max_packet_size, version},
-    incoming::{Incoming, Into, Taken, dropped},
+    greeting::{Accepted, version},
+    incoming::Incoming,
     marks::{Marks, Origin},
     pings::{Pings, Silence},
     requests::{Answered, Form, Requests},
 };
 use crate::{
     config::{BridgeConfig, BridgeSubscription, Mqtt, RETAIN_KEPT},
-    mqtt::{
-        Ack, Disconnect, Packet, Properties, Publish, QoS, ReasonCode, Sender, decode_as, encode,
-        frame_header,
-    },
-    session::{
-        Channel, ForwardRule, Gate, GateAnswer, Publishing, RemoteTerms, Session, ToRemote,
-        Violation, digest,
-    },
-    stats::{Counters, Metric},
+    mqtt::{Disconnect, Packet, Properties, QoS, ReasonCode, encode},
+    session::{Channel, ForwardRule, RemoteTerms, Session, ToRemote},
 };
-
-/// Messages of the remote with QoS 1 and 2 that are handled before the subscribers get their turn.
-const ACKNOWLEDGED_PER_TURN: u32 = 256;
 
 /// What a connection is opened with.
 #[derive(Debug)]
@@ -59,51 +52,10 @@ pub struct Link {
     remote_id: Option<Box<str>>,
     /// Set where the remote may send back what this bridge sent: those messages by their topic there.
     echoes: Option<Echoes>,
-    /// MQTT 3 is spoken, and what was sent is remembered.
+    /// MQTT 3 is spoken with a remote that is not known, and what was sent is remembered.
     remembers: bool,
-}
-
-/// What came of bytes that were received.
-#[derive(Debug, Default)]
-pub struct Received {
-    /// How many of the bytes are done with.
-    pub used: usize,
-    /// There may be whole packets in the rest.
-    pub more: bool,
-    /// What the remote answered to requests.
-    pub answered: Vec<Answered>,
-    /// The connection has to end.
-    pub broken: Option<Broken>,
-}
-
-/// What a PUBLISH goes through.
-struct Scope<'a, P> {
-    limits: &'a Mqtt,
-    now: Instant,
-    wire: &'a mut BytesMut,
-    publishing: &'a mut P,
-    counters: &'a Counters,
-    marks: &'a Marks,
-    origin: Origin,
-}
-
-/// What the bytes of the remote are handled with.
-#[derive(Debug)]
-pub struct Surroundings<'a, P> {
-    /// Limits of the bridge.
-    pub limits: &'a Mqtt,
-    /// The time.
-    pub now: Instant,
-    /// The connection's output.
-    pub wire: &'a mut BytesMut,
-    /// Takes messages on.
-    pub publishing: &'a mut P,
-    /// The bridge's.
-    pub counters: &'a Counters,
-    /// Those of all bridges.
-    pub marks: &'a Marks,
-    /// This bridge and its remote.
-    pub origin: Origin,
+    /// The remote is being told who the bridge is, until then. Nothing is sent before, as it may have been there.
+    introduction: Option<Instant>,
 }
 
 impl Link {
@@ -144,6 +96,7 @@ impl Link {
             own_id,
             remote_id: accepted.remote_id,
             remembers: v3,
+            introduction: None,
             echoes: (v3 && !bridge_bit).then(Echoes::default),
             channel: Channel::to_remote(
                 session_id,
@@ -170,6 +123,11 @@ impl Link {
         self.channel.session()
     }
 
+    /// Most messages with QoS 1 and 2 that are sent and not acknowledged.
+    pub fn window(&self) -> u16 {
+        self.channel.window()
+    }
+
     /// Takes the session back.
     pub fn into_session(self) -> Session {
         self.channel
@@ -179,7 +137,21 @@ impl Link {
 
     /// Requests that the remote has not answered.
     pub fn unanswered(&self) -> usize {
-        self.requests.len()
+        let introduction = usize::from(self.introduction.is_some());
+        self.requests.len().saturating_add(introduction)
+    }
+
+    /// Says with MQTT 3 which broker the bridge is of. The remote may take until `deadline` to answer.
+    pub fn introduce(&mut self, deadline: Instant, wire: &mut BytesMut) {
+        let outbound = self.channel.session().outbound();
+        let id = |number| outbound.free_id(number);
+        self.requests.introduce(&self.own_id, self.form, id, wire);
+        self.introduction = Some(deadline);
+    }
+
+    /// Whether the remote is being told who the bridge is, so that nothing is to be sent yet.
+    pub fn is_introducing(&self) -> bool {
+        self.introduction.is_some()
     }
 
     /// Subscribes to topics of the remote.
@@ -228,12 +200,15 @@ impl Link {
     }
 
     fn is_waiting(&self) -> bool {
-        !self.requests.is_empty() || self.channel.session().outbound().inflight() > 0
+        !self.requests.is_empty()
+            || self.introduction.is_some()
+            || self.channel.session().outbound().inflight() > 0
     }
 
     /// When [`Link::on_time`] is to be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        self.pings.deadline(self.is_waiting())
+        let pings = self.pings.deadline(self.is_waiting());
+        [pings, self.introduction].into_iter().flatten().min()
     }
 
     /// Writes PINGREQ when it is time.
@@ -241,6 +216,8 @@ impl Link {
     /// # Errors
     /// [`Broken::Silent`] when the last one was not answered.
     pub fn on_time(&mut self, now: Instant, wire: &mut BytesMut) -> Result<(), Broken> {
+        // Who does not answer does not know either.
+        self.introduction = self.introduction.filter(|deadline| *deadline > now);
         match self.pings.check(self.is_waiting(), now) {
             Silence::Bearable => Ok(()),
             Silence::Ping => {
@@ -260,188 +237,17 @@ impl Link {
             return;
         };
         for sent in to_remote.take_sent() {
-            marks.sent(to, &sent.local_topic, sent.payload, now);
+            // Under another topic there it would have to be renamed back to be a copy: rather than that, an equal message
+            // is a message of somebody else's.
+            if sent.local_topic == sent.remote_topic {
+                marks.sent(to, &sent.local_topic, sent.payload, now);
+            }
             if let Some(echoes) = &mut self.echoes
                 && self.incoming.is_subscribed(&sent.remote_topic)
             {
                 echoes.sent(0, "", &sent.remote_topic, sent.payload, now);
             }
         }
-    }
-
-    /// Handles the packets in what was received.
-    pub fn receive<P: Publishing>(
-        &mut self,
-        data: &[u8],
-        config: &BridgeConfig,
-        around: Surroundings<'_, P>,
-    ) -> Received {
-        let mut received = Received::default();
-        let mut acknowledged = 0;
-        let most = max_packet_size(config, around.limits);
-        let mut scope = Scope {
-            limits: around.limits,
-            now: around.now,
-            wire: around.wire,
-            publishing: around.publishing,
-            counters: around.counters,
-            marks: around.marks,
-            origin: around.origin,
-        };
-        loop {
-            let rest = data.get(received.used..).unwrap_or_default();
-            let header = match frame_header(rest, most) {
-                Ok(Some(header)) => header,
-                Ok(None) => return received,
-                Err(error) => {
-                    received.broken = Some(Broken::Violation(error.into()));
-                    return received;
-                }
-            };
-            if acknowledged >= ACKNOWLEDGED_PER_TURN {
-                received.more = true;
-                return received;
-            }
-            let body = rest.get(header.header_len..header.packet_len());
-            let body = body.unwrap_or_default();
-            scope.counters.add(Metric::PacketsReceived, 1);
-            let handled = decode_as(Sender::Server, self.form.version, header.first_byte, body)
-                .map_err(|error| Broken::Violation(error.into()))
-                .and_then(|packet| {
-                    if let Packet::Publish(publish) = &packet {
-                        acknowledged += u32::from(publish.qos > QoS::AtMostOnce);
-                    }
-                    self.on_packet(&packet, &mut scope)
-                });
-            match handled {
-                Ok(answered) => received.answered.extend(answered),
-                Err(broken) => {
-                    received.broken = Some(broken);
-                    return received;
-                }
-            }
-            received.used = received.used.saturating_add(header.packet_len());
-        }
-    }
-
-    fn on_packet<P: Publishing>(
-        &mut self,
-        packet: &Packet<'_>,
-        scope: &mut Scope<'_, P>,
-    ) -> Result<Option<Answered>, Broken> {
-        if packet.properties().iter().count() > scope.limits.max_properties {
-            return Err(Broken::Violation(Violation::TooManyProperties));
-        }
-        match packet {
-            Packet::Publish(publish) => self.on_publish(publish, scope)?,
-            Packet::PubAck(ack) | Packet::PubRec(ack) => {
-                self.on_refusal(ack, scope.counters)?;
-                self.pass_on(packet, scope)?;
-            }
-            Packet::PubRel(_) | Packet::PubComp(_) => self.pass_on(packet, scope)?,
-            Packet::SubAck(ack) => {
-                let answered = self.requests.on_suback(ack);
-                return answered.map(Some).ok_or(Broken::WrongAnswer);
-            }
-            Packet::UnsubAck(ack) => {
-                let answered = self.requests.on_unsuback(ack);
-                return answered.map(Some).ok_or(Broken::WrongAnswer);
-            }
-            Packet::PingResp => {}
-            Packet::Disconnect(disconnect) => {
-                let why = disconnect.properties.reason_string().unwrap_or_default();
-                let moved = disconnect.properties.server_reference();
-                let why = match moved {
-                    Some(server) => format!("{why} (it names {server})"),
-                    None => why.to_owned(),
-                };
-                return Err(Broken::Closed(disconnect.reason, why));
-            }
-            Packet::Auth(_) => return Err(Broken::Violation(Violation::AuthWithoutMethod)),
-            // A second CONNACK; the others are not sent by servers, and not decoded.
-            Packet::ConnAck(_)
-            | Packet::Connect(_)
-            | Packet::Subscribe(_)
-            | Packet::Unsubscribe(_)
-            | Packet::PingReq => return Err(Broken::Violation(Violation::SecondConnect)),
-        }
-        Ok(None)
-    }
-
-    /// Acknowledgements of both directions.
-    fn pass_on<P>(&mut self, packet: &Packet<'_>, scope: &mut Scope<'_, P>) -> Result<(), Broken> {
-        let handled =
-            self.channel
-                .on_packet(packet, scope.limits, scope.now, scope.wire, scope.counters);
-        handled.map(drop).map_err(Broken::Violation)
-    }
-
-    /// A message that the remote does not take.
-    fn on_refusal(&self, ack: &Ack<'_>, counters: &Counters) -> Result<(), Broken> {
-        match ack.reason {
-            ReasonCode::QuotaExceeded => Err(Broken::Busy(ack.reason)),
-            reason if reason.is_error() => {
-                counters.add(Metric::DroppedRefused, 1);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn on_publish<P: Publishing>(
-        &mut self,
-        publish: &Publish<'_>,
-        scope: &mut Scope<'_, P>,
-    ) -> Result<(), Broken> {
-        scope.counters.add(Metric::received(publish.qos), 1);
-        // With MQTT 3 the topic is in the packet.
-        let payload = self.remembers.then(|| digest(publish.payload));
-        let is_own = match (&mut self.echoes, payload) {
-            (Some(echoes), Some(payload)) => {
-                echoes.is_echo(1, "", publish.topic, payload, scope.now)
-            }
-            _ => false,
-        };
-        let remote_id = self.remote_id.as_deref();
-        let taken = self.incoming.take(publish, &self.own_id, remote_id);
-        let (publish, drop) = match taken.map_err(Broken::Violation)? {
-            Taken::Publish(publish) => {
-                let (origin, topic) = (scope.origin, publish.topic);
-                let is_echo = payload
-                    .is_some_and(|payload| scope.marks.is_echo(origin, topic, payload, scope.now));
-                match is_own || is_echo {
-                    true => (dropped(&publish), Some(Metric::DroppedLoop)),
-                    false => (publish, None),
-                }
-            }
-            Taken::Drop(metric) => (dropped(publish), Some(metric)),
-        };
-        let mut into = Into {
-            inner: scope.publishing,
-            drop,
-            counters: scope.counters,
-            now: scope.now,
-        };
-        let handled = self.channel.on_publish(
-            &publish,
-            &[],
-            scope.limits,
-            scope.now,
-            scope.wire,
-            &mut Open,
-            &mut into,
-            scope.counters,
-        );
-        handled.map(|_| ()).map_err(Broken::Violation)
-    }
-}
-
-/// A bridge may publish what its configuration says.
-struct Open;
-
-impl Gate for Open {
-    fn may_publish(&mut self, _: &str) -> GateAnswer {
-        GateAnswer::Now
     }
 }
 

@@ -11,6 +11,7 @@ use super::echoes::Echoes;
 /// See the module's description. A broker without bridges has no identity, and looks for nothing.
 #[derive(Debug, Default)]
 pub struct Marks {
+    prepared: OnceLock<Arc<str>>,
     own_id: OnceLock<Arc<str>>,
     echoes: Mutex<Echoes>,
 }
@@ -33,6 +34,20 @@ impl Marks {
     /// Gives the broker its identity, unless it has one already.
     pub fn set_own_id(&self, id: impl FnOnce() -> Arc<str>) -> &Arc<str> {
         self.own_id.get_or_init(id)
+    }
+
+    /// The identity that the broker is to have as soon as it has anything to do with bridges. Counts once.
+    pub fn prepare_own_id(&self, id: Arc<str>) {
+        self.prepared.get_or_init(|| id);
+    }
+
+    /// The identity of this broker for a bridge of another one, which has come; it has it from now on.
+    pub fn show_own_id(&self) -> Option<&Arc<str>> {
+        let prepared = || self.prepared.get().cloned();
+        match self.own_id.get() {
+            None => prepared().map(|id| self.set_own_id(|| id)),
+            known => known,
+        }
     }
 
     /// A message has gone to another broker over MQTT 3; `topic` is the one here.

@@ -7,8 +7,9 @@
 //!  batches --Link::channel--> PUBLISH, changed by `session::ToRemote`
 //! ```
 //!
-//! Loops: with MQTT 5 a message carries the identities of the brokers that it has been at (`mqtt::hops`), with MQTT 3
-//! what was sent is remembered (`echoes`); see [`Marks`].
+//! Loops: with MQTT 5 a message carries the identities of the brokers that it has been at (`mqtt::hops`). With MQTT 3 two
+//! brokers of this kind tell each other once per connection who they are (`mqtt::hops::INTRODUCTION`), and make the mark of
+//! the other one in what comes from there; towards other brokers what was sent is remembered (`echoes`); see [`Marks`].
 
 mod backoff;
 mod broken;
@@ -20,6 +21,7 @@ mod marks;
 mod pings;
 mod requests;
 mod servers;
+mod subscribed;
 
 pub use backoff::Backoff;
 pub use broken::Broken;
@@ -28,6 +30,7 @@ pub use link::{Link, Opening, Received, Surroundings, limits, rules};
 pub use marks::{Marks, Origin};
 pub use requests::Answered;
 pub use servers::Servers;
+pub use subscribed::Subscribed;
 
 use crate::session::BRIDGE_SESSIONS;
 

@@ -7,7 +7,7 @@ use crate::{
     mqtt::{
         Packet, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion, QoS, ReasonCode,
         RetainHandling, SubAck, Subscribe, SubscribeFiltersBuf, SubscribeOptions, Unsubscribe,
-        UnsubscribeFiltersBuf, encode, packet_len,
+        UnsubscribeFiltersBuf, encode, hops, packet_len,
     },
 };
 
@@ -33,6 +33,8 @@ pub struct Requests {
 
 #[derive(Debug)]
 enum Request {
+    /// By it the bridge says who it is.
+    Introduction,
     Subscribe(Vec<BridgeSubscription>),
     Unsubscribe(Vec<String>),
 }
@@ -40,6 +42,8 @@ enum Request {
 /// What an answer says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Answered {
+    /// The remote has answered who the bridge is.
+    pub introduced: bool,
     /// Subscriptions that hold now.
     pub granted: Vec<BridgeSubscription>,
     /// Filters that are not subscribed to any more.
@@ -49,14 +53,40 @@ pub struct Answered {
 }
 
 impl Requests {
-    /// Number of requests that wait for an answer.
+    /// Number of requests that wait for an answer, but for the introduction.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        let asked = |(_, request): &&(_, Request)| !matches!(request, Request::Introduction);
+        self.waiting.iter().filter(asked).count()
     }
 
-    /// True when all are answered.
+    /// True when all of those are answered.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0
+    }
+
+    /// Writes by what the bridge says with MQTT 3 which broker it is of; see [`hops::INTRODUCTION`].
+    pub fn introduce(
+        &mut self,
+        own_id: &str,
+        form: Form,
+        id: impl Fn(u16) -> PacketId,
+        out: &mut BytesMut,
+    ) {
+        let mut filters = SubscribeFiltersBuf::default();
+        // It is short.
+        let _ = filters.push(
+            &format!("{}{own_id}", hops::INTRODUCTION),
+            SubscribeOptions::with_qos(QoS::AtMostOnce),
+        );
+        let packet_id = self.free(&id);
+        let packet = Packet::Subscribe(Subscribe {
+            packet_id,
+            properties: Properties::EMPTY,
+            filters: filters.as_filters(),
+        });
+        if write(&packet, form, out) {
+            self.waiting.push((packet_id, Request::Introduction));
+        }
     }
 
     /// Writes what subscribes to topics. `id` makes an identifier from the number of requests that wait. What cannot be
@@ -145,10 +175,18 @@ impl Requests {
     /// SUBACK. None when nothing waits for it, or it has another number of codes than the request has filters.
     pub fn on_suback(&mut self, ack: &SubAck<'_>) -> Option<Answered> {
         let at = self.waiting.iter().position(|(id, request)| {
-            *id == ack.packet_id && matches!(request, Request::Subscribe(_))
+            *id == ack.packet_id && !matches!(request, Request::Unsubscribe(_))
         })?;
-        let (_, Request::Subscribe(asked)) = self.waiting.swap_remove(at) else {
-            return None;
+        let asked = match self.waiting.swap_remove(at).1 {
+            Request::Subscribe(asked) => asked,
+            // Granted or not: who knows of it has said so before.
+            Request::Introduction if ack.reasons.len() == 1 => {
+                return Some(Answered {
+                    introduced: true,
+                    ..Answered::default()
+                });
+            }
+            Request::Introduction | Request::Unsubscribe(_) => return None,
         };
         if asked.len() != ack.reasons.len() {
             return None;

@@ -167,6 +167,7 @@ impl<'a> Applier<'a> {
             Role::Ignored(why) => self.ignored(entry, why),
             Role::NotBuilt(what) => self.not_built(entry, key.path, what, is_off),
             Role::OtherName { expects, set } => {
+                self.places.insert(path.join("."), entry.place.clone());
                 let done = set(self.config, value, &keys::name_in(key.path, path));
                 self.settle(entry, done, expects, Some(value));
             }

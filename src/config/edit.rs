@@ -34,6 +34,7 @@ pub(crate) fn edit(
 }
 
 /// A value and where it goes in a HOCON text.
+#[derive(Clone)]
 pub(super) struct Line {
     /// The names of its key.
     pub(super) path: Vec<String>,

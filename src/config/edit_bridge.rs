@@ -7,6 +7,7 @@ use super::edit::{Line, Way, appended, comment, flat_value, with_lines, with_val
 use super::load::FileForm;
 use super::model_bridges::{BridgeConfig, DEFAULT_BRIDGE};
 use super::render::{Leaf, collect, key_text};
+use super::scan::{Item, Shape, Span, scan};
 
 /// Texts in which a bridge that was `before` is `after`, or is gone: the one that changes least first.
 pub(super) fn edit_bridge(
@@ -43,6 +44,7 @@ fn hocon(
             value: leaf.value.to_string(),
         });
         let lines: Vec<Line> = lines.collect();
+        texts.extend(in_section(text, &path, &lines));
         texts.extend([Way::Replace, Way::Append].map(|way| with_values(text, &lines, way)));
     }
     texts.push(appended(&without(text, &path), block.as_slice()));
@@ -51,6 +53,60 @@ fn hocon(
     let end: Vec<String> = end.into_iter().flatten().collect();
     texts.push(appended(text, &end));
     texts
+}
+
+/// The text with the values in it, those that stand nowhere yet at the end of the section of the bridge; none where there
+/// is no such section, or nothing is new.
+fn in_section(text: &str, path: &[String], lines: &[Line]) -> Option<String> {
+    let items = scan(text);
+    let spans: Vec<&Span> = items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Value(span) => Some(span),
+            Item::Include(_) => None,
+        })
+        .collect();
+    let is_there = |line: &&Line| spans.iter().any(|span| span.path == line.path);
+    let (known, new): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(is_there);
+    let mut sections = spans.iter().rev();
+    let section = sections.find(|span| span.path == path && span.shape == Shape::Object)?;
+    let end = section.whole.end.checked_sub(1)?;
+    if new.is_empty() || !text.get(end..)?.starts_with('}') {
+        return None;
+    }
+    let short = |line: &&Line| {
+        let key = dotted(line.path.get(path.len()..).unwrap_or_default());
+        format!("{key} = {}", line.value)
+    };
+    let (body, rest) = text.split_at_checked(end)?;
+    let edited = match blank_before(body) {
+        // The brace stands on a line of its own.
+        Some(outer) => {
+            let first = spans.iter().find(|span| {
+                span.whole.start > section.value.start && span.whole.end < section.whole.end
+            });
+            let inner = first.and_then(|first| blank_before(text.get(..first.whole.start)?));
+            let inner = inner.map_or_else(|| format!("{outer}    "), str::to_owned);
+            let lines: Vec<String> = new.iter().map(short).collect();
+            let lines: Vec<String> = lines.iter().map(|line| format!("{inner}{line}")).collect();
+            let above = body.strip_suffix(outer)?;
+            format!("{}{outer}{rest}", with_lines(above, &lines))
+        }
+        None => {
+            let body = body.trim_end();
+            let comma = if body.ends_with(['{', ',']) { "" } else { "," };
+            let lines: Vec<String> = new.iter().map(short).collect();
+            format!("{body}{comma} {} {rest}", lines.join(", "))
+        }
+    };
+    let known: Vec<Line> = known.into_iter().cloned().collect();
+    Some(with_values(&edited, &known, Way::Replace))
+}
+
+/// The space between the beginning of the last line and the end of a text, if there is nothing else.
+fn blank_before(text: &str) -> Option<&str> {
+    let (_, last) = text.rsplit_once('\n')?;
+    last.trim().is_empty().then_some(last)
 }
 
 /// A bridge as a section of its own: what is not as by default.

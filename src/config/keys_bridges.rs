@@ -55,7 +55,7 @@ static KEYS: &[Key] = &[
     hot("bridges.mqtt.*.backoff_min", WAIT, |c, v, name| set_wait(&mut of(c, name).backoff_min, v)),
     hot("bridges.mqtt.*.backoff_max", WAIT, |c, v, name| set_wait(&mut of(c, name).backoff_max, v)),
     hot("bridges.mqtt.*.no_local_v4", FLAG, |c, v, name| v.flag(&mut of(c, name).no_local_v4)),
-    hot("bridges.mqtt.*.max_parallel_processes", COUNT, |c, v, name| v.int(&mut of(c, name).max_parallel_processes, ANY_COUNT)),
+    hot("bridges.mqtt.*.max_parallel_processes", U16_OR_0, |c, v, name| v.int(&mut of(c, name).max_parallel_processes, 0..=65_535)),
     hot("bridges.mqtt.*.max_inflight_window", U16_OR_0, |c, v, name| v.int(&mut of(c, name).max_inflight_window, 0..=65_535)),
     hot("bridges.mqtt.*.max_send_queue_len", COUNT, |c, v, name| v.int(&mut of(c, name).max_send_queue_len, ANY_COUNT)),
     hot("bridges.mqtt.*.max_send_queue_bytes", "a size such as 64MB, at least 1KB", |c, v, name| v.size(&mut of(c, name).max_send_queue_bytes, 1024..=1 << 40)),
@@ -118,7 +118,7 @@ static KEYS: &[Key] = &[
 static OTHER_NAMES: &[Key] = &[
     other_name("bridges.mqtt.*.address", ADDRESS, |c, v, name| set_server(of(c, name), v)),
     other_name("bridges.mqtt.*.bridge_mode", FLAG, |c, v, name| v.flag(&mut of(c, name).enable)),
-    other_name("bridges.mqtt.*.parallel", COUNT, |c, v, name| v.int(&mut of(c, name).max_parallel_processes, ANY_COUNT)),
+    other_name("bridges.mqtt.*.parallel", U16_OR_0, |c, v, name| v.int(&mut of(c, name).max_parallel_processes, 0..=65_535)),
     other_name("bridges.mqtt.*.transparent", FLAG, |_, v, _| unbuilt_flag(v, "transparent bridging is not built yet")),
     other_name("bridges.mqtt.*.transparent_bridging", FLAG, |_, v, _| unbuilt_flag(v, "transparent bridging is not built yet")),
     other_name("bridges.mqtt.*.retry_qos_0", FLAG, |_, v, _| unbuilt_flag(v, "messages with QoS 0 are sent once")),

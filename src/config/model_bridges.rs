@@ -84,13 +84,16 @@ pub struct BridgeConfig {
     #[serde(with = "super::units::duration")]
     pub backoff_max: Duration,
     /// With MQTT 3: whether the remote is asked not to send back what the bridge sent, by the bit that brokers know
-    /// bridges by, and whether copies that come back nevertheless are dropped. Default true.
+    /// bridges by, whether it is told which broker the bridge is of, and whether copies that come back nevertheless are
+    /// dropped. Default true.
     pub no_local_v4: bool,
-    /// NanoMQ's number of outstanding requests. A bridge is one actor here, whose window is `max_inflight_window`, so
-    /// that this is shown and has no effect. Default 2.
-    pub max_parallel_processes: u32,
+    /// NanoMQ's number of requests that are on their way to the remote at once. A bridge is one actor here, and its
+    /// requests are messages with QoS 1 and 2: this is `max_inflight_window` by another name, which counts where both are
+    /// set. 0 = not said. Default 0.
+    pub max_parallel_processes: u16,
     /// Most messages with QoS 1 and 2 sent and not yet acknowledged; the remote's Receive Maximum lowers it
-    /// [MQTT-3.3.4-9]. 0 = 1024 with MQTT 5, 20 with MQTT 3, where no remote says how many it takes. Default 0.
+    /// [MQTT-3.3.4-9]. 0 = `max_parallel_processes`, and if that is 0 too 1024 with MQTT 5 and 20 with MQTT 3, where no
+    /// remote says how many it takes. Default 0.
     pub max_inflight_window: u16,
     /// Most messages waiting for the remote. Default 10000.
     pub max_send_queue_len: usize,
@@ -135,7 +138,7 @@ impl Default for BridgeConfig {
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
             no_local_v4: true,
-            max_parallel_processes: 2,
+            max_parallel_processes: 0,
             max_inflight_window: 0,
             max_send_queue_len: 10_000,
             max_send_queue_bytes: 64 << 20,
@@ -152,13 +155,14 @@ impl Default for BridgeConfig {
 }
 
 impl BridgeConfig {
-    /// Most messages with QoS 1 and 2 sent and not yet acknowledged, by `max_inflight_window`.
+    /// Most messages with QoS 1 and 2 sent and not yet acknowledged, by `max_inflight_window` or
+    /// `max_parallel_processes`.
     pub fn inflight_window(&self) -> u16 {
-        match (self.max_inflight_window, self.proto_ver) {
-            (0, 5) => 1024,
+        match (self.max_inflight_window, self.max_parallel_processes) {
+            (0, 0) if self.proto_ver == 5 => 1024,
             // What Mosquitto takes, which closes the connection of one that sends more.
-            (0, _) => 20,
-            (window, _) => window,
+            (0, 0) => 20,
+            (0, window) | (window, _) => window,
         }
     }
 

@@ -31,6 +31,14 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// Whether both are about the same place of a file.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        let place = |problem: &Self| (problem.file.clone(), problem.line, problem.column);
+        self.line.is_some() && place(self) == place(other)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {

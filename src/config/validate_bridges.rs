@@ -12,6 +12,8 @@ pub(super) fn all(config: &Config, place: &impl Fn(&str) -> Place, problems: &mu
         let message = format!("more than {MAX_BRIDGES} bridges");
         problems.push(place("bridges.mqtt").error(Some("bridges.mqtt"), message));
     }
+    // What is wrong by itself and no value was made of is not reported a second time for the missing value.
+    let reported = problems.len();
     for (name, config) in bridges {
         if !is_bridge_name(name) {
             let key = format!("bridges.mqtt.{name}");
@@ -21,10 +23,20 @@ pub(super) fn all(config: &Config, place: &impl Fn(&str) -> Place, problems: &mu
         }
         bridge(config, |severity, field, message| {
             let key = format!("bridges.mqtt.{name}.{field}");
-            problems.push(match severity {
-                Severity::Error => place(&key).error(Some(&key), message),
-                Severity::Warning => place(&key).warning(Some(&key), message),
-            });
+            let at = match field {
+                "server" if place(&key).file.is_none() => {
+                    place(&format!("bridges.mqtt.{name}.address"))
+                }
+                _ => place(&key),
+            };
+            let problem = match severity {
+                Severity::Error => at.error(Some(&key), message),
+                Severity::Warning => at.warning(Some(&key), message),
+            };
+            let mut before = problems.iter().take(reported);
+            if !before.any(|known| known.severity == Severity::Error && known.is_beside(&problem)) {
+                problems.push(problem);
+            }
         });
     }
 }

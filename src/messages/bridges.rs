@@ -144,6 +144,8 @@ pub struct BridgeView {
     pub backlog: u64,
     /// Of them, those sent and not acknowledged.
     pub inflight: u64,
+    /// Most of those at once: what the configuration says, or, of a connection, what the remote has lowered it to.
+    pub window: u16,
     /// Bytes of the messages that wait.
     pub backlog_bytes: u64,
     /// What went wrong last.

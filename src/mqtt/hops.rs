@@ -7,6 +7,12 @@ use super::{Properties, PropertiesBuf, Property};
 pub const HOPS: &str = "nanomq-hops";
 /// The name of the user property by which a bridge says in CONNECT that it is one, and a broker in CONNACK who it is.
 pub const BROKER_ID: &str = "nanomq-id";
+/// Where a bridge that speaks MQTT 3, which has no user properties, tells its remote who it is: it subscribes to this with
+/// the identity of its broker behind it, and gets that of the remote as a message to the same topic, before SUBACK. A broker
+/// that knows nothing of it has a subscription to which nothing comes.
+pub const INTRODUCTION: &str = "$nanomq/bridge/";
+/// Longest identity, in bytes.
+const MAX_ID: usize = 64;
 /// Most brokers that a message may have been at; with more it is taken for one that goes in circles.
 pub const MAX_HOPS: usize = 32;
 
@@ -16,6 +22,11 @@ fn hops(properties: Properties<'_>) -> impl Iterator<Item = &str> {
         .user_properties()
         .filter(|(name, _)| *name == HOPS)
         .flat_map(|(_, ids)| ids.split(','))
+}
+
+/// Whether a text can be the identity of a broker.
+pub fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether a message has been at a broker, or at so many that it must go in circles.
@@ -67,6 +78,22 @@ mod tests {
         mark(both.as_properties(), "a", &mut again);
         let marked: Vec<_> = again.as_properties().user_properties().collect();
         assert_eq!(marked, [("x", "a"), (HOPS, "b,a")]);
+    }
+
+    #[test]
+    fn identities_are_letters_and_digits() {
+        let longest = "a".repeat(MAX_ID);
+        for (text, is) in [
+            ("00ff", true),
+            (&longest, true),
+            ("", false),
+            ("a,b", false),
+            ("a/b", false),
+            ("+", false),
+            (&format!("{longest}a"), false),
+        ] {
+            assert_eq!(is_id(text), is, "{text}");
+        }
     }
 
     #[test]

@@ -16,12 +16,13 @@ use super::{
     alias::{IncomingAliases, OutgoingAliases},
     keep_alive::KeepAlive,
     to_remote::ToRemote,
+    v3_bridge::{BridgeOf, V3Bridge},
 };
 use crate::{
     config::Mqtt,
     mqtt::{
         Disconnect, MessageRef, Packet, PacketId, Properties, PropertiesBuf, Property,
-        ProtocolVersion, Publish, encode, packet_len,
+        ProtocolVersion, Publish, Subscribe, encode, packet_len,
     },
 };
 
@@ -112,7 +113,7 @@ struct Special {
     authentication_method: Option<Box<str>>,
     /// A bridge of another broker that speaks MQTT 3: it gets back nothing of what it sends, and RETAIN as it was
     /// published, as one with MQTT 5 asks for.
-    is_v3_bridge: bool,
+    v3_bridge: Option<V3Bridge>,
     /// Set where the peer is not a client but the remote broker of a bridge.
     remote: Option<ToRemote>,
 }
@@ -137,7 +138,7 @@ impl Special {
     fn boxed(self) -> Option<Box<Self>> {
         let any = self.outgoing_aliases.is_some()
             || self.authentication_method.is_some()
-            || self.is_v3_bridge
+            || self.v3_bridge.is_some()
             || self.remote.is_some();
         any.then(|| Box::new(self))
     }
@@ -159,6 +160,10 @@ impl Channel {
     /// A client that is accepted, with its session: a new one, or the one kept for it.
     pub fn open(admission: Admission, mut session: Session, limits: &Mqtt, now: Instant) -> Self {
         session.expiry_interval = admission.expiry_interval;
+        let is_v3_bridge = admission.from_bridge && !admission.version.is_v5();
+        session.bridge_of = session.bridge_of.take_if(|_| is_v3_bridge);
+        let v3_bridge =
+            is_v3_bridge.then(|| V3Bridge::new(admission.broker_id, session.bridge_of.clone()));
         Self {
             client_id: admission.client_id,
             version: admission.version,
@@ -171,7 +176,7 @@ impl Channel {
             special: Special {
                 outgoing_aliases: outgoing(admission.topic_aliases),
                 authentication_method: admission.authentication.map(|(method, _)| method),
-                is_v3_bridge: admission.from_bridge && !admission.version.is_v5(),
+                v3_bridge,
                 remote: None,
             }
             .boxed(),
@@ -223,11 +228,21 @@ impl Channel {
         &self.client_id
     }
 
-    /// Whether the client is a bridge of another broker that speaks MQTT 3.
-    pub fn is_v3_bridge(&self) -> bool {
-        self.special
-            .as_ref()
-            .is_some_and(|special| special.is_v3_bridge)
+    /// Set if the client is a bridge of another broker that speaks MQTT 3: the broker, if it has said which.
+    pub fn v3_bridge(&self) -> Option<Option<Arc<BridgeOf>>> {
+        let bridge = self.special.as_ref()?.v3_bridge.as_ref()?;
+        Some(bridge.of().cloned())
+    }
+
+    /// Whether a SUBSCRIBE is that by which a bridge says who it is; it is answered then.
+    fn on_introduction(&mut self, subscribe: &Subscribe<'_>, wire: &mut BytesMut) -> bool {
+        let special = self.special.as_deref_mut();
+        let Some(bridge) = special.and_then(|special| special.v3_bridge.as_mut()) else {
+            return false;
+        };
+        let is_one = bridge.introduce(subscribe, self.version, wire);
+        self.session.bridge_of = bridge.of().cloned();
+        is_one
     }
 
     /// Protocol version.
@@ -238,6 +253,11 @@ impl Channel {
     /// Largest packet that the client takes, in bytes.
     pub fn max_packet_size(&self) -> u32 {
         self.max_packet_size
+    }
+
+    /// Most messages with QoS 1 and 2 that are sent to the peer and not acknowledged.
+    pub fn window(&self) -> u16 {
+        self.window
     }
 
     /// The session's state.

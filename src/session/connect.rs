@@ -55,7 +55,7 @@ pub struct Admission {
     pub authentication: Option<(Box<str>, Vec<u8>)>,
     /// The client is a bridge of another broker, and says so.
     pub from_bridge: bool,
-    /// The identity of this broker, which such a one is told with MQTT 5.
+    /// The identity of this broker, which such a one is told.
     pub broker_id: Option<Arc<str>>,
     /// When what it came in with ends, and its connection with it.
     pub until: Option<Instant>,
@@ -262,7 +262,9 @@ impl Admission {
         if self.version.is_v5() {
             self.describe(limits, &mut properties);
         }
-        if let Some(id) = &self.broker_id {
+        if let Some(id) = &self.broker_id
+            && self.version.is_v5()
+        {
             let mut more = properties.clone();
             more.push(Property::UserProperty(hops::BROKER_ID, id));
             // Left out where it would not fit `[MQTT-3.1.2-24]`; the packet has less than 16 bytes beside it.

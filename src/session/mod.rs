@@ -23,6 +23,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod to_remote;
+mod v3_bridge;
 mod will;
 mod writer;
 
@@ -37,5 +38,6 @@ pub use outbound::{Delivery, Orphan, Outbound};
 pub use publish_topic::{TopicRefusal, check_topic};
 pub use subscribe::{Granted, SubscribeJob, SubscribeRequest, UnsubscribeJob};
 pub use to_remote::{ForwardRule, Sent, ToRemote, digest};
+pub use v3_bridge::BridgeOf;
 pub use will::Will;
-pub use writer::Writer;
+pub use writer::{Broker, Writer};

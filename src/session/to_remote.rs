@@ -70,6 +70,12 @@ impl ToRemote {
         }
     }
 
+    /// The remote has said who it is: what has been there does not go there, and nothing has to be remembered.
+    pub fn know(&mut self, remote_id: &str) {
+        self.remote_id = Some(remote_id.into());
+        self.sent = None;
+    }
+
     /// Messages sent for the first time since the last call, where they are remembered.
     pub fn take_sent(&mut self) -> Vec<Sent> {
         self.sent.as_mut().map(std::mem::take).unwrap_or_default()

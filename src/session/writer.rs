@@ -29,8 +29,17 @@ pub struct Writer<'a> {
     pub window: u16,
     /// Aliases that the client allows, if any.
     pub aliases: Option<&'a mut OutgoingAliases>,
-    /// What a bridge changes, if the peer is its remote.
-    pub remote: Option<&'a mut ToRemote>,
+    /// Set if the peer is another broker.
+    pub broker: Option<Broker<'a>>,
+}
+
+/// Another broker as the peer.
+#[derive(Debug)]
+pub enum Broker<'a> {
+    /// The remote of a bridge: what is changed in its messages.
+    Remote(&'a mut ToRemote),
+    /// A bridge of the broker with this identity, connected as a client with MQTT 3: it does not get what has been there.
+    BridgeOf(&'a str),
 }
 
 /// What a PUBLISH to a client has beside the message.
@@ -45,9 +54,9 @@ pub(super) struct Head {
 impl Writer<'_> {
     /// The highest QoS that the peer takes.
     pub(super) fn max_qos(&self) -> QoS {
-        match &self.remote {
-            None => QoS::ExactlyOnce,
-            Some(remote) => remote.max_qos,
+        match &self.broker {
+            Some(Broker::Remote(remote)) => remote.max_qos,
+            Some(Broker::BridgeOf(_)) | None => QoS::ExactlyOnce,
         }
     }
 
@@ -69,12 +78,18 @@ impl Writer<'_> {
         };
         let mut marked = PropertiesBuf::default();
         let (mut topic, mut retain, mut properties) = (message.topic, head.retain, properties);
-        if let Some(remote) = self.remote.as_deref_mut() {
-            if self.version.is_v5() {
-                hops::mark(properties, &remote.own_id, &mut marked);
-                properties = marked.as_properties();
+        match &mut self.broker {
+            Some(Broker::Remote(remote)) => {
+                if self.version.is_v5() {
+                    hops::mark(properties, &remote.own_id, &mut marked);
+                    properties = marked.as_properties();
+                }
+                (topic, retain) = remote.change(message, head)?;
             }
-            (topic, retain) = remote.change(message, head)?;
+            Some(Broker::BridgeOf(id)) if hops::has_been(message.properties, id) => {
+                return Err(DropReason::Loop);
+            }
+            Some(Broker::BridgeOf(_)) | None => {}
         }
         let mut publish = Publish {
             dup: head.dup,

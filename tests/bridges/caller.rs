@@ -173,7 +173,7 @@ impl Caller {
     }
 
     /// Answers as a server that grants everything.
-    fn answer_well(&mut self, kind: u8, packet: &[u8]) {
+    pub fn answer_well(&mut self, kind: u8, packet: &[u8]) {
         match (kind, self.version) {
             (1, 5) => self.send("20 [00 00 []]"),
             (1, _) => self.send("20 [00 00]"),

@@ -163,6 +163,61 @@ fn a_mosquitto_that_is_stopped_and_started_again_gets_everything() {
 }
 
 #[test]
+fn what_waits_in_a_bridge_survives_restarts_in_place() {
+    const PART: u32 = 500;
+    for (version, is_stored) in [(4, false), (4, true), (5, false), (5, true)] {
+        let mosquitto = Mosquitto::start("");
+        let line = Proxy::to(mosquitto.address);
+        let config = bridge("b", line.address, &both_ways(version));
+        let mut node = match is_stored {
+            false => Node::start(&config),
+            true => Node::stored(&config),
+        };
+        node.until_connected("b");
+        line.set(Line::Refusing);
+        line.cut();
+        let kinds = [QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| {
+            let topic = format!("up/{}", qos as u8);
+            let receiver =
+                Receiver::start(mosquitto.address, &topic.replace('/', "-"), &topic, qos);
+            (qos, topic, receiver)
+        });
+        for part in 0..4 {
+            let mut publisher = publisher(node.address(), "publisher");
+            for (qos, topic, _) in &kinds {
+                publish(&mut publisher, topic, *qos, PART * part..PART * (part + 1));
+                if part == 3 {
+                    publish_end(&mut publisher, topic, *qos);
+                }
+            }
+            publisher.goodbye();
+            match part {
+                // Everything waits, and is shown to wait after the restart.
+                0 => {
+                    node.restart(1);
+                    let all = 2 * u64::from(PART);
+                    node.until_bridge("b", "has its backlog", |bridge| bridge["backlog"] == all);
+                }
+                // A part goes out, and the broker restarts in the middle of it.
+                1 => {
+                    line.set(Line::Whole);
+                    line.until_accepted(line.accepted() + 1);
+                    node.restart(2);
+                }
+                2 => node.restart(3),
+                _ => {}
+            }
+        }
+        for (qos, _, receiver) in kinds {
+            match qos {
+                QoS::ExactlyOnce => receiver.expect_once(4 * PART),
+                _ => _ = receiver.expect_at_least_once(4 * PART),
+            }
+        }
+    }
+}
+
+#[test]
 fn what_waits_in_a_bridge_survives_the_end_of_its_broker() {
     for version in VERSIONS {
         let mosquitto = Mosquitto::start("");

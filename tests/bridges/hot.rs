@@ -181,6 +181,61 @@ fn topics_are_subscribed_to_and_left_without_reconnecting() {
 }
 
 #[test]
+fn what_a_remote_was_asked_for_and_is_not_wanted_any_more_ends_when_it_is_back() {
+    for version in crate::links::ALL_VERSIONS {
+        let remote = Node::start("");
+        let line = Proxy::to(remote.address());
+        let own = json!({
+            "server": line.address.to_string(), "proto_ver": version, "backoff_min": "10ms", "backoff_max": "100ms",
+        });
+        let with = |topics: &[&str], more: serde_json::Value| {
+            let mut bridge = own.clone();
+            let list: Vec<_> = topics
+                .iter()
+                .map(|topic| json!({"remote_topic": topic}))
+                .collect();
+            let members = bridge.as_object_mut().unwrap();
+            members.insert("subscription".to_owned(), list.into());
+            members.extend(more.as_object().unwrap().clone());
+            bridge
+        };
+        let node = Node::start("");
+        let mut first = with(&["a/#", "b"], json!({}));
+        first["name"] = "b".into();
+        node.ask("POST", "/bridges", &first);
+        node.until_connected("b");
+        let client_id = node.bridge("b")["client_id"].as_str().unwrap().to_owned();
+        let expect = |expected: &[&str]| {
+            node.until_connected("b");
+            let body = remote
+                .api()
+                .get(&format!("/subscriptions/{client_id}"))
+                .json();
+            let rows = body["data"].as_array().unwrap();
+            let mut topics: Vec<_> = rows
+                .iter()
+                .map(|row| row["topic"].as_str().unwrap())
+                .collect();
+            topics.sort_unstable();
+            assert_eq!(topics, expected, "version {version}");
+        };
+        expect(&["a/#", "b"]);
+        // Changed while the remote is away, and by a connection of its own.
+        line.set(crate::proxy::Line::Refusing);
+        line.cut();
+        node.until_bridge("b", "is away", |bridge| bridge["state"] != "connected");
+        node.ask("PUT", "/bridges/b", &with(&["b", "c"], json!({})));
+        line.set(crate::proxy::Line::Whole);
+        expect(&["b", "c"]);
+        node.ask("PUT", "/bridges/b", &with(&["d"], json!({"keepalive": 9})));
+        node.until_bridge("b", "is another", |bridge| {
+            bridge["connector"]["keepalive"] == 9 && bridge["counters"]["connects"] == 3
+        });
+        expect(&["d"]);
+    }
+}
+
+#[test]
 fn what_waits_in_a_bridge_that_is_switched_off_or_changed_arrives_later() {
     let mosquitto = Mosquitto::start("");
     let line = Proxy::to(mosquitto.address);

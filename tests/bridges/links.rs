@@ -12,10 +12,12 @@ use crate::{
 
 /// Protocol levels of a bridge.
 pub const VERSIONS: [u8; 2] = [4, 5];
+/// Those, and that of MQTT 3.1.
+pub const ALL_VERSIONS: [u8; 3] = [3, 4, 5];
 
 #[test]
 fn ten_thousand_messages_pass_both_ways_once_and_in_order() {
-    for version in VERSIONS {
+    for version in ALL_VERSIONS {
         let mosquitto = Mosquitto::start("");
         let node = Node::start(&bridge(
             "up",
@@ -104,7 +106,7 @@ fn topics_qos_and_retain_change_as_configured() {
         ),
         ("k", "FROM = \"k\"", ("k", Q1, true), ("k", Q1, true)),
     ];
-    for version in VERSIONS {
+    for version in ALL_VERSIONS {
         let mosquitto = Mosquitto::start("");
         for is_up in [true, false] {
             let (from, to) = match is_up {

@@ -34,3 +34,4 @@ mod node;
 mod numbered;
 mod proxy;
 mod servers;
+mod window;

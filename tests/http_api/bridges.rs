@@ -469,7 +469,7 @@ fn the_flat_object_has_the_bridge_and_changes_it() {
         };
         let expected = json!({
             "bridge_mode": true, "address": "tls+mqtt-tcp://127.0.0.1:1", "proto_ver": 4, "clientid": null,
-            "clean_start": false, "username": "ann", "password": "******", "keepalive": 60, "parallel": 2,
+            "clean_start": false, "username": "ann", "password": "******", "keepalive": 60, "parallel": 0,
             "forwards": ["a/#"], "subscription": [],
         });
         assert_eq!(flat(at), expected);

@@ -114,7 +114,7 @@ fn the_flat_object_has_every_field_in_the_order_of_the_specification() {
                 r#""websocket":{"enable":false,"url":"nmq-ws://0.0.0.0:8083/mqtt","tls_url":"nmq-wss://0.0.0.0:8084/mqtt"},"#,
                 r#""http_server":{"enable":true,"port":0,"username":"admin","password":"public","auth_type":"basic"},"#,
                 r#""bridge":{"bridge_mode":false,"address":null,"proto_ver":4,"clientid":null,"clean_start":false,"#,
-                r#""username":null,"password":null,"keepalive":60,"parallel":2,"forwards":[],"subscription":[]},"#,
+                r#""username":null,"password":null,"keepalive":60,"parallel":0,"forwards":[],"subscription":[]},"#,
                 r#""pending":[]}}"#,
             );
             for target in ["/configuration", "/configuration/"] {

@@ -156,6 +156,23 @@ impl Broker {
         }
     }
 
+    /// Waits until the broker has said for the `times`th time that it is ready, after restarts in place, and takes the
+    /// ports that it said last. Only for a broker of our own.
+    pub fn until_ready(&mut self, times: usize) {
+        let deadline = Instant::now() + DEADLINE;
+        let is_ready = |line: &&String| line.contains("nanomq is ready");
+        while self.log().iter().filter(is_ready).count() < times {
+            assert!(Instant::now() < deadline, "nanomq did not become ready");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let log = self.log();
+        let last = |marker| log.iter().rev().find_map(|line| port_after(line, marker));
+        self.mqtt_port = last("listening mqtt tcp default ").expect("an MQTT port");
+        if let (Some(own), Some(port)) = (&mut self.own, last("listening http ")) {
+            own.http_port = port;
+        }
+    }
+
     /// Reads the log up to the line that says the broker is ready and takes the ports from it.
     fn wait_until_ready(&mut self, lines: &Receiver<String>) {
         let own = self.own.as_mut().expect("only for a broker of our own");

@@ -12,7 +12,7 @@ use super::{Bridge, Local, Remote, Up};
 use crate::{
     bridge::{Accepted, Answered, Greeting, Link, Opening, version},
     config::{BridgeConfig, RemoteUrl},
-    mqtt::{Packet, ReasonCode, Sender, decode_as, frame_header},
+    mqtt::{Packet, ProtocolVersion, ReasonCode, Sender, decode_as, frame_header},
     transport::{RemoteStream, RemoteTls},
 };
 
@@ -254,19 +254,17 @@ impl Bridge {
             link.channel()
                 .hold_acknowledgements(inbox.durable().is_some());
         }
+        if bit && !std::mem::take(&mut self.introduction_in_doubt) {
+            link.introduce(now + self.config.ping_timeout, &mut self.wire);
+        }
         let wanted = &self.config.subscription;
-        let missing: Vec<_> = match &self.confirmed {
-            Some((at, confirmed)) if session_present && *at == url => wanted
-                .iter()
-                .filter(|one| !confirmed.contains(one))
-                .cloned()
-                .collect(),
-            _ => {
-                self.confirmed = Some((url.clone(), Vec::new()));
-                wanted.clone()
-            }
+        let said = match version(&self.config) {
+            ProtocolVersion::V31 if !self.config.clean_start => None,
+            _ => Some(session_present),
         };
-        let told = link.subscribe(&self.config, &missing, &mut self.wire);
+        let requested = self.subscribed.connected(&url, said, wanted);
+        link.unsubscribe(&requested.stale, &mut self.wire);
+        let told = link.subscribe(&self.config, &requested.missing, &mut self.wire);
         let failback = self.servers.is_away() && !self.config.failback_interval.is_zero();
         let peer = stream.peer();
         self.remote = Remote::Up(Box::new(Up {
@@ -286,17 +284,8 @@ impl Bridge {
 
     /// The remote has answered requests.
     pub(super) fn answered(&mut self, answered: Answered) {
-        if let Some((_, confirmed)) = &mut self.confirmed {
-            confirmed.retain(|known| {
-                let again = |one: &crate::config::BridgeSubscription| {
-                    one.remote_topic == known.remote_topic
-                };
-                !answered.granted.iter().any(again) && !answered.ended.contains(&known.remote_topic)
-            });
-            let wanted = &self.config.subscription;
-            let granted = answered.granted.into_iter();
-            confirmed.extend(granted.filter(|one| wanted.contains(one)));
-        }
+        self.subscribed
+            .answered(&answered, &self.config.subscription);
         for (filter, reason) in answered.refused {
             let why = format!("{} (0x{:02X})", reason.description(), reason.as_u8());
             self.note_fault(format!(

@@ -4,7 +4,6 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::atomic::Ordering::Relaxed,
     task::{self, Poll},
     time::Instant,
 };
@@ -15,17 +14,12 @@ use tokio::time::sleep_until;
 
 use super::{Bridge, Hold, Local, Remote};
 use crate::{
-    actors::session_store::state_counters,
     bridge::{Origin, Surroundings},
     stats::Metric,
 };
 
 /// Room for a read.
 const READ_SIZE: usize = 64 * 1024;
-/// Bytes to be written that make it worth a system call while there is more to deliver.
-const WRITE_EARLY: usize = 64 * 1024;
-/// Batches that are delivered before others get their turn.
-const BATCHES_PER_TURN: usize = 128;
 /// Rounds of a turn.
 const ROUNDS_PER_TURN: usize = 4;
 
@@ -179,9 +173,13 @@ impl Bridge {
     fn go_on(&mut self, now: Instant, cx: &mut task::Context<'_>) -> Round {
         if let Remote::Up(up) = &mut self.remote {
             self.held.release(up.link.channel(), &mut self.wire, cx);
+            let was_held = up.link.is_introducing();
             if let Err(broken) = up.link.on_time(now, &mut self.wire) {
                 self.broken(&broken, now);
                 return Round::More;
+            }
+            if was_held && !up.link.is_introducing() {
+                self.pump(now);
             }
         }
         self.write(now, cx);
@@ -277,6 +275,7 @@ impl Bridge {
         self.hold = Hold::new(&mut router, now);
         drop(router);
         up.more = received.more;
+        let may_send = received.answered.iter().any(|answered| answered.introduced);
         let rest = data.get(received.used..).unwrap_or_default();
         if !rest.is_empty() {
             self.partial = BytesMut::from(rest);
@@ -286,118 +285,8 @@ impl Bridge {
         }
         if let Some(broken) = received.broken {
             self.broken(&broken, now);
-        }
-    }
-
-    /// Delivers what waits in the inbox: to the remote, or, while that is away, to the queue.
-    fn deliver(&mut self, now: Instant, cx: &mut task::Context<'_>) {
-        self.limits();
-        for _ in 0..BATCHES_PER_TURN {
-            let Local::Open { inbox, .. } = &self.local else {
-                return;
-            };
-            if self.items.is_empty() {
-                if !std::mem::take(&mut self.drain) {
-                    return;
-                }
-                self.items = inbox.take().into();
-            }
-            let Some(item) = self.items.pop_front() else {
-                return;
-            };
-            let (limits, counters) = (&self.limits.1, &self.counters);
-            match &mut self.remote {
-                Remote::Up(up) => up.link.channel().deliver(
-                    &item.batch,
-                    item.range,
-                    &item.delivery,
-                    limits,
-                    now,
-                    &mut self.wire,
-                    counters,
-                ),
-                _ => {
-                    if let Some(session) = &mut self.session {
-                        session.deliver_offline(
-                            &item.batch,
-                            item.range,
-                            &item.delivery,
-                            limits,
-                            now,
-                            counters,
-                        );
-                    }
-                }
-            }
-            if self.wire.len() >= WRITE_EARLY {
-                self.write(now, cx);
-            }
-        }
-        cx.waker().wake_by_ref();
-    }
-
-    /// Writes what waits in the session, as far as there is room.
-    pub(super) fn pump(&mut self, now: Instant) {
-        self.limits();
-        if let Remote::Up(up) = &mut self.remote {
-            let channel = up.link.channel();
-            channel.pump(&mut self.wire, &self.limits.1, now, &self.counters);
-        }
-    }
-
-    /// Writes what there is; what waits behind a full output or window moves up when there is room.
-    fn write(&mut self, now: Instant, cx: &mut task::Context<'_>) {
-        loop {
-            let Remote::Up(up) = &mut self.remote else {
-                return;
-            };
-            let to = Origin {
-                bridge: self.number,
-                peer: up.peer,
-            };
-            up.link.note_sent(to, &self.worker.shared.marks, now);
-            match up.stream.poll_write(cx, &mut self.wire) {
-                Poll::Ready(Ok(written)) => {
-                    self.counters.add(Metric::BytesSent, written as u64);
-                    if written > 0 {
-                        up.link.sent(now);
-                    }
-                    if written == 0 || !up.link.session().outbound().is_waiting() {
-                        return;
-                    }
-                }
-                Poll::Ready(Err(error)) => return self.lost(&error, now),
-                Poll::Pending => return,
-            }
-            let before = self.wire.len();
+        } else if may_send {
             self.pump(now);
-            if self.wire.len() == before {
-                return;
-            }
-        }
-    }
-
-    /// Writes the figures where lists find them, and has the durable store know what it needs no longer.
-    fn state(&mut self) {
-        let Local::Open { inbox, .. } = &self.local else {
-            return;
-        };
-        let inbox = inbox.clone();
-        let store = self.worker.shared.store.clone();
-        let Some(session) = self.session_mut() else {
-            return;
-        };
-        if let Some(store) = store {
-            store.note_settled(&inbox, session.outbound_mut());
-        }
-        state_counters(&inbox, session.outbound());
-        let mut totals = crate::stats::Totals::default();
-        self.counters.add_to(&mut totals);
-        let figures = &inbox.counters;
-        let received = totals.messages_received();
-        figures.received_messages.store(received, Relaxed);
-        if self.wire.is_empty() {
-            self.wire = BytesMut::new();
         }
     }
 

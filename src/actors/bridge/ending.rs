@@ -6,7 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bridge, FAREWELL_TIMEOUT, Local, Remote, Up};
+use actix::{
+    ActorContext, ActorFutureExt, Context, Handler, Message, ResponseActFuture, WrapFuture,
+};
+use tokio::sync::oneshot;
+
+use super::{Bridge, FAREWELL_TIMEOUT, Leave, Local, Remote, Up};
 use crate::{
     bridge::{Backoff, Broken, Link},
     mqtt::ReasonCode,
@@ -67,6 +72,8 @@ impl Bridge {
         if let Some(reason) = farewell {
             link.write_disconnect(reason, &mut self.wire);
         }
+        // Some close the connection of one that subscribes to what they have not got.
+        self.introduction_in_doubt = link.is_introducing();
         self.keep_session(link);
         if now.saturating_duration_since(since) >= HOLDS {
             self.backoff = Backoff::default();
@@ -109,5 +116,37 @@ impl Bridge {
                 };
             }
         }
+    }
+}
+
+/// The bridge leaves, its session being kept for the next life of the broker or, if it `ends`, not. The answer comes
+/// when it has left.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LeaveBridge {
+    /// Whether the session ends.
+    pub ends: bool,
+}
+
+impl Handler<LeaveBridge> for Bridge {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, told: LeaveBridge, _: &mut Self::Context) -> Self::Result {
+        let (reply, left) = oneshot::channel();
+        self.leaving = Some(Leave {
+            ends: told.ends,
+            told: reply,
+        });
+        let reason = ReasonCode::NormalDisconnection;
+        self.disconnect(reason, None);
+        self.wake();
+        Box::pin(
+            async move {
+                // Whether it has left in order or its actor has ended.
+                let _ = left.await;
+            }
+            .into_actor(self)
+            .map(|(), _, ctx: &mut Context<Self>| ctx.stop()),
+        )
     }
 }

@@ -9,12 +9,16 @@
 //! The session is the bridge's own all the time, so that its messages wait here while the remote is away. One future
 //! drives everything ([`drive`]); it runs after the mailbox in each turn of the actor.
 
+mod change;
 mod connect;
+mod deliver;
 mod drive;
 mod ending;
 mod local;
 mod view;
 
+pub use change::Configure;
+pub use ending::LeaveBridge;
 pub use view::View;
 
 use std::{
@@ -27,10 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Recipient,
-    ResponseActFuture, WrapFuture,
-};
+use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use bytes::BytesMut;
 use tokio::{sync::oneshot, time::Sleep};
 
@@ -40,8 +41,8 @@ use super::{
     client_connection::{Held, Hold},
 };
 use crate::{
-    bridge::{Backoff, Link, Servers, limits, rules, session_id},
-    config::{BridgeConfig, BridgeSubscription, Config, Mqtt, RemoteUrl},
+    bridge::{Backoff, Link, Servers, Subscribed, limits, session_id},
+    config::{BridgeConfig, Config, Mqtt, RemoteUrl},
     messages::{GetSubscriptions, Inbox, InboxItem, SessionCommand},
     mqtt::ReasonCode,
     session::Session,
@@ -99,12 +100,14 @@ pub struct Bridge {
     without_bit: HashSet<String>,
     /// The server has closed a connection with the bit, and is tried without.
     bit_in_doubt: bool,
+    /// The server has closed a connection instead of answering who the bridge is, and is not told the next time.
+    introduction_in_doubt: bool,
     /// It is time to connect, and something else has to be there first, which wakes the actor.
     blocked: bool,
     /// No remote has accepted since the bridge was made.
     first: bool,
-    /// What a remote has acknowledged that the bridge is subscribed to, and which.
-    confirmed: Option<(RemoteUrl, Vec<BridgeSubscription>)>,
+    /// What the servers know that the bridge is subscribed to.
+    subscribed: Subscribed,
     /// The beginning of a packet whose rest has not come.
     partial: BytesMut,
     /// Bytes to be written.
@@ -213,9 +216,10 @@ impl Bridge {
             backoff: Backoff::default(),
             without_bit: HashSet::new(),
             bit_in_doubt: false,
+            introduction_in_doubt: false,
             blocked: false,
             first: true,
-            confirmed: None,
+            subscribed: Subscribed::default(),
             partial: BytesMut::new(),
             wire: BytesMut::new(),
             held: Held::default(),
@@ -265,111 +269,6 @@ impl Actor for Bridge {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.open_session(ctx);
         ctx.spawn(Drive);
-    }
-}
-
-/// A bridge is another from now on.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Configure(pub Arc<BridgeConfig>);
-
-impl Handler<Configure> for Bridge {
-    type Result = ();
-
-    fn handle(&mut self, told: Configure, ctx: &mut Self::Context) {
-        let before = std::mem::replace(&mut self.config, told.0);
-        if before == self.config {
-            return;
-        }
-        self.renew_limits();
-        self.change_forwards(ctx);
-        if speaks_the_same(&before, &self.config) {
-            self.change_link(&before);
-        } else {
-            log::info!("bridge {:?} has changed", self.name);
-            self.servers = Servers::default();
-            self.backoff = Backoff::default();
-            self.without_bit.clear();
-            let again = self.config.enable.then(Instant::now);
-            self.disconnect(ReasonCode::NormalDisconnection, again);
-        }
-        self.wake();
-    }
-}
-
-/// Whether two configurations differ in nothing that a connection has to be opened anew for.
-fn speaks_the_same(a: &BridgeConfig, b: &BridgeConfig) -> bool {
-    let b = BridgeConfig {
-        forwards: a.forwards.clone(),
-        subscription: a.subscription.clone(),
-        sub_properties: a.sub_properties.clone(),
-        max_send_queue_len: a.max_send_queue_len,
-        max_send_queue_bytes: a.max_send_queue_bytes,
-        queue_policy: a.queue_policy,
-        backoff_min: a.backoff_min,
-        backoff_max: a.backoff_max,
-        max_parallel_processes: a.max_parallel_processes,
-        ..b.clone()
-    };
-    *a == b
-}
-
-impl Bridge {
-    /// Has an open connection go on with other topics.
-    fn change_link(&mut self, before: &BridgeConfig) {
-        let Remote::Up(up) = &mut self.remote else {
-            return;
-        };
-        if let Some(to_remote) = up.link.channel().remote_mut() {
-            to_remote.rules = rules(&self.config);
-        }
-        let (old, new) = (&before.subscription, &self.config.subscription);
-        let gone: Vec<String> = old
-            .iter()
-            .filter(|was| !new.iter().any(|is| is.remote_topic == was.remote_topic))
-            .map(|was| was.remote_topic.clone())
-            .collect();
-        let come: Vec<BridgeSubscription> =
-            new.iter().filter(|is| !old.contains(is)).cloned().collect();
-        up.link.change_subscriptions(new);
-        if let Some((_, confirmed)) = &mut self.confirmed {
-            confirmed.retain(|known| new.contains(known));
-        }
-        up.link.unsubscribe(&gone, &mut self.wire);
-        let told = up.link.subscribe(&self.config, &come, &mut self.wire);
-        self.answered(told);
-    }
-}
-
-/// The bridge leaves, its session being kept for the next life of the broker or, if it `ends`, not. The answer comes
-/// when it has left.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct LeaveBridge {
-    /// Whether the session ends.
-    pub ends: bool,
-}
-
-impl Handler<LeaveBridge> for Bridge {
-    type Result = ResponseActFuture<Self, ()>;
-
-    fn handle(&mut self, told: LeaveBridge, _: &mut Self::Context) -> Self::Result {
-        let (reply, left) = oneshot::channel();
-        self.leaving = Some(Leave {
-            ends: told.ends,
-            told: reply,
-        });
-        let reason = ReasonCode::NormalDisconnection;
-        self.disconnect(reason, None);
-        self.wake();
-        Box::pin(
-            async move {
-                // Whether it has left in order or its actor has ended.
-                let _ = left.await;
-            }
-            .into_actor(self)
-            .map(|(), _, ctx: &mut Context<Self>| ctx.stop()),
-        )
     }
 }
 

@@ -68,6 +68,10 @@ impl Handler<View> for Bridge {
             server,
             backlog: (inflight + queued) as u64,
             inflight: inflight as u64,
+            window: match &self.remote {
+                Remote::Up(up) => up.link.window(),
+                _ => self.config.inflight_window(),
+            },
             backlog_bytes: bytes as u64,
             last_error: self.fault.as_ref().map(|(what, at)| BridgeFault {
                 what: what.clone(),

@@ -63,8 +63,8 @@ impl ClientConnection {
                 match self.admit(&connect) {
                     Ok((mut admission, info)) => {
                         admission.from_bridge |= connect_is_bridge(body);
-                        if admission.from_bridge && admission.version.is_v5() {
-                            let id = self.worker.shared.marks.own_id();
+                        if admission.from_bridge {
+                            let id = self.worker.shared.marks.show_own_id();
                             admission.broker_id = id.cloned();
                         }
                         self.authenticate(&connect, admission, info, ctx);

@@ -67,8 +67,8 @@ impl ClientConnection {
         let version = channel.version();
         let mut router = worker.router.borrow_mut();
         let mut pass = router.start(inbox, &data, now);
-        if channel.is_v3_bridge() {
-            pass = pass.of_v3_bridge(self.peer.ip());
+        if let Some(of) = channel.v3_bridge() {
+            pass = pass.of_v3_bridge(self.peer.ip(), of);
         }
         let mut rest: &[u8] = &data;
         let mut packets = 0;

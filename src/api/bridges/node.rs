@@ -12,13 +12,14 @@ use crate::{
 };
 
 /// Members that say what a bridge does; they are shown and change nothing.
-const STATUS: [&str; 10] = [
+const STATUS: [&str; 11] = [
     "state",
     "client_id",
     "connected_to",
     "backlog",
     "backlog_bytes",
     "inflight",
+    "inflight_window",
     "last_error",
     "connected_seconds",
     "next_attempt_seconds",
@@ -30,7 +31,7 @@ const STATUS: [&str; 10] = [
 pub struct Node<'a> {
     name: &'a str,
     enable: bool,
-    parallel: u32,
+    parallel: u16,
     connector: Connector<'a>,
     forwards: &'a [BridgeForward],
     subscription: &'a [BridgeSubscription],
@@ -62,6 +63,14 @@ const MOVED: [&str; 14] = [
 #[derive(Serialize)]
 struct Connector<'a> {
     server: Option<String>,
+    #[serde(flatten)]
+    login: Login<'a>,
+    conn_properties: &'a BridgeConnectProperties,
+}
+
+/// How a bridge logs in at its remote, as all of NanoMQ's shapes have it.
+#[derive(Serialize)]
+pub struct Login<'a> {
     proto_ver: u8,
     clientid: Option<&'a str>,
     clean_start: bool,
@@ -69,7 +78,20 @@ struct Connector<'a> {
     password: Option<&'static str>,
     /// Seconds.
     keepalive: u16,
-    conn_properties: &'a BridgeConnectProperties,
+}
+
+impl<'a> Login<'a> {
+    /// Of a bridge; its password is never shown.
+    pub fn new(config: &'a BridgeConfig) -> Self {
+        Self {
+            proto_ver: config.proto_ver,
+            clientid: text(&config.clientid),
+            clean_start: config.clean_start,
+            username: text(&config.username),
+            password: masked(&config.password),
+            keepalive: config.keepalive,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -93,12 +115,7 @@ impl<'a> Node<'a> {
             parallel: config.max_parallel_processes,
             connector: Connector {
                 server: config.server.as_ref().map(RemoteUrl::to_string),
-                proto_ver: config.proto_ver,
-                clientid: text(&config.clientid),
-                clean_start: config.clean_start,
-                username: text(&config.username),
-                password: masked(&config.password),
-                keepalive: config.keepalive,
+                login: Login::new(config),
                 conn_properties: &config.conn_properties,
             },
             forwards: &config.forwards,
@@ -149,12 +166,12 @@ pub fn more_members() -> Map<String, Value> {
 }
 
 /// A text; none when it is empty.
-pub fn text(text: &str) -> Option<&str> {
+fn text(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
 /// What stands in the place of a password that is there.
-pub fn masked(secret: &Secret) -> Option<&'static str> {
+fn masked(secret: &Secret) -> Option<&'static str> {
     (!secret.expose().is_empty()).then_some(MASK)
 }
 

@@ -34,6 +34,8 @@ struct Backlog {
     backlog_bytes: u64,
     /// Of them, those that are sent and not acknowledged.
     inflight: u64,
+    /// Most of those at once.
+    inflight_window: u16,
 }
 
 impl Backlog {
@@ -42,6 +44,7 @@ impl Backlog {
             backlog: view.backlog,
             backlog_bytes: view.backlog_bytes,
             inflight: view.inflight,
+            inflight_window: view.window,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Bridges in the configuration: the one of the flat object, and all of them as a section.
 
+use std::sync::LazyLock;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::sqlite::Sqlite;
 use crate::{
     api::{
-        bridges::{Node, masked, read_node, text},
+        bridges::{Login, Node, read_node},
         configuration::MASK,
         error::RefusedKey,
     },
@@ -15,6 +17,12 @@ use crate::{
         RemoteUrl, is_bridge_name,
     },
 };
+
+/// What is shown where there is no bridge: one that is switched off.
+static NONE: LazyLock<BridgeConfig> = LazyLock::new(|| BridgeConfig {
+    enable: false,
+    ..BridgeConfig::default()
+});
 
 /// The flat object has one bridge: the one without a name in a flat file, or else the first.
 fn of_flat(config: &Config) -> Option<(&str, &BridgeConfig)> {
@@ -29,14 +37,9 @@ fn of_flat(config: &Config) -> Option<(&str, &BridgeConfig)> {
 pub struct Flat<'a> {
     bridge_mode: bool,
     address: Option<String>,
-    proto_ver: u8,
-    clientid: Option<&'a str>,
-    clean_start: bool,
-    username: Option<&'a str>,
-    password: Option<&'static str>,
-    /// Seconds.
-    keepalive: u16,
-    parallel: u32,
+    #[serde(flatten)]
+    login: Login<'a>,
+    parallel: u16,
     forwards: Vec<&'a str>,
     subscription: Vec<Subscription<'a>>,
 }
@@ -50,33 +53,13 @@ struct Subscription<'a> {
 impl<'a> Flat<'a> {
     /// As it is configured; where there is none, a bridge that is switched off.
     pub fn new(config: &'a Config) -> Self {
-        let Some((_, bridge)) = of_flat(config) else {
-            let none = BridgeConfig::default();
-            return Self {
-                bridge_mode: false,
-                address: None,
-                proto_ver: none.proto_ver,
-                clientid: None,
-                clean_start: none.clean_start,
-                username: None,
-                password: None,
-                keepalive: none.keepalive,
-                parallel: none.max_parallel_processes,
-                forwards: Vec::new(),
-                subscription: Vec::new(),
-            };
-        };
+        let bridge = of_flat(config).map_or(&*NONE, |(_, bridge)| bridge);
         let forwards = bridge.forwards.iter();
         let subscription = bridge.subscription.iter();
         Self {
             bridge_mode: bridge.enable,
             address: bridge.server.as_ref().map(RemoteUrl::to_string),
-            proto_ver: bridge.proto_ver,
-            clientid: text(&bridge.clientid),
-            clean_start: bridge.clean_start,
-            username: text(&bridge.username),
-            password: masked(&bridge.password),
-            keepalive: bridge.keepalive,
+            login: Login::new(bridge),
             parallel: bridge.max_parallel_processes,
             forwards: forwards.map(|forward| &*forward.local_topic).collect(),
             subscription: subscription
@@ -182,13 +165,7 @@ impl Posted {
         let of_flat = of_flat(running);
         let (name, bridge) = match of_flat {
             Some((name, bridge)) => (name.to_owned(), bridge.clone()),
-            None => {
-                let off = BridgeConfig {
-                    enable: false,
-                    ..BridgeConfig::default()
-                };
-                (DEFAULT_BRIDGE.to_owned(), off)
-            }
+            None => (DEFAULT_BRIDGE.to_owned(), NONE.clone()),
         };
         if self.changes.contains_key(&name) {
             return self.refuse("bridge", "is given twice, as nodes too");

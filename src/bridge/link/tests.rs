@@ -6,11 +6,11 @@ use super::*;
 use crate::{
     config::{BridgeForward, BridgeSubscription},
     mqtt::{
-        Batch, BatchBuilder, Message, MessageRef, PacketId, PropertiesBuf, Property,
-        ProtocolVersion, SubAck, decode, hops,
+        Ack, Batch, BatchBuilder, Message, MessageRef, PacketId, PropertiesBuf, Property,
+        ProtocolVersion, Publish, SubAck, decode, frame_header, hops,
     },
-    session::Delivery,
-    stats::Totals,
+    session::{Delivery, Publishing},
+    stats::{Counters, Metric, Totals},
 };
 
 /// What was published at this broker.
@@ -344,6 +344,71 @@ fn with_version_3_a_copy_that_the_remote_sends_back_is_dropped_once() {
         assert_eq!(kit.taken.0.len(), taken);
     }
     assert_eq!(kit.count(Metric::DroppedLoop), 1);
+}
+
+#[test]
+fn with_version_3_nothing_is_sent_before_the_remote_has_said_who_it_is() {
+    let mut kit = Kit::new(4);
+    let there = {
+        let mut marked = PropertiesBuf::default();
+        hops::mark(Properties::EMPTY, "them", &mut marked);
+        marked
+    };
+    // What the remote says, whether the bridge may send then, and whether what has been at the remote goes there.
+    let mine = format!("{}me", hops::INTRODUCTION);
+    let cases = [
+        (None, false, true),
+        (Some((&*mine, "them")), true, false),
+        (Some((&*mine, "me")), true, true),
+        (Some((&*mine, "no identity")), true, true),
+        (Some(("$nanomq/bridge/you", "them")), true, true),
+    ];
+    for (said, answers, goes) in cases {
+        let mut link = kit.open(Session::default(), |_| {});
+        link.introduce(kit.now + Duration::from_secs(10), &mut kit.wire);
+        let (wire, header) = (kit.wire.split(), 2);
+        let packet = decode(ProtocolVersion::V311, wire[0], &wire[header..]).unwrap();
+        let Packet::Subscribe(subscribe) = packet else {
+            panic!("{packet:?}");
+        };
+        let filters: Vec<_> = subscribe.filters().map(|(filter, _)| filter).collect();
+        assert_eq!(filters, [&mine]);
+        assert!(link.is_introducing() && link.unanswered() == 1);
+        if let Some((topic, id)) = said {
+            let publish = Packet::Publish(Publish {
+                dup: false,
+                qos: QoS::AtMostOnce,
+                retain: false,
+                topic,
+                packet_id: None,
+                properties: Properties::EMPTY,
+                payload: id.as_bytes(),
+            });
+            let received = kit.receive(&mut link, &bytes(publish, ProtocolVersion::V311));
+            assert_eq!(received.broken, None);
+        }
+        if answers {
+            // Refused or not.
+            let ack = Packet::SubAck(SubAck {
+                packet_id: subscribe.packet_id,
+                properties: Properties::EMPTY,
+                reasons: &[0x80],
+            });
+            let received = kit.receive(&mut link, &bytes(ack, ProtocolVersion::V311));
+            assert!(received.answered[0].introduced);
+        } else {
+            // It is not waited for without end.
+            kit.now += Duration::from_secs(10);
+            link.on_time(kit.now, &mut kit.wire).unwrap();
+        }
+        assert!(!link.is_introducing() && link.unanswered() == 0);
+        kit.wire.clear();
+        kit.forward(&mut link, "a/1", QoS::AtMostOnce, there.as_properties());
+        assert_eq!(kit.sent().len(), usize::from(goes), "{said:?}");
+        kit.forward(&mut link, "a/1", QoS::AtMostOnce, Properties::EMPTY);
+        assert_eq!(kit.sent().len(), 1, "{said:?}");
+        assert_eq!(kit.taken.0, [], "{said:?}");
+    }
 }
 
 #[test]

@@ -44,6 +44,55 @@ fn a_bridge_is_changed_where_it_stands() {
 }
 
 #[test]
+fn what_is_new_stands_in_the_section_of_the_bridge() {
+    let bridge = |more: serde_json::Value| {
+        let mut all =
+            serde_json::json!({"server": "h", "forwards": ["a"], "keepalive": 7, "proto_ver": 5});
+        all.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        up(all)
+    };
+    let (plain, will) = (
+        serde_json::json!({}),
+        serde_json::json!({"will": {"topic": "w"}, "keepalive": 30}),
+    );
+    for (text, more, expected) in [
+        (
+            "bridges.mqtt.up {\n  server = h # why\n  forwards = [a]\n}\nmqtt.max_qos = 1\n",
+            &plain,
+            "bridges.mqtt.up {\n  server = h # why\n  forwards = [a]\n  keepalive = \"7s\"\n  proto_ver = 5\n}\nmqtt.max_qos = 1\n",
+        ),
+        (
+            "bridges.mqtt { up { server = h, forwards = [a] }, other { server = h, forwards = [a] } }",
+            &plain,
+            "bridges.mqtt { up { server = h, forwards = [a], keepalive = \"7s\", proto_ver = 5 }, other { server = h, forwards = [a] } }",
+        ),
+        (
+            "bridges {\r\n\tmqtt {\r\n\t\tup {\r\n\t\t\tserver = h\r\n\t\t\tforwards = [a]\r\n\t\t}\r\n\t}\r\n}\r\n",
+            &plain,
+            "bridges {\r\n\tmqtt {\r\n\t\tup {\r\n\t\t\tserver = h\r\n\t\t\tforwards = [a]\r\n\t\t\tkeepalive = \"7s\"\r\n\t\t\tproto_ver = 5\r\n\t\t}\r\n\t}\r\n}\r\n",
+        ),
+        (
+            "bridges.mqtt.up {\n    server = h, forwards = [a], keepalive = 7s }\n",
+            &will,
+            "bridges.mqtt.up {\n    server = h, forwards = [a], keepalive = \"30s\", proto_ver = 5, will.topic = \"w\" }\n",
+        ),
+        // Without a section it stands at the end.
+        (
+            "bridges.mqtt.up.server = h\nbridges.mqtt.up.forwards = [a]\n",
+            &plain,
+            "bridges.mqtt.up.server = h\nbridges.mqtt.up.forwards = [a]\nbridges.mqtt.up.keepalive = \"7s\"\nbridges.mqtt.up.proto_ver = 5\n",
+        ),
+    ] {
+        let wanted = bridge(more.clone());
+        let edited = edit(text, &one("up", Some(wanted.clone()))).unwrap();
+        assert_eq!(edited.config.bridges.mqtt["up"], wanted);
+        assert_eq!(edited.text.as_deref(), Some(expected));
+    }
+}
+
+#[test]
 fn a_bridge_is_taken_out_with_its_lines() {
     let edited = edit(HOCON, &one("up", None)).unwrap();
     assert_eq!(

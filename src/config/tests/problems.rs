@@ -26,6 +26,43 @@ fn every_problem_is_reported_with_its_line() {
 }
 
 #[test]
+fn a_value_that_is_wrong_is_reported_once() {
+    for (text, expected) in [
+        (
+            "bridges.mqtt.up { server = \"http://x\", forwards = [a] }",
+            "x.conf:1:19: bridges.mqtt.up.server: expected an address such as mqtt-tcp://broker.example:1883, \
+             got \"http://x\"",
+        ),
+        (
+            "bridges.mqtt.up { address = \"http://x\", forwards = [a] }",
+            "x.conf:1:19: bridges.mqtt.up.address: expected an address such as mqtt-tcp://broker.example:1883, \
+             got \"http://x\"",
+        ),
+        (
+            "bridge.mqtt.bridge_mode=true\nbridge.mqtt.address=mqtt-quic://x\nbridge.mqtt.forwards=a\n",
+            "x.conf:2:1: bridge.mqtt.address: QUIC is not built yet",
+        ),
+        (
+            "bridges.mqtt.up { forwards = [a], will.topic = \"+\", backoff_max = 1ms, server = h }",
+            "x.conf:1:53: bridges.mqtt.up.backoff_max: expected a duration such as 1s, from 10ms to 1h, got \"1ms\"",
+        ),
+    ] {
+        let problems = load_text(text).unwrap_err();
+        assert_eq!(shown(&problems)[..1], [expected]);
+        let is_once = problems.iter().filter(|problem| {
+            problem.line == problems[0].line && problem.column == problems[0].column
+        });
+        assert_eq!(is_once.count(), 1, "{problems:?}");
+    }
+    // Where it is not set at all that is said.
+    let problems = load_text("bridges.mqtt.up { forwards = [a] }").unwrap_err();
+    assert_eq!(
+        shown(&problems),
+        ["bridges.mqtt.up.server: must name the remote broker"]
+    );
+}
+
+#[test]
 fn an_unknown_key_does_not_keep_the_broker_down() {
     let loaded = load_text("mqtt.max_qos = 1\nmqtt.future = { a = 1, b = 2 }\n").unwrap();
     assert_eq!(loaded.config.mqtt.max_qos, 1);

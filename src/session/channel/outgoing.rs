@@ -8,7 +8,10 @@ use super::Channel;
 use crate::{
     config::Mqtt,
     mqtt::{Ack, Batch, Message, Packet, PacketId, ReasonCode},
-    session::{Delivery, Outbound, Writer, writer::write_ack},
+    session::{
+        Delivery, Outbound, Writer,
+        writer::{Broker, write_ack},
+    },
     stats::Counters,
 };
 
@@ -70,9 +73,16 @@ impl Channel {
         &'a mut self,
         wire: &'a mut BytesMut,
     ) -> (&'a mut Outbound, Writer<'a>) {
-        let (aliases, remote) = match self.special.as_deref_mut() {
+        let (aliases, broker) = match self.special.as_deref_mut() {
             None => (None, None),
-            Some(special) => (special.outgoing_aliases.as_mut(), special.remote.as_mut()),
+            Some(special) => (
+                special.outgoing_aliases.as_mut(),
+                match (&mut special.remote, &special.v3_bridge) {
+                    (Some(remote), _) => Some(Broker::Remote(remote)),
+                    (None, Some(bridge)) => bridge.of().map(|of| Broker::BridgeOf(of.id())),
+                    (None, None) => None,
+                },
+            ),
         };
         let writer = Writer {
             wire,
@@ -80,7 +90,7 @@ impl Channel {
             max_packet_size: self.max_packet_size,
             window: self.window,
             aliases,
-            remote,
+            broker,
         };
         (&mut self.session.outbound, writer)
     }

@@ -55,8 +55,11 @@ impl Channel {
             }
             Packet::Subscribe(subscribe) => {
                 self.check_answer(subscribe.filters().count())?;
+                if self.on_introduction(subscribe, wire) {
+                    return Ok(Step::Done);
+                }
                 let mut job = SubscribeJob::new(subscribe, self.version, limits);
-                if self.is_v3_bridge() {
+                if self.v3_bridge().is_some() {
                     job.serve_a_bridge();
                 }
                 return Ok(Step::Subscribe(job));

@@ -33,7 +33,7 @@ impl Outbound {
         if let Some(writer) = writer.as_deref_mut()
             && delivery.subscription_ids.is_none()
             && writer.aliases.is_none()
-            && writer.remote.is_none()
+            && writer.broker.is_none()
             && writer.wire.len() < limits.max_output_buffer
             && let Some(bytes) = batch.verbatim(&range, writer.version, writer.max_packet_size)
         {

@@ -60,6 +60,7 @@ pub(super) fn all() -> Named {
                 ("backlog", count()),
                 ("backlog_bytes", count()),
                 ("inflight", count()),
+                ("inflight_window", count()),
             ]),
         ),
         ("BridgeRequest", request()),
@@ -157,7 +158,13 @@ fn node() -> Value {
     let members = [
         ("name", any_text()),
         ("enable", flag()),
-        ("parallel", count()),
+        (
+            "parallel",
+            described(
+                count(),
+                "Most messages sent to the remote and not acknowledged, unless max_inflight_window says it; 0 for neither",
+            ),
+        ),
         ("connector", reference("BridgeConnector")),
         ("forwards", topics()),
         ("subscription", topics()),
@@ -180,6 +187,13 @@ fn node() -> Value {
         (
             "inflight",
             described(count(), "Messages sent to the remote and not acknowledged"),
+        ),
+        (
+            "inflight_window",
+            described(
+                count(),
+                "Most of those at once, as far as the remote takes them",
+            ),
         ),
         ("last_error", nullable(fault)),
         ("connected_seconds", nullable(count())),
