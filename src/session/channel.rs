@@ -161,9 +161,7 @@ impl Channel {
     pub fn open(admission: Admission, mut session: Session, limits: &Mqtt, now: Instant) -> Self {
         session.expiry_interval = admission.expiry_interval;
         let is_v3_bridge = admission.from_bridge && !admission.version.is_v5();
-        session.bridge_of = session.bridge_of.take_if(|_| is_v3_bridge);
-        let v3_bridge =
-            is_v3_bridge.then(|| V3Bridge::new(admission.broker_id, session.bridge_of.clone()));
+        let v3_bridge = is_v3_bridge.then(|| V3Bridge::new(admission.broker_id));
         Self {
             client_id: admission.client_id,
             version: admission.version,
@@ -240,9 +238,7 @@ impl Channel {
         let Some(bridge) = special.and_then(|special| special.v3_bridge.as_mut()) else {
             return false;
         };
-        let is_one = bridge.introduce(subscribe, self.version, wire);
-        self.session.bridge_of = bridge.of().cloned();
-        is_one
+        bridge.introduce(subscribe, self.version, wire)
     }
 
     /// Protocol version.

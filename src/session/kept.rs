@@ -1,11 +1,10 @@
 //! What outlives a connection `[MQTT-4.1.0-1]`.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{ops::Range, time::Instant};
 
 use super::{
     awaiting_release::AwaitingRelease,
     outbound::{Delivery, Outbound},
-    v3_bridge::BridgeOf,
 };
 use crate::{
     config::Mqtt,
@@ -18,8 +17,6 @@ use crate::{
 pub struct Session {
     pub(super) outbound: Outbound,
     pub(super) awaiting_release: AwaitingRelease,
-    /// Of a bridge that speaks MQTT 3: the broker that it is of, so that what waited for it does not go back there.
-    pub(super) bridge_of: Option<Arc<BridgeOf>>,
     /// Seconds to keep it after the connection ends; `u32::MAX`: for ever `[MQTT-3.1.2-23]`.
     pub expiry_interval: u32,
 }
@@ -35,7 +32,6 @@ impl Session {
         Self {
             outbound,
             awaiting_release,
-            bridge_of: None,
             expiry_interval,
         }
     }

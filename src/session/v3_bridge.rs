@@ -50,9 +50,9 @@ impl BridgeOf {
 }
 
 impl V3Bridge {
-    /// One that has just come in; `of` is what its session knows from before.
-    pub(super) fn new(own_id: Option<Arc<str>>, of: Option<Arc<BridgeOf>>) -> Self {
-        Self { own_id, of }
+    /// One that has just come in. What waits in its session may reach it before it says which broker it is of.
+    pub(super) fn new(own_id: Option<Arc<str>>) -> Self {
+        Self { own_id, of: None }
     }
 
     /// The broker that it is of, if it has said so.
@@ -129,7 +129,7 @@ mod tests {
                     properties: Properties::EMPTY,
                     filters: asked.as_filters(),
                 };
-                let mut bridge = V3Bridge::new(own_id.map(Arc::from), None);
+                let mut bridge = V3Bridge::new(own_id.map(Arc::from));
                 let mut wire = BytesMut::new();
                 assert_eq!(bridge.introduce(&subscribe, v311, &mut wire), is_one);
                 if own_id.is_some() || filters != ["$nanomq/bridge/a1"] {
