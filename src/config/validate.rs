@@ -11,7 +11,12 @@ use super::units::format_size;
 /// Reports what is wrong with a configuration as a whole. `places` says where each key was set.
 pub(crate) fn whole(config: &Config, places: &HashMap<String, Place>, problems: &mut Vec<Problem>) {
     let place = |key: &str| {
-        let own = places.get(key).or_else(|| of_section(key, places));
+        let other_name = || {
+            let bridge = key.strip_suffix(".server")?;
+            places.get(&format!("{bridge}.address"))
+        };
+        let own = places.get(key).or_else(other_name);
+        let own = own.or_else(|| of_section(key, places));
         own.cloned().unwrap_or_default()
     };
     let mqtt = &config.mqtt;

@@ -23,12 +23,7 @@ pub(super) fn all(config: &Config, place: &impl Fn(&str) -> Place, problems: &mu
         }
         bridge(config, |severity, field, message| {
             let key = format!("bridges.mqtt.{name}.{field}");
-            let at = match field {
-                "server" if place(&key).file.is_none() => {
-                    place(&format!("bridges.mqtt.{name}.address"))
-                }
-                _ => place(&key),
-            };
+            let at = place(&key);
             let problem = match severity {
                 Severity::Error => at.error(Some(&key), message),
                 Severity::Warning => at.warning(Some(&key), message),

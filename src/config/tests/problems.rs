@@ -58,7 +58,7 @@ fn a_value_that_is_wrong_is_reported_once() {
     let problems = load_text("bridges.mqtt.up { forwards = [a] }").unwrap_err();
     assert_eq!(
         shown(&problems),
-        ["bridges.mqtt.up.server: must name the remote broker"]
+        ["x.conf:1:19: bridges.mqtt.up.server: must name the remote broker"]
     );
 }
 
