@@ -61,6 +61,7 @@ impl Carried {
             shared.store_retained.do_send(StoreRetained {
                 message,
                 part: None,
+                stored: false,
             });
         }
     }

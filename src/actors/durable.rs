@@ -417,6 +417,14 @@ pub(super) fn message(body: StoredBody, clock: &WallClock) -> Arc<Message> {
     })
 }
 
+/// What the store keeps of a message that is retained: an empty payload clears its topic `[MQTT-3.3.1-6]`.
+pub(super) fn retained<'m>(message: &MessageRef<'m>, clock: &WallClock) -> Record<'m> {
+    match message.payload {
+        [] => Record::Unretained(message.topic),
+        _ => Record::Retained(Body::of(message, expiry(message, clock))),
+    }
+}
+
 /// When a message expires, as the store keeps it.
 pub(super) fn expiry(message: &MessageRef<'_>, clock: &WallClock) -> Option<u64> {
     message.expires_at.map(|at| clock.millis(at))

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::StoreHandles;
+use super::{StoreHandles, durable};
 use crate::{
     messages::{
         DurableTarget, Inbox, InboxItem, Origin, Persist, Refused, WorkerLoad, WriteRecord,
     },
-    mqtt::{Batch, PacketId, QoS},
+    mqtt::{Batch, MessageRef, PacketId, QoS},
     store::{Outcome, Part, Record},
 };
 
@@ -87,6 +87,14 @@ impl DurableRouting {
             now,
             part,
         });
+    }
+
+    /// Stores a retained message ahead of its identifier, by which it would not be taken again.
+    pub(super) fn note_retained(&mut self, message: &MessageRef<'_>) {
+        let record = durable::retained(message, &self.handles.clock);
+        let told = WriteRecord::new(&record).if_refused(Refused::Refuse);
+        let told = told.with(Some(self.part()));
+        self.handles.record.do_send(told);
     }
 
     /// Nothing of the batch is stored: its identifiers are by themselves.

@@ -11,10 +11,10 @@ use crate::{
         GiveUpRetained, Refused, RemoveRetained, RetainedPage, RetainedPageRequest,
         RetainedRemoved, StoreRetained, WriteRecord,
     },
-    mqtt::Message,
+    mqtt::{Message, MessageRef},
     routing::{RetainedLimits, RetainedStore, StoreOutcome},
     stats::{Counters, Metric},
-    store::{Body, Part, Record},
+    store::{Part, Record},
 };
 
 /// Requests that wait in its mailbox before askers have to.
@@ -59,6 +59,17 @@ impl RetainedMessages {
                     .do_send(WriteRecord::new(record).if_refused(refused).with(part));
             }
             _ => part.into_iter().for_each(Part::keep),
+        }
+    }
+
+    /// Has the durable store know what is retained.
+    fn note_retained(&self, message: &MessageRef<'_>, part: Option<Part>) {
+        match &self.shared.store {
+            Some(store) => {
+                let record = durable::retained(message, &store.clock);
+                self.note(&record, part, Refused::Refuse);
+            }
+            None => part.into_iter().for_each(Part::keep),
         }
     }
 
@@ -116,33 +127,26 @@ impl Handler<StoreRetained> for RetainedMessages {
     fn handle(&mut self, told: StoreRetained, ctx: &mut Self::Context) {
         let config = self.shared.config.load();
         self.store.set_limits(limits(&config.mqtt));
-        let lifetime = config.mqtt.retained_expiry_interval;
         drop(config);
-        let mut message = told.message;
+        let message = told.message;
         self.shared.retained_load.remove(message.size());
-        if !lifetime.is_zero()
-            && let Some(at) = clock::now().checked_add(lifetime)
-        {
-            message = Arc::new(Arc::unwrap_or_clone(message).expiring_by(at));
-        }
         match self.store.store(message.clone()) {
-            StoreOutcome::Stored => {
-                let view = message.view();
-                let clock = self.shared.store.as_ref().map(|store| &store.clock);
-                let expires_at = clock.and_then(|clock| durable::expiry(&view, clock));
-                let record = Record::Retained(Body::of(&view, expires_at));
-                self.note(&record, told.part, Refused::Refuse);
-            }
-            StoreOutcome::Cleared => {
-                let record = Record::Unretained(message.topic());
-                self.note(&record, told.part, Refused::Refuse);
+            StoreOutcome::Stored | StoreOutcome::Cleared => {
+                self.note_retained(&message.view(), told.part);
             }
             StoreOutcome::Full => {
                 log::debug!(
                     "a message was not retained: mqtt.max_retained_messages or max_retained_bytes is reached"
                 );
                 self.counters.add(Metric::DroppedRetainedFull, 1);
-                told.part.into_iter().for_each(Part::keep);
+                match self.store.get(message.topic()) {
+                    _ if !told.stored => told.part.into_iter().for_each(Part::keep),
+                    Some(before) => self.note_retained(&before.view(), told.part),
+                    None => {
+                        let record = Record::Unretained(message.topic());
+                        self.note(&record, told.part, Refused::Refuse);
+                    }
+                }
             }
         }
         self.changed(ctx);

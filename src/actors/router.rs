@@ -348,28 +348,44 @@ impl Pass<'_> {
     }
 
     /// Makes room in the batch for a message to `topic`; false when nobody is subscribed.
-    fn prepare(&mut self, topic: &str, fits: impl FnOnce(&BatchBuilder, &Bytes) -> bool) -> bool {
+    ///
+    /// Acknowledged messages may go by way of the durable store, the others do not. They are in batches of their own, so
+    /// that no message with QoS 0 takes the longer way and comes behind a later one `[MQTT-4.6.0-5]`.
+    fn prepare(
+        &mut self,
+        topic: &str,
+        qos: QoS,
+        fits: impl FnOnce(&BatchBuilder, &Bytes) -> bool,
+    ) -> bool {
         let routes = self.router.routes(topic);
         if routes.is_empty() {
             self.router.unmatched += 1;
             return false;
         }
         let same = ptr::eq(Arc::as_ptr(routes), Arc::as_ptr(&self.router.batch_routes));
-        if !same || !fits(&self.router.batch, self.chunk) {
+        let batch = &self.router.batch;
+        let one_way = self.router.durable.is_none() || batch.stays_uniform(qos);
+        if !same || !one_way || !fits(batch, self.chunk) {
             deliver(self.router, self.publisher, self.now);
             self.router.batch_routes = self.router.last_routes.clone();
         }
         true
     }
 
+    /// Whether the durable store learns the identifier of a message.
+    fn is_noted(&self, qos: QoS, packet_id: Option<PacketId>) -> bool {
+        let session = self.publisher.and_then(|publisher| publisher.durable());
+        qos == QoS::ExactlyOnce
+            && packet_id.is_some()
+            && self.router.durable.is_some()
+            && session.is_some()
+    }
+
     /// Remembers the identifier of a QoS 2 message, which is stored with it or, where it is not stored, by itself.
     fn note_taken(&mut self, qos: QoS, packet_id: Option<PacketId>, matched: bool) {
-        if let Some(durable) = &mut self.router.durable
-            && qos == QoS::ExactlyOnce
+        if self.is_noted(qos, packet_id)
+            && let Some(durable) = &mut self.router.durable
             && let Some(id) = packet_id
-            && self
-                .publisher
-                .is_some_and(|publisher| publisher.durable().is_some())
         {
             match matched {
                 true => durable.ids.push((self.router.batch.len(), id)),
@@ -379,18 +395,36 @@ impl Pass<'_> {
     }
 
     /// Retains a message before the routes are read for it.
-    fn retain(&mut self, message: &MessageRef<'_>) {
-        let message = Arc::new(message.to_message());
+    fn retain(&mut self, message: &MessageRef<'_>, packet_id: Option<PacketId>) {
+        let lifetime = self.router.config.load().mqtt.retained_expiry_interval;
+        let mut message = message.to_message();
+        if !lifetime.is_zero()
+            && let Some(at) = self.now.checked_add(lifetime)
+        {
+            message = message.expiring_by(at);
+        }
+        let message = Arc::new(message);
         let load = &self.router.retained_load;
         load.add(message.size());
         if load.is_over() {
             self.router.overloaded = Some(load.clone());
         }
-        let part = match &mut self.router.durable {
-            Some(durable) if message.view().qos > QoS::AtMostOnce => Some(durable.part()),
-            _ => None,
+        let view = message.view();
+        let has_id = self.is_noted(view.qos, packet_id) && !view.topic.starts_with('$');
+        let (part, stored) = match &mut self.router.durable {
+            Some(durable) if view.qos > QoS::AtMostOnce => {
+                if has_id {
+                    durable.note_retained(&view);
+                }
+                (Some(durable.part()), has_id)
+            }
+            _ => (None, false),
         };
-        let told = StoreRetained { message, part };
+        let told = StoreRetained {
+            message,
+            part,
+            stored,
+        };
         self.router.store_retained.do_send(told);
         self.router.refresh();
     }
@@ -411,19 +445,22 @@ impl Publishing for Pass<'_> {
         }
         if publish.retain {
             let interval = publish.properties.message_expiry_interval();
-            self.retain(&MessageRef {
-                topic: publish.topic,
-                properties: publish.properties,
-                payload: publish.payload,
-                qos: publish.qos,
-                retain: true,
-                expires_at: interval.and_then(|seconds| {
-                    self.now
-                        .checked_add(Duration::from_secs(u64::from(seconds)))
-                }),
-            });
+            self.retain(
+                &MessageRef {
+                    topic: publish.topic,
+                    properties: publish.properties,
+                    payload: publish.payload,
+                    qos: publish.qos,
+                    retain: true,
+                    expires_at: interval.and_then(|seconds| {
+                        self.now
+                            .checked_add(Duration::from_secs(u64::from(seconds)))
+                    }),
+                },
+                publish.packet_id,
+            );
         }
-        let matched = self.prepare(publish.topic, BatchBuilder::takes_from);
+        let matched = self.prepare(publish.topic, publish.qos, BatchBuilder::takes_from);
         self.note_taken(publish.qos, publish.packet_id, matched);
         if matched {
             self.router.batch.push(self.chunk, packet, publish, version);
@@ -436,9 +473,11 @@ impl Publishing for Pass<'_> {
             return true;
         }
         if message.retain {
-            self.retain(message);
+            self.retain(message, packet_id);
         }
-        let matched = self.prepare(message.topic, |batch, _| batch.takes_detached());
+        let matched = self.prepare(message.topic, message.qos, |batch, _| {
+            batch.takes_detached()
+        });
         self.note_taken(message.qos, packet_id, matched);
         if matched {
             self.router.batch.push_detached(message, self.now);

@@ -15,6 +15,8 @@ pub struct StoreRetained {
     pub message: Arc<crate::mqtt::Message>,
     /// Told when the durable store has it, if the publisher waits for that.
     pub part: Option<Part>,
+    /// It was sent to the durable store already, which has to learn if it is not retained after all.
+    pub stored: bool,
 }
 
 /// Asks for retained messages, page by page, for a subscription that publishers can see already.

@@ -181,6 +181,11 @@ impl BatchBuilder {
         self.entries.is_empty()
     }
 
+    /// True when a message with this QoS leaves the batch acknowledged as a whole, or not at all.
+    pub fn stays_uniform(&self, qos: QoS) -> bool {
+        self.entries.is_empty() || self.acknowledged == (qos > QoS::AtMostOnce)
+    }
+
     /// True when a packet that lies in `chunk` can join the batch.
     pub fn takes_from(&self, chunk: &Bytes) -> bool {
         self.entries.is_empty()

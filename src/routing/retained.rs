@@ -128,6 +128,12 @@ impl RetainedStore {
         StoreOutcome::Stored
     }
 
+    /// The message of a topic.
+    pub fn get(&self, topic: &str) -> Option<&Arc<Message>> {
+        let key: &str = &key_of(topic);
+        self.messages.get(key)
+    }
+
     /// Removes the message of a topic, if there is one.
     pub fn clear(&mut self, topic: &str) {
         self.remove(&key_of(topic));

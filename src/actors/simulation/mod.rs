@@ -11,6 +11,7 @@
 //! - `NANOMQ_SIMULATION_SECONDS=600 cargo test --release --lib simulation` runs seeds for so long.
 //! - `NANOMQ_SIMULATION_SEED=7 cargo test --lib simulation` runs one and shows what happens.
 
+mod directed;
 mod oracle;
 mod peer;
 mod run;

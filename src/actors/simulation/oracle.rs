@@ -6,9 +6,11 @@
 
 mod complete;
 mod expiry;
+mod groups;
 
 use std::collections::BTreeMap;
 
+use self::groups::{End, Presence};
 use super::peer::Received;
 use crate::mqtt::{QoS, matches};
 
@@ -76,18 +78,21 @@ pub struct Oracle {
     pub now: u64,
     /// Seconds that have passed.
     pub clock: u32,
+    /// Whether the broker has a store, where messages lie for clients that are away.
+    is_durable: bool,
     pub messages: Vec<Message>,
     pub intervals: Vec<Interval>,
     got: BTreeMap<usize, Vec<Got>>,
     last: BTreeMap<Stream, usize>,
-    /// Since when each client has been there without a break.
-    here_since: BTreeMap<usize, u64>,
-    /// When clients left: their shared messages may have gone to others.
-    departures: Vec<u64>,
-    /// When sessions may have begun to end, and when they had: what waited in them is lost.
-    ends: Vec<(u64, u64)>,
-    /// When everything that was sent had been handled.
-    rests: Vec<u64>,
+    /// Moments there were: several to a step, one after the other.
+    moments: u64,
+    presences: Vec<Presence>,
+    /// A client has left and the broker may not have noticed.
+    has_departing: bool,
+    /// Of sessions: their shared messages go to others, the rest is lost.
+    ends: Vec<End>,
+    /// The steps and moments at which everything that was sent had been handled.
+    rests: Vec<(u64, u64)>,
     /// Deliveries looked at, ...
     pub deliveries: u64,
     /// ... and what they come to: another number for others, or in another order.
@@ -118,20 +123,17 @@ impl Interval {
 }
 
 impl Oracle {
-    /// A client was let in.
-    pub fn came(&mut self, client: usize) {
-        self.here_since.insert(client, self.now);
-    }
-
-    /// A client has left, which the broker may notice only later.
-    pub fn departed(&mut self, client: usize) {
-        self.here_since.remove(&client);
-        self.departures.push(u64::MAX);
+    /// An oracle for a broker with a store, or without.
+    pub fn new(is_durable: bool) -> Self {
+        Self {
+            is_durable,
+            ..Self::default()
+        }
     }
 
     /// True when a client has left and the broker may not have noticed.
     pub fn has_departing(&self) -> bool {
-        self.departures.contains(&u64::MAX)
+        self.has_departing
     }
 
     /// The broker is killed.
@@ -141,18 +143,9 @@ impl Oracle {
         open.for_each(|message| message.interrupted = true);
     }
 
-    /// The broker has noticed everything.
-    pub fn rested(&mut self) {
-        let ended = self.ends.iter_mut().map(|(_, ended)| ended);
-        for at in self.departures.iter_mut().chain(ended) {
-            *at = (*at).min(self.now);
-        }
-        self.rests.push(self.now);
-    }
-
     /// A client's session may end from now on.
     pub fn may_end(&mut self, client: usize, epoch: u32) {
-        self.ends.push((self.now, u64::MAX));
+        self.note_end(client, epoch);
         let now = self.now;
         for interval in self.of_session(client, epoch) {
             interval.ending_at.get_or_insert(now);
@@ -271,13 +264,16 @@ impl Oracle {
     /// The lowest and the highest QoS that the client may have been granted for a message.
     fn check_live(&self, number: usize, got: &Got) -> Result<(QoS, QoS), &'static str> {
         let message = &self.messages[number];
-        let departures = self.departures_since(message.sent_at);
+        let handed_on = |filter: &str| match is_shared(filter) {
+            true => self.handed_on(filter, message.sent_at),
+            false => 0,
+        };
         let until = message.taken_at.unwrap_or(u64::MAX);
         let may = |interval: &&Interval| {
             interval.client == got.client
                 && interval.epoch == got.epoch
                 && interval.wants(message)
-                && (interval.asked_at <= until || (is_shared(interval.filter) && departures > 0))
+                && (interval.asked_at <= until || handed_on(interval.filter) > 0)
                 && interval.gone_at.is_none_or(|at| at > message.sent_at)
         };
         let possible: Vec<_> = self.intervals.iter().filter(may).collect();
@@ -286,6 +282,7 @@ impl Oracle {
             return Err("nobody is subscribed");
         };
         let shared = is_shared(possible[0].filter);
+        let handed_on = handed_on(possible[0].filter);
         let before = self.live(number);
         let of_session = |other: &&Got| !message.interrupted || other.epoch == got.epoch;
         let own = before
@@ -300,7 +297,7 @@ impl Oracle {
         if message.qos == QoS::ExactlyOnce && !message.interrupted {
             sent = 1;
         }
-        if anew > sent + if shared { departures } else { 0 } {
+        if anew > sent + handed_on {
             return Err("more often than it was sent");
         }
         if shared {
@@ -308,7 +305,7 @@ impl Oracle {
             if got.qos == QoS::ExactlyOnce && others.clone().any(|other| other.qos == got.qos) {
                 return Err("two members of the group with QoS 2");
             }
-            if others.filter(|other| !other.dup).count() >= sent + departures {
+            if others.filter(|other| !other.dup).count() >= sent + handed_on {
                 return Err("more members of the group than may be");
             }
         }
@@ -318,10 +315,6 @@ impl Oracle {
     fn live(&self, number: usize) -> Vec<Got> {
         let all = self.got.get(&number).into_iter().flatten();
         all.filter(|other| !other.retain).copied().collect()
-    }
-
-    fn departures_since(&self, step: u64) -> usize {
-        self.departures.iter().filter(|at| **at >= step).count()
     }
 
     fn check_retained(&self, number: usize, got: &Got) -> Result<(QoS, QoS), &'static str> {
@@ -378,14 +371,15 @@ impl Oracle {
             .live(number)
             .iter()
             .all(|other| (other.client, other.epoch) != (got.client, got.epoch));
-        let shared = self.intervals.iter().any(|interval| {
+        let handed_on = self.intervals.iter().any(|interval| {
             interval.client == got.client
                 && is_shared(interval.filter)
                 && interval.matches(message.topic)
+                && self.handed_on(interval.filter, message.sent_at) > 0
         });
         // Who did not get it when it was sent first may get it where it was sent again.
         let again = message.interrupted || message.qos == QoS::AtLeastOnce && message.attempts > 1;
-        if !first || again || message.is_will || (shared && !self.departures.is_empty()) {
+        if !first || again || message.is_will || handed_on {
             return;
         }
         let stream = (

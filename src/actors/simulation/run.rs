@@ -113,15 +113,18 @@ impl Run {
                 unread: Vec::new(),
             }
         });
+        let clients = clients.collect();
+        let room = rng.choice([30, 300, 100_000]).unwrap();
+        let world = match rng.choice(DURABILITIES).unwrap() {
+            None => World::new(limits.clone()),
+            Some(durability) => World::durable(limits.clone(), durability),
+        };
         Self {
-            clients: clients.collect(),
-            room: rng.choice([30, 300, 100_000]).unwrap(),
-            world: match rng.choice(DURABILITIES).unwrap() {
-                None => World::new(limits.clone()),
-                Some(durability) => World::durable(limits.clone(), durability),
-            },
+            clients,
+            room,
             before: [0; 2],
-            oracle: Oracle::default(),
+            oracle: Oracle::new(world.is_durable()),
+            world,
             half_open: Vec::new(),
             wills: Vec::new(),
             limits,

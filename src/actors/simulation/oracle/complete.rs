@@ -21,7 +21,8 @@ impl Oracle {
             }
             let got = self.live(number);
             let must = |interval: &&Interval| {
-                epochs.get(interval.client) == Some(&interval.epoch)
+                let lasts = epochs.get(interval.client) == Some(&interval.epoch);
+                (lasts || is_shared(interval.filter))
                     && interval.qos > QoS::AtMostOnce
                     && interval.wants(message)
                     && interval.granted_at.is_some_and(|at| at < message.sent_at)
@@ -29,21 +30,7 @@ impl Oracle {
             };
             for interval in self.intervals.iter().filter(must) {
                 let has_it = if is_shared(interval.filter) {
-                    // It may have gone to a member whose session has ended. With QoS 1 it goes on to one who is there,
-                    // unless it was still on its way into the session.
-                    let was_here = |at: &u64| *at < message.sent_at;
-                    let may_be_lost = |began: u64| {
-                        let arrived = message.sent_at..=began;
-                        message.qos == QoS::ExactlyOnce
-                            || interval.ending_at.is_some()
-                            || !self.here_since.get(&interval.client).is_some_and(was_here)
-                            || !self.rests.iter().any(|at| arrived.contains(at))
-                    };
-                    let lost = self
-                        .ends
-                        .iter()
-                        .any(|(began, ended)| *ended >= message.sent_at && may_be_lost(*began));
-                    !got.is_empty() || lost
+                    !got.is_empty() || self.may_be_lost(message, taken_at, interval.filter)
                 } else {
                     got.iter()
                         .any(|got| got.client == interval.client && got.epoch == interval.epoch)

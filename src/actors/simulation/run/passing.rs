@@ -37,6 +37,7 @@ impl Run {
                 self.publish_will(client);
             }
         }
+        self.oracle.rested();
     }
 
     /// The client knows that it is connected, and the broker has read all that it has sent, for which the client has to

@@ -185,8 +185,8 @@ impl Run {
     pub(super) fn connected(&mut self, client: usize, session_present: bool) {
         let of = &mut self.clients[client];
         assert_eq!(of.kept, session_present, "client {client}: session present");
-        self.oracle.came(client);
         if session_present {
+            self.oracle.came(client, of.epoch);
             for number in of.peer.resume() {
                 self.oracle.messages[number].attempts += 1;
             }
@@ -199,6 +199,7 @@ impl Run {
         of.peer.forget_session();
         self.oracle.has_ended(client, of.epoch);
         of.epoch += 1;
+        self.oracle.came(client, of.epoch);
         self.publish_will(client);
     }
 }
