@@ -11,10 +11,8 @@ use crate::cost::per;
 use crate::wire::{self, Session};
 use crate::{Result, Target, bounded};
 
-/// SUBSCRIBE packets that are sent before their answers are awaited. All of them are, so that what is measured is what a
-/// SUBSCRIBE costs: in a window that slides, a broker and a client that are equally fast end up waking each other for
-/// each packet, and which of them does is a matter of chance.
-const BURST: usize = 64;
+/// SUBSCRIBE packets under way at the same time.
+const PIPELINE: u32 = 64;
 /// Messages of the measured part that are published before the first of them has to have arrived.
 const AHEAD: u64 = 256;
 /// Each tenth of the subscriptions is timed apart.
@@ -129,9 +127,9 @@ async fn subscribe(options: &Options, clients: &mut [Conn], numbers: Range<u32>)
     for (index, client) in clients.iter_mut().enumerate() {
         let first = (index + count - numbers.start as usize % count) % count;
         let mut left = numbers.clone().skip(first).step_by(count);
+        let mut open = 0;
         loop {
-            let mut open = 0;
-            for number in left.by_ref().take(BURST) {
+            for number in left.by_ref().take((PIPELINE - open) as usize) {
                 let filter = options.kind.filter(number);
                 client.out.extend(wire::subscribe(version, &filter, 0));
                 open += 1;
@@ -139,14 +137,12 @@ async fn subscribe(options: &Options, clients: &mut [Conn], numbers: Range<u32>)
             if open == 0 {
                 break;
             }
-            while open > 0 {
-                client
-                    .exchange(|frame, _| {
-                        open -= 1;
-                        wire::parse_suback(frame, version, 0)
-                    })
-                    .await?;
-            }
+            client
+                .exchange(|frame, _| {
+                    open -= 1;
+                    wire::parse_suback(frame, version, 0)
+                })
+                .await?;
         }
     }
     Ok(())
