@@ -57,6 +57,8 @@ pub struct Admission {
     pub from_bridge: bool,
     /// The identity of this broker, which such a one is told.
     pub broker_id: Option<Arc<str>>,
+    /// How long such a one with MQTT 3 may be silent before it gets what waits for it.
+    pub bridge_silence: Duration,
     /// When what it came in with ends, and its connection with it.
     pub until: Option<Instant>,
     /// What of the above differs from what the client asked for.
@@ -164,6 +166,7 @@ pub fn admit(
             .user_properties()
             .any(|(name, _)| name == hops::BROKER_ID),
         broker_id: None,
+        bridge_silence: Duration::ZERO,
         until: None,
         keep_alive_changed: keep_alive != connect.keep_alive,
         expiry_changed: expiry_interval != asked_expiry,

@@ -254,7 +254,7 @@ impl Bridge {
             link.channel()
                 .hold_acknowledgements(inbox.durable().is_some());
         }
-        if bit && !std::mem::take(&mut self.introduction_in_doubt) {
+        if bit && self.introductions.begin(&url.to_string()) {
             link.introduce(now + self.config.ping_timeout, &mut self.wire);
         }
         let wanted = &self.config.subscription;

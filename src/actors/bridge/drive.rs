@@ -276,6 +276,9 @@ impl Bridge {
         drop(router);
         up.more = received.more;
         let may_send = received.answered.iter().any(|answered| answered.introduced);
+        if may_send {
+            self.introductions.answered(&up.url.to_string());
+        }
         let rest = data.get(received.used..).unwrap_or_default();
         if !rest.is_empty() {
             self.partial = BytesMut::from(rest);

@@ -79,16 +79,21 @@ impl Channel {
                 special.outgoing_aliases.as_mut(),
                 match (&mut special.remote, &special.v3_bridge) {
                     (Some(remote), _) => Some(Broker::Remote(remote)),
+                    (None, Some(bridge)) if bridge.silent_until().is_some() => Some(Broker::Silent),
                     (None, Some(bridge)) => bridge.of().map(|of| Broker::BridgeOf(of.id())),
                     (None, None) => None,
                 },
             ),
         };
+        let window = match broker {
+            Some(Broker::Silent) => 0,
+            _ => self.window,
+        };
         let writer = Writer {
             wire,
             version: self.version,
             max_packet_size: self.max_packet_size,
-            window: self.window,
+            window,
             aliases,
             broker,
         };

@@ -109,6 +109,10 @@ impl Outbound {
                     }
                     Ok(())
                 }
+                Some(Slot::Withdrawn) => {
+                    write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
+                    Ok(())
+                }
                 Some(Slot::Done) | None => continue,
             };
             match written {
@@ -118,14 +122,17 @@ impl Outbound {
                 }
                 Ok(()) => self.on_wire += 1,
                 Err(reason) => {
-                    self.drop_one(reason, counters);
-                    self.finish(index);
+                    self.give_up(index, reason, counters);
+                    if let Some(Slot::Withdrawn) = self.window.get(index) {
+                        write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
+                        self.on_wire += 1;
+                    }
                 }
             }
         }
         if std::mem::take(&mut self.releases_due) {
             for index in self.sent..self.window.len() {
-                if let Some(Slot::Release) = self.window.get(index) {
+                if let Some(Slot::Release | Slot::Withdrawn) = self.window.get(index) {
                     write_ack(
                         Packet::PubRel,
                         self.id_at(index),
@@ -159,7 +166,9 @@ impl Outbound {
 
     /// PUBCOMP `[MQTT-4.3.3]`; false when nothing waits for it.
     pub fn on_pubcomp(&mut self, id: PacketId, counters: &Counters) -> bool {
-        self.complete(id, counters, |slot| matches!(slot, Slot::Release))
+        self.complete(id, counters, |slot| {
+            matches!(slot, Slot::Release | Slot::Withdrawn)
+        })
     }
 
     /// PUBREC: answered by PUBREL, or by nothing where it reports an error `[MQTT-4.3.3-4]`.
@@ -183,7 +192,7 @@ impl Outbound {
                 }
                 true
             }
-            Some(Slot::Release) => true,
+            Some(Slot::Release | Slot::Withdrawn) => true,
             _ if reason.is_error() => return,
             _ => false,
         };
@@ -217,13 +226,15 @@ impl Outbound {
         let Some(index) = self.index_of(id) else {
             return false;
         };
-        if !self.window.get(index).is_some_and(expected) {
+        let Some(slot) = self.window.get(index).filter(|slot| expected(slot)) else {
             return false;
+        };
+        if !matches!(slot, Slot::Withdrawn) {
+            counters.add(Metric::MessagesAcknowledged, 1);
         }
         if index < self.sent {
             self.on_wire -= 1;
         }
-        counters.add(Metric::MessagesAcknowledged, 1);
         self.finish(index);
         self.pop_done();
         true
@@ -234,14 +245,33 @@ impl Outbound {
             return;
         };
         match slot {
-            Slot::Publish(queued) => self.window_bytes -= queued.content.size(),
-            Slot::Release => {}
+            Slot::Publish(queued) => {
+                self.window_bytes -= queued.content.size();
+                self.unacknowledged -= 1;
+            }
+            Slot::Release => self.unacknowledged -= 1,
+            Slot::Withdrawn => {}
             Slot::Done => return,
         }
         *slot = Slot::Done;
-        self.unacknowledged -= 1;
         if let Some(durable) = &mut self.durable {
             durable.settled.push(self.first + index as u64);
+        }
+    }
+
+    /// Drops a message that is not sent again on this connection.
+    pub(super) fn give_up(&mut self, index: usize, reason: DropReason, counters: &Counters) {
+        self.drop_one(reason, counters);
+        let Some(slot) = self.window.get_mut(index) else {
+            return;
+        };
+        match slot {
+            Slot::Publish(queued) if queued.qos == QoS::ExactlyOnce => {
+                self.window_bytes -= queued.content.size();
+                self.unacknowledged -= 1;
+                *slot = Slot::Withdrawn;
+            }
+            _ => self.finish(index),
         }
     }
 
