@@ -24,6 +24,10 @@ const NEVER: u32 = u32::MAX;
 /// What the client ids of the sessions of bridges begin with; no client may have such a one.
 pub const BRIDGE_SESSIONS: &str = "$bridge/";
 
+/// Where a Mosquitto says with a will that its bridge has gone, unless it is configured not to. As what it publishes there,
+/// that goes nowhere, and is no reason to refuse the bridge.
+const BRIDGE_NOTICES: &str = "$SYS/broker/connection/";
+
 /// What a CONNECT asks for, checked and brought within the broker's limits.
 #[derive(Clone, Debug)]
 pub struct Admission {
@@ -133,6 +137,7 @@ pub fn admit(
     };
     let will = connect
         .will
+        .filter(|will| !will.topic.starts_with(BRIDGE_NOTICES))
         .map(|will| checked_will(&will, limits).map(Box::new))
         .transpose()?;
     let keep_alive = match limits.max_keepalive {

@@ -234,8 +234,8 @@ fn a_pair_on_lines_that_are_cut_in_the_middle_of_packets_has_every_qos_2_message
 /// The configuration of a Mosquitto that subscribes to everything of a broker.
 fn mosquitto_bridge(to: SocketAddr) -> String {
     format!(
-        "connection c\naddress {to}\nbridge_protocol_version mqttv311\ncleansession false\nrestart_timeout 1\n\
-         keepalive_interval 5\ntopic t/# in 2\n"
+        "connection c\naddress {to}\nbridge_protocol_version mqttv311\ncleansession false\n\
+         topic t/# in 2\n"
     )
 }
 
@@ -248,24 +248,23 @@ fn is_subscribed(at: &At) -> bool {
 #[test]
 fn the_bridge_of_a_mosquitto_gets_all_that_waits_for_it() {
     let node = Node::start("");
-    let line = Proxy::to(node.address());
-    let mosquitto = Mosquitto::start(&mosquitto_bridge(line.address));
+    let mut mosquitto = Mosquitto::start(&mosquitto_bridge(node.address()));
     until(|| "subscribed".to_owned(), || is_subscribed(&node.api()));
-    let kinds = [QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| {
+    // Mosquitto 2.0.11 does not get on with more messages of QoS 2 than its window has for a receiver that was away.
+    let kinds = [(QoS::AtLeastOnce, 500), (QoS::ExactlyOnce, 15)].map(|(qos, count)| {
         let topic = format!("t/{}", qos as u8);
-        let receiver = Receiver::start(mosquitto.address, &topic.replace('/', "-"), &topic, qos);
-        (qos, topic, receiver)
+        let receiver = Receiver::away(mosquitto.address, &topic.replace('/', "-"), &topic, qos);
+        (qos, topic, count, receiver)
     });
-    line.set(Line::Refusing);
-    line.cut();
+    mosquitto.stop();
     let mut publisher = publisher(node.address(), "publisher");
-    for (qos, topic, _) in &kinds {
-        publish(&mut publisher, topic, *qos, 0..500);
+    for (qos, topic, count, _) in &kinds {
+        publish(&mut publisher, topic, *qos, 0..*count);
         publish_end(&mut publisher, topic, *qos);
     }
-    line.set(Line::Whole);
-    for (_, _, receiver) in kinds {
-        receiver.expect_once(500);
+    mosquitto.start_again();
+    for (_, _, count, receiver) in kinds {
+        receiver.expect_once(count);
     }
 }
 
