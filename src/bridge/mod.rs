@@ -12,6 +12,7 @@
 //! the other one in what comes from there; towards other brokers what was sent is remembered (`echoes`); see [`Marks`].
 
 mod backoff;
+mod bits;
 mod broken;
 mod echoes;
 mod greeting;
@@ -25,6 +26,7 @@ mod servers;
 mod subscribed;
 
 pub use backoff::Backoff;
+pub use bits::{Bits, Closed};
 pub use broken::Broken;
 pub use greeting::{Accepted, Greeting, version};
 pub use introductions::Introductions;

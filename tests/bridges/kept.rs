@@ -70,10 +70,14 @@ impl Pair {
         bridge.until_bridge("b", "is cut off", |bridge| bridge["state"] != "connected");
     }
 
-    /// Ends the process of a node and starts it again.
-    fn kill(&mut self, node: usize) {
-        self.nodes[node].process.kill();
-        self.nodes[node].process.start_again();
+    /// Ends the process of a node and starts it again, or has it restart in place.
+    fn end(&mut self, node: usize, is_killed: bool) {
+        if is_killed {
+            self.nodes[node].process.kill();
+            self.nodes[node].process.start_again();
+        } else {
+            self.nodes[node].restart(1);
+        }
         for proxy in [&self.lines[node], &self.doors[node]] {
             proxy.lead_to(self.nodes[node].address());
         }
@@ -90,14 +94,17 @@ impl Pair {
 
     /// Waits until everything that was published is where it goes, and what might be going round with it: a mark goes from
     /// each to the other, behind it.
-    fn settle(&self, mark: u32) {
-        for (from, to) in [(0, 1), (1, 0), (0, 1)] {
+    fn settle(&self, mark: u32, case: &str) {
+        for (mark, from, to) in [(mark, 0, 1), (mark + 1, 1, 0), (mark + 2, 0, 1)] {
             let mut watcher = Client::v5(self.nodes[to].address(), "watcher");
             watcher.subscribe("t/mark", QoS::AtLeastOnce);
             let mut publisher = publisher(self.nodes[from].address(), "marker");
             publish(&mut publisher, "t/mark", QoS::AtLeastOnce, mark..mark + 1);
             let message = watcher.message();
-            assert_eq!(message.payload, mark.to_string().as_bytes());
+            assert_eq!(message.payload, mark.to_string().as_bytes(), "{case}");
+            watcher.send_bytes(b"\xc0\0");
+            let n = watcher.next();
+            assert_eq!(n, Got::PingResp, "{case} {mark}");
             watcher.ack(Packet::PubAck, message.id.unwrap());
             watcher.goodbye();
             publisher.goodbye();
@@ -144,7 +151,7 @@ fn what_was_queued_for_a_bridge_does_not_come_back_with_it() {
         });
         pair.lines[0].set(Line::Whole);
         pair.until_connected();
-        pair.settle(1);
+        pair.settle(1, &case);
         // Those with QoS 0 of the receivers that are away are not kept, nor those of the bridge that was.
         pair.expect(receivers, vec![11, 12, 21, 21, 22, 22], &case);
     }
@@ -163,10 +170,10 @@ fn messages_that_do_not_wait_do_not_come_back_either() {
             pair.lines[0].cut();
             pair.lines[1].cut();
             pair.until_connected();
-            pair.settle(round);
+            pair.settle(10 * round, "");
             pair.publish_each(0, 10 * round);
             pair.publish_each(1, 100 * round);
-            pair.settle(round + 10);
+            pair.settle(10 * round + 5, "");
         }
         let all = |first: u32| first..first + 3;
         let expected = (1..4).flat_map(|n| all(10 * n).chain(all(100 * n)));
@@ -177,8 +184,8 @@ fn messages_that_do_not_wait_do_not_come_back_either() {
 #[test]
 fn what_was_queued_for_a_bridge_does_not_come_back_after_the_end_of_a_broker() {
     for version in VERSIONS {
-        for ends in [0, 1] {
-            let case = format!("version {version}, {ends} ends");
+        for (ends, is_killed) in [(0, true), (1, true), (0, false), (1, false)] {
+            let case = format!("version {version}, {ends} ends, killed: {is_killed}");
             let mut pair = Pair::start(version, true);
             let receivers = pair.receivers();
             pair.cut_off(0);
@@ -188,10 +195,10 @@ fn what_was_queued_for_a_bridge_does_not_come_back_after_the_end_of_a_broker() {
             at_first.until_bridge("b", "has all", |bridge| {
                 bridge["counters"]["received_messages"].as_u64() >= Some(3)
             });
-            pair.kill(ends);
+            pair.end(ends, is_killed);
             pair.lines[0].set(Line::Whole);
             pair.until_connected();
-            pair.settle(1);
+            pair.settle(1, &case);
             pair.expect(receivers, vec![11, 12, 21, 22], &case);
         }
     }
