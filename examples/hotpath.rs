@@ -15,7 +15,7 @@ use nanomq::mqtt::{
     decode_publish, encode, frame_header,
 };
 use nanomq::routing::{Route, SubscriptionTree, Target};
-use nanomq::session::{Channel, Delivery, Session, admit};
+use nanomq::session::{Arrival, Channel, Delivery, Session, admit};
 use nanomq::stats::Counters;
 
 /// Messages of one round.
@@ -264,15 +264,15 @@ impl Client {
             group: None,
             places: None,
         };
-        channel.deliver(
+        let arrival = Arrival {
             batch,
-            0..batch.len(),
-            &delivery,
-            &self.limits,
+            range: 0..batch.len(),
+            delivery: &delivery,
+            limits: &self.limits,
             now,
-            &mut self.wire,
-            &self.counters,
-        );
+            counters: &self.counters,
+        };
+        channel.deliver(arrival, &mut self.wire);
         channel.session().outbound().written() - before
     }
 

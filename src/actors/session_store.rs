@@ -76,14 +76,8 @@ impl SessionStore {
         let now = clock::now();
         let config = self.worker.shared.config.load();
         for item in kept.inbox.take() {
-            kept.session.deliver_offline(
-                &item.batch,
-                item.range,
-                &item.delivery,
-                &config.mqtt,
-                now,
-                &self.worker.counters,
-            );
+            let arrival = item.arrival(&config.mqtt, now, &self.worker.counters);
+            kept.session.deliver_offline(arrival);
         }
         if let Some(store) = &self.worker.shared.store {
             store.note_settled(&kept.inbox, kept.session.outbound_mut());

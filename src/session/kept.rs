@@ -1,16 +1,10 @@
 //! What outlives a connection `[MQTT-4.1.0-1]`.
 
-use std::{ops::Range, time::Instant};
-
 use super::{
     awaiting_release::AwaitingRelease,
-    outbound::{Delivery, Outbound},
+    outbound::{Arrival, Outbound},
 };
-use crate::{
-    config::Mqtt,
-    mqtt::{Batch, PacketId},
-    stats::Counters,
-};
+use crate::mqtt::PacketId;
 
 /// The session state of a client, but for its subscriptions, which the registry keeps.
 #[derive(Debug, Default)]
@@ -42,17 +36,8 @@ impl Session {
     }
 
     /// Takes messages while nobody is connected.
-    pub fn deliver_offline(
-        &mut self,
-        batch: &Batch,
-        range: Range<usize>,
-        delivery: &Delivery,
-        limits: &Mqtt,
-        now: Instant,
-        counters: &Counters,
-    ) {
-        self.outbound
-            .deliver(batch, range, delivery, None, limits, now, counters);
+    pub fn deliver_offline(&mut self, arrival: Arrival<'_>) {
+        self.outbound.deliver(arrival, None);
     }
 
     /// Messages to and from the client in their present state.

@@ -6,8 +6,7 @@ use std::{sync::Arc, time::Instant};
 use bytes::BytesMut;
 
 use crate::mqtt::{
-    Packet, Properties, PropertiesBuf, ProtocolVersion, Publish, QoS, ReasonCode, SubAck,
-    Subscribe, encode, hops,
+    Packet, Properties, PropertiesBuf, ProtocolVersion, ReasonCode, SubAck, Subscribe, encode, hops,
 };
 
 /// See the module's description.
@@ -97,15 +96,7 @@ impl V3Bridge {
             self.of = Some(Arc::new(BridgeOf::new(id)));
         }
         if let Some(own_id) = &self.own_id {
-            let answer = Publish {
-                dup: false,
-                qos: QoS::AtMostOnce,
-                retain: false,
-                topic,
-                packet_id: None,
-                properties: Properties::EMPTY,
-                payload: own_id.as_bytes(),
-            };
+            let answer = hops::answer(topic, own_id);
             // Both are short.
             let _ = encode(&Packet::Publish(answer), version, wire);
         }
@@ -122,7 +113,7 @@ impl V3Bridge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::{PacketId, SubscribeFiltersBuf, SubscribeOptions};
+    use crate::mqtt::{PacketId, QoS, SubscribeFiltersBuf, SubscribeOptions};
 
     #[test]
     fn a_bridge_says_which_broker_it_is_of_and_is_told_of_this_one() {

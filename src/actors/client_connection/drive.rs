@@ -126,15 +126,8 @@ impl ClientConnection {
                 return;
             };
             let config = self.worker.shared.config.load();
-            connected.channel.deliver(
-                &item.batch,
-                item.range,
-                &item.delivery,
-                &config.mqtt,
-                now,
-                &mut self.wire,
-                &self.worker.counters,
-            );
+            let arrival = item.arrival(&config.mqtt, now, &self.worker.counters);
+            connected.channel.deliver(arrival, &mut self.wire);
             if self.wire.len() >= WRITE_EARLY {
                 self.write(cx);
             }

@@ -9,7 +9,7 @@ use crate::{
         Ack, Batch, BatchBuilder, Message, MessageRef, PacketId, PropertiesBuf, Property,
         ProtocolVersion, Publish, SubAck, decode, frame_header, hops,
     },
-    session::{Delivery, Publishing},
+    session::{Arrival, Delivery, Publishing},
     stats::{Counters, Metric, Totals},
 };
 
@@ -99,15 +99,15 @@ impl Kit {
     fn forward(&mut self, link: &mut Link, topic: &str, qos: QoS, properties: Properties<'_>) {
         let message = Message::new(topic, b"x", qos, false, properties, self.now);
         let batch = batch(&message, self.now);
-        link.channel().deliver(
-            &batch,
-            0..1,
-            &delivery(),
-            &self.limits,
-            self.now,
-            &mut self.wire,
-            &self.counters,
-        );
+        let arrival = Arrival {
+            batch: &batch,
+            range: 0..1,
+            delivery: &delivery(),
+            limits: &self.limits,
+            now: self.now,
+            counters: &self.counters,
+        };
+        link.channel().deliver(arrival, &mut self.wire);
     }
 
     fn receive(&mut self, link: &mut Link, bytes: &[u8]) -> Received {
@@ -375,15 +375,7 @@ fn with_version_3_nothing_is_sent_before_the_remote_has_said_who_it_is() {
         assert_eq!(filters, [&mine]);
         assert!(link.is_introducing() && link.unanswered() == 1);
         if let Some((topic, id)) = said {
-            let publish = Packet::Publish(Publish {
-                dup: false,
-                qos: QoS::AtMostOnce,
-                retain: false,
-                topic,
-                packet_id: None,
-                properties: Properties::EMPTY,
-                payload: id.as_bytes(),
-            });
+            let publish = Packet::Publish(hops::answer(topic, id));
             let received = kit.receive(&mut link, &bytes(publish, ProtocolVersion::V311));
             assert_eq!(received.broken, None);
         }

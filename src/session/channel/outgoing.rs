@@ -1,15 +1,15 @@
 //! Messages to the client.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use bytes::BytesMut;
 
 use super::Channel;
 use crate::{
     config::Mqtt,
-    mqtt::{Ack, Batch, Message, Packet, PacketId, ReasonCode},
+    mqtt::{Ack, Message, Packet, PacketId, ReasonCode},
     session::{
-        Delivery, Outbound, Writer,
+        Arrival, Delivery, Outbound, Writer,
         writer::{Broker, write_ack},
     },
     stats::Counters,
@@ -17,30 +17,9 @@ use crate::{
 
 impl Channel {
     /// Messages for the client.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of it is context of one step"
-    )]
-    pub fn deliver(
-        &mut self,
-        batch: &Batch,
-        range: Range<usize>,
-        delivery: &Delivery,
-        limits: &Mqtt,
-        now: Instant,
-        wire: &mut BytesMut,
-        counters: &Counters,
-    ) {
+    pub fn deliver(&mut self, arrival: Arrival<'_>, wire: &mut BytesMut) {
         let (outbound, mut writer) = self.outbound(wire);
-        outbound.deliver(
-            batch,
-            range,
-            delivery,
-            Some(&mut writer),
-            limits,
-            now,
-            counters,
-        );
+        outbound.deliver(arrival, Some(&mut writer));
     }
 
     /// A retained message for a new subscription.
