@@ -15,7 +15,7 @@ use nanomq::mqtt::{
     decode_publish, encode, frame_header,
 };
 use nanomq::routing::{Route, SubscriptionTree, Target};
-use nanomq::session::{Arrival, Channel, Delivery, Session, admit};
+use nanomq::session::{Channel, Delivery, Session, admit};
 use nanomq::stats::Counters;
 
 /// Messages of one round.
@@ -264,15 +264,15 @@ impl Client {
             group: None,
             places: None,
         };
-        let arrival = Arrival {
+        channel.deliver(
             batch,
-            range: 0..batch.len(),
-            delivery: &delivery,
-            limits: &self.limits,
+            0..batch.len(),
+            &delivery,
+            &self.limits,
             now,
-            counters: &self.counters,
-        };
-        channel.deliver(arrival, &mut self.wire);
+            &mut self.wire,
+            &self.counters,
+        );
         channel.session().outbound().written() - before
     }
 

@@ -76,8 +76,14 @@ impl SessionStore {
         let now = clock::now();
         let config = self.worker.shared.config.load();
         for item in kept.inbox.take() {
-            let arrival = item.arrival(&config.mqtt, now, &self.worker.counters);
-            kept.session.deliver_offline(arrival);
+            kept.session.deliver_offline(
+                &item.batch,
+                item.range,
+                &item.delivery,
+                &config.mqtt,
+                now,
+                &self.worker.counters,
+            );
         }
         if let Some(store) = &self.worker.shared.store {
             store.note_settled(&kept.inbox, kept.session.outbound_mut());

@@ -24,7 +24,7 @@ use crate::{
     config::Mqtt,
     mqtt::{Batch, PacketId, QoS},
     routing::Target,
-    session::{Arrival, Delivery},
+    session::Delivery,
     stats::{Counters, Metric},
     store::Outcome,
 };
@@ -38,25 +38,6 @@ pub struct InboxItem {
     pub range: Range<usize>,
     /// How the session wants them.
     pub delivery: Delivery,
-}
-
-impl InboxItem {
-    /// As its session takes it.
-    pub fn arrival<'a>(
-        &'a self,
-        limits: &'a Mqtt,
-        now: Instant,
-        counters: &'a Counters,
-    ) -> Arrival<'a> {
-        Arrival {
-            batch: &self.batch,
-            range: self.range.clone(),
-            delivery: &self.delivery,
-            limits,
-            now,
-            counters,
-        }
-    }
 }
 
 /// How much may wait for a session before its publishers are to wait themselves.

@@ -1,10 +1,16 @@
 //! What outlives a connection `[MQTT-4.1.0-1]`.
 
+use std::{ops::Range, time::Instant};
+
 use super::{
     awaiting_release::AwaitingRelease,
-    outbound::{Arrival, Outbound},
+    outbound::{Delivery, Outbound},
 };
-use crate::mqtt::PacketId;
+use crate::{
+    config::Mqtt,
+    mqtt::{Batch, PacketId},
+    stats::Counters,
+};
 
 /// The session state of a client, but for its subscriptions, which the registry keeps.
 #[derive(Debug, Default)]
@@ -36,8 +42,17 @@ impl Session {
     }
 
     /// Takes messages while nobody is connected.
-    pub fn deliver_offline(&mut self, arrival: Arrival<'_>) {
-        self.outbound.deliver(arrival, None);
+    pub fn deliver_offline(
+        &mut self,
+        batch: &Batch,
+        range: Range<usize>,
+        delivery: &Delivery,
+        limits: &Mqtt,
+        now: Instant,
+        counters: &Counters,
+    ) {
+        self.outbound
+            .deliver(batch, range, delivery, None, limits, now, counters);
     }
 
     /// Messages to and from the client in their present state.

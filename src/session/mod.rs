@@ -34,7 +34,7 @@ pub use connect::{Admission, BRIDGE_SESSIONS, Refusal, admit, refuse};
 pub use durable::{Bodies, Place, Restored};
 pub use kept::Session;
 pub use lazy_deque::LazyDeque;
-pub use outbound::{Arrival, Delivery, Orphan, Outbound};
+pub use outbound::{Delivery, Orphan, Outbound};
 pub use publish_topic::{TopicRefusal, check_topic};
 pub use subscribe::{Granted, SubscribeJob, SubscribeRequest, UnsubscribeJob};
 pub use to_remote::{ForwardRule, Sent, ToRemote, digest};

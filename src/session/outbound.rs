@@ -20,8 +20,6 @@ mod window;
 
 use std::sync::Arc;
 
-pub use self::arriving::Arrival;
-
 use super::{
     durable::{Changes, Content, Place},
     lazy_deque::LazyDeque,

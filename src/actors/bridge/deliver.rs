@@ -33,15 +33,31 @@ impl Bridge {
             let Some(item) = self.items.pop_front() else {
                 return;
             };
-            let arrival = item.arrival(&self.limits.1, now, &self.counters);
+            let (limits, counters) = (&self.limits.1, &self.counters);
             match &mut self.remote {
-                Remote::Up(up) if !up.link.is_introducing() => {
-                    up.link.channel().deliver(arrival, &mut self.wire);
-                }
-                Remote::Up(up) => up.link.channel().session_mut().deliver_offline(arrival),
-                _ => {
-                    if let Some(session) = &mut self.session {
-                        session.deliver_offline(arrival);
+                Remote::Up(up) if !up.link.is_introducing() => up.link.channel().deliver(
+                    &item.batch,
+                    item.range,
+                    &item.delivery,
+                    limits,
+                    now,
+                    &mut self.wire,
+                    counters,
+                ),
+                remote => {
+                    let session = match remote {
+                        Remote::Up(up) => Some(up.link.channel().session_mut()),
+                        _ => self.session.as_mut(),
+                    };
+                    if let Some(session) = session {
+                        session.deliver_offline(
+                            &item.batch,
+                            item.range,
+                            &item.delivery,
+                            limits,
+                            now,
+                            counters,
+                        );
                     }
                 }
             }

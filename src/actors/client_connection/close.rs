@@ -115,7 +115,14 @@ impl ClientConnection {
         }
         let config = self.worker.shared.config.load();
         for item in items {
-            session.deliver_offline(item.arrival(&config.mqtt, now, &self.worker.counters));
+            session.deliver_offline(
+                &item.batch,
+                item.range,
+                &item.delivery,
+                &config.mqtt,
+                now,
+                &self.worker.counters,
+            );
         }
         connected.inbox.doubt(connected.held.into_doubtful());
         if let Some(store) = &self.worker.shared.store {

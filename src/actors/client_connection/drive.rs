@@ -126,8 +126,15 @@ impl ClientConnection {
                 return;
             };
             let config = self.worker.shared.config.load();
-            let arrival = item.arrival(&config.mqtt, now, &self.worker.counters);
-            connected.channel.deliver(arrival, &mut self.wire);
+            connected.channel.deliver(
+                &item.batch,
+                item.range,
+                &item.delivery,
+                &config.mqtt,
+                now,
+                &mut self.wire,
+                &self.worker.counters,
+            );
             if self.wire.len() >= WRITE_EARLY {
                 self.write(cx);
             }

@@ -9,7 +9,7 @@ use crate::{
         Ack, Batch, BatchBuilder, Message, MessageRef, PacketId, PropertiesBuf, Property,
         ProtocolVersion, Publish, SubAck, decode, frame_header, hops,
     },
-    session::{Arrival, Delivery, Publishing},
+    session::{Delivery, Publishing},
     stats::{Counters, Metric, Totals},
 };
 
@@ -99,15 +99,15 @@ impl Kit {
     fn forward(&mut self, link: &mut Link, topic: &str, qos: QoS, properties: Properties<'_>) {
         let message = Message::new(topic, b"x", qos, false, properties, self.now);
         let batch = batch(&message, self.now);
-        let arrival = Arrival {
-            batch: &batch,
-            range: 0..1,
-            delivery: &delivery(),
-            limits: &self.limits,
-            now: self.now,
-            counters: &self.counters,
-        };
-        link.channel().deliver(arrival, &mut self.wire);
+        link.channel().deliver(
+            &batch,
+            0..1,
+            &delivery(),
+            &self.limits,
+            self.now,
+            &mut self.wire,
+            &self.counters,
+        );
     }
 
     fn receive(&mut self, link: &mut Link, bytes: &[u8]) -> Received {
@@ -262,6 +262,32 @@ fn the_limits_of_the_remote_hold() {
         [("r".to_owned(), QoS::AtMostOnce, true, false, 0)]
     );
     assert_eq!(link.session().outbound().inflight(), 0);
+}
+
+#[test]
+fn what_is_not_sent_again_is_released_where_the_remote_knows_of_that() {
+    use QoS::{AtLeastOnce as Q1, AtMostOnce as Q0, ExactlyOnce as Q2};
+    let mut kit = Kit::new(5);
+    for (max_qos, is_released) in [(Q2, true), (Q1, false), (Q0, false)] {
+        let mut link = kit.open(Session::default(), |_| {});
+        kit.forward(&mut link, "r", Q2, Properties::EMPTY);
+        assert_eq!(kit.sent().len(), 1);
+        let mut session = link.into_session();
+        session.outbound_mut().purge(|_| false, &kit.counters);
+        let mut link = kit.open(session, |accepted| accepted.max_qos = max_qos);
+        let mut expected = BytesMut::new();
+        if is_released {
+            expected = ack(Packet::PubRel, 1, ReasonCode::Success);
+        }
+        assert_eq!(kit.wire, expected, "{max_qos:?}");
+        let pubcomp = ack(Packet::PubComp, 1, ReasonCode::Success);
+        assert_eq!(kit.receive(&mut link, &pubcomp).broken, None);
+        let outbound = link.session().outbound();
+        assert!(!outbound.is_waiting() && outbound.inflight() == 0);
+        kit.wire.clear();
+        kit.forward(&mut link, "r", Q1, Properties::EMPTY);
+        assert_eq!(kit.sent().len(), 1);
+    }
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! Messages to the client.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use bytes::BytesMut;
 
 use super::Channel;
 use crate::{
     config::Mqtt,
-    mqtt::{Ack, Message, Packet, PacketId, ReasonCode},
+    mqtt::{Ack, Batch, Message, Packet, PacketId, ReasonCode},
     session::{
-        Arrival, Delivery, Outbound, Writer,
+        Delivery, Outbound, Writer,
         writer::{Broker, write_ack},
     },
     stats::Counters,
@@ -17,9 +17,30 @@ use crate::{
 
 impl Channel {
     /// Messages for the client.
-    pub fn deliver(&mut self, arrival: Arrival<'_>, wire: &mut BytesMut) {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is context of one step"
+    )]
+    pub fn deliver(
+        &mut self,
+        batch: &Batch,
+        range: Range<usize>,
+        delivery: &Delivery,
+        limits: &Mqtt,
+        now: Instant,
+        wire: &mut BytesMut,
+        counters: &Counters,
+    ) {
         let (outbound, mut writer) = self.outbound(wire);
-        outbound.deliver(arrival, Some(&mut writer));
+        outbound.deliver(
+            batch,
+            range,
+            delivery,
+            Some(&mut writer),
+            limits,
+            now,
+            counters,
+        );
     }
 
     /// A retained message for a new subscription.
@@ -52,21 +73,21 @@ impl Channel {
         &'a mut self,
         wire: &'a mut BytesMut,
     ) -> (&'a mut Outbound, Writer<'a>) {
-        let (aliases, broker) = match self.special.as_deref_mut() {
-            None => (None, None),
-            Some(special) => (
-                special.outgoing_aliases.as_mut(),
-                match (&mut special.remote, &special.v3_bridge) {
+        let (aliases, broker, window) = match self.special.as_deref_mut() {
+            None => (None, None, self.window),
+            Some(special) => {
+                let broker = match (&mut special.remote, &special.v3_bridge) {
                     (Some(remote), _) => Some(Broker::Remote(remote)),
                     (None, Some(bridge)) if bridge.silent_until().is_some() => Some(Broker::Silent),
                     (None, Some(bridge)) => bridge.of().map(|of| Broker::BridgeOf(of.id())),
                     (None, None) => None,
-                },
-            ),
-        };
-        let window = match broker {
-            Some(Broker::Silent) => 0,
-            _ => self.window,
+                };
+                let window = match broker {
+                    Some(Broker::Silent) => 0,
+                    _ => self.window,
+                };
+                (special.outgoing_aliases.as_mut(), broker, window)
+            }
         };
         let writer = Writer {
             wire,

@@ -13,34 +13,23 @@ use crate::{
     stats::{Counters, DropReason, Metric},
 };
 
-/// Messages that have come for a session, and what they are held against.
-#[derive(Debug)]
-pub struct Arrival<'a> {
-    /// The messages, shared by all subscribers.
-    pub batch: &'a Batch,
-    /// Which of them.
-    pub range: Range<usize>,
-    /// How the session wants them.
-    pub delivery: &'a Delivery,
-    /// Limits of its queue and its window.
-    pub limits: &'a Mqtt,
-    /// The time.
-    pub now: Instant,
-    /// What is delivered and dropped is counted here.
-    pub counters: &'a Counters,
-}
-
 impl Outbound {
-    /// Delivers messages. Without a `writer` nobody is connected: QoS 0 is dropped, the rest queued.
-    pub fn deliver(&mut self, arrival: Arrival<'_>, mut writer: Option<&mut Writer<'_>>) {
-        let Arrival {
-            batch,
-            range,
-            delivery,
-            limits,
-            now,
-            counters,
-        } = arrival;
+    /// Delivers the messages of `batch` in `range`. Without a `writer` nobody is connected: QoS 0 is dropped, the
+    /// rest queued.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is context of one step"
+    )]
+    pub fn deliver(
+        &mut self,
+        batch: &Batch,
+        range: Range<usize>,
+        delivery: &Delivery,
+        mut writer: Option<&mut Writer<'_>>,
+        limits: &Mqtt,
+        now: Instant,
+        counters: &Counters,
+    ) {
         if let Some(writer) = writer.as_deref_mut()
             && delivery.subscription_ids.is_none()
             && writer.aliases.is_none()

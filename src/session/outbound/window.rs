@@ -109,6 +109,12 @@ impl Outbound {
                     }
                     Ok(())
                 }
+                Some(Slot::Withdrawn) if max_qos < QoS::ExactlyOnce => {
+                    // The peer knows nothing of PUBREL, and has no identifier to be made free.
+                    self.finish(index);
+                    continue;
+                }
+                // Once more where it was due before, which harms nothing.
                 Some(Slot::Withdrawn) => {
                     write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
                     Ok(())
@@ -131,8 +137,14 @@ impl Outbound {
             }
         }
         if std::mem::take(&mut self.releases_due) {
+            let max_qos = writer.max_qos();
             for index in self.sent..self.window.len() {
-                if let Some(Slot::Release | Slot::Withdrawn) = self.window.get(index) {
+                let is_due = match self.window.get(index) {
+                    Some(Slot::Release) => true,
+                    Some(Slot::Withdrawn) => max_qos == QoS::ExactlyOnce,
+                    _ => false,
+                };
+                if is_due {
                     write_ack(
                         Packet::PubRel,
                         self.id_at(index),
@@ -166,9 +178,19 @@ impl Outbound {
 
     /// PUBCOMP `[MQTT-4.3.3]`; false when nothing waits for it.
     pub fn on_pubcomp(&mut self, id: PacketId, counters: &Counters) -> bool {
-        self.complete(id, counters, |slot| {
-            matches!(slot, Slot::Release | Slot::Withdrawn)
-        })
+        let index = self.index_of(id);
+        if let Some(index) = index
+            && let Some(Slot::Withdrawn) = self.window.get(index)
+        {
+            // It was counted when it was dropped.
+            if index < self.sent {
+                self.on_wire -= 1;
+            }
+            self.finish(index);
+            self.pop_done();
+            return true;
+        }
+        self.complete(id, counters, |slot| matches!(slot, Slot::Release))
     }
 
     /// PUBREC: answered by PUBREL, or by nothing where it reports an error `[MQTT-4.3.3-4]`.
@@ -226,15 +248,13 @@ impl Outbound {
         let Some(index) = self.index_of(id) else {
             return false;
         };
-        let Some(slot) = self.window.get(index).filter(|slot| expected(slot)) else {
+        if !self.window.get(index).is_some_and(expected) {
             return false;
-        };
-        if !matches!(slot, Slot::Withdrawn) {
-            counters.add(Metric::MessagesAcknowledged, 1);
         }
         if index < self.sent {
             self.on_wire -= 1;
         }
+        counters.add(Metric::MessagesAcknowledged, 1);
         self.finish(index);
         self.pop_done();
         true

@@ -15,8 +15,8 @@ use crate::{
         decode, decode_publish, encode, frame_header,
     },
     session::{
-        Arrival, Channel, CloseReason, Delivery, Gate, GateAnswer, Outbound, Published, Publishing,
-        Session, Step, Violation, Will, admit,
+        Channel, CloseReason, Delivery, Gate, GateAnswer, Outbound, Published, Publishing, Session,
+        Step, Violation, Will, admit,
     },
     stats::{Counters, Metric, Totals},
 };
@@ -239,17 +239,20 @@ impl Broker {
     }
 
     pub fn deliver_range(&mut self, batch: &Batch, range: Range<usize>, delivery: &Delivery) {
-        let arrival = Arrival {
-            batch,
-            range,
-            delivery,
-            limits: &self.limits,
-            now: self.now,
-            counters: &self.counters,
-        };
+        let (limits, now, counters) = (&self.limits, self.now, &self.counters);
         match &mut self.state {
-            State::Up(channel) => channel.deliver(arrival, &mut self.wire),
-            State::Down(session) => session.deliver_offline(arrival),
+            State::Up(channel) => channel.deliver(
+                batch,
+                range,
+                delivery,
+                limits,
+                now,
+                &mut self.wire,
+                counters,
+            ),
+            State::Down(session) => {
+                session.deliver_offline(batch, range, delivery, limits, now, counters);
+            }
         }
     }
 
