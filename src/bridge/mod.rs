@@ -12,10 +12,12 @@
 //! the other one in what comes from there; towards other brokers what was sent is remembered (`echoes`); see [`Marks`].
 
 mod backoff;
+mod bits;
 mod broken;
 mod echoes;
 mod greeting;
 mod incoming;
+mod introductions;
 mod link;
 mod marks;
 mod pings;
@@ -24,8 +26,10 @@ mod servers;
 mod subscribed;
 
 pub use backoff::Backoff;
+pub use bits::{Bits, Closed};
 pub use broken::Broken;
 pub use greeting::{Accepted, Greeting, version};
+pub use introductions::Introductions;
 pub use link::{Link, Opening, Received, Surroundings, limits, rules};
 pub use marks::{Marks, Origin};
 pub use requests::Answered;

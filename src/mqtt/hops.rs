@@ -1,7 +1,7 @@
 //! The marks that bridges leave in messages: a user property with the identities of the brokers that a message has been
 //! at. It passes through brokers that know nothing of it `[MQTT-3.3.2-17]`, and is there with MQTT 5 only.
 
-use super::{Properties, PropertiesBuf, Property};
+use super::{Properties, PropertiesBuf, Property, Publish, QoS};
 
 /// The name of the user property.
 pub const HOPS: &str = "nanomq-hops";
@@ -27,6 +27,19 @@ fn hops(properties: Properties<'_>) -> impl Iterator<Item = &str> {
 /// Whether a text can be the identity of a broker.
 pub fn is_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// The message by which a broker with this identity answers an introduction to `topic`.
+pub fn answer<'a>(topic: &'a str, own_id: &'a str) -> Publish<'a> {
+    Publish {
+        dup: false,
+        qos: QoS::AtMostOnce,
+        retain: false,
+        topic,
+        packet_id: None,
+        properties: Properties::EMPTY,
+        payload: own_id.as_bytes(),
+    }
 }
 
 /// Whether a message has been at a broker, or at so many that it must go in circles.

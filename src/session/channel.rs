@@ -113,7 +113,7 @@ struct Special {
     authentication_method: Option<Box<str>>,
     /// A bridge of another broker that speaks MQTT 3: it gets back nothing of what it sends, and RETAIN as it was
     /// published, as one with MQTT 5 asks for.
-    v3_bridge: Option<V3Bridge>,
+    v3_bridge: Option<Box<V3Bridge>>,
     /// Set where the peer is not a client but the remote broker of a bridge.
     remote: Option<ToRemote>,
 }
@@ -161,7 +161,10 @@ impl Channel {
     pub fn open(admission: Admission, mut session: Session, limits: &Mqtt, now: Instant) -> Self {
         session.expiry_interval = admission.expiry_interval;
         let is_v3_bridge = admission.from_bridge && !admission.version.is_v5();
-        let v3_bridge = is_v3_bridge.then(|| V3Bridge::new(admission.broker_id));
+        let v3_bridge = is_v3_bridge.then(|| {
+            let silent_until = now.checked_add(admission.bridge_silence);
+            Box::new(V3Bridge::new(admission.broker_id, silent_until))
+        });
         Self {
             client_id: admission.client_id,
             version: admission.version,
@@ -232,13 +235,27 @@ impl Channel {
         Some(bridge.of().cloned())
     }
 
+    /// As [`Channel::v3_bridge`], to change it.
+    fn v3_bridge_mut(&mut self) -> Option<&mut V3Bridge> {
+        self.special.as_mut()?.v3_bridge.as_deref_mut()
+    }
+
+    /// Until when messages for a bridge of another broker are held back, if they are; see [`V3Bridge`].
+    pub fn silent_until(&self) -> Option<Instant> {
+        self.special.as_ref()?.v3_bridge.as_ref()?.silent_until()
+    }
+
+    /// Packets of such a bridge have been handled, or the time has come: its messages are held back no longer. True when
+    /// they were, and [`Channel::pump`] is to be called.
+    pub fn end_silence(&mut self) -> bool {
+        self.v3_bridge_mut().is_some_and(V3Bridge::end_silence)
+    }
+
     /// Whether a SUBSCRIBE is that by which a bridge says who it is; it is answered then.
     fn on_introduction(&mut self, subscribe: &Subscribe<'_>, wire: &mut BytesMut) -> bool {
-        let special = self.special.as_deref_mut();
-        let Some(bridge) = special.and_then(|special| special.v3_bridge.as_mut()) else {
-            return false;
-        };
-        bridge.introduce(subscribe, self.version, wire)
+        let version = self.version;
+        let bridge = self.v3_bridge_mut();
+        bridge.is_some_and(|bridge| bridge.introduce(subscribe, version, wire))
     }
 
     /// Protocol version.

@@ -24,6 +24,10 @@ const NEVER: u32 = u32::MAX;
 /// What the client ids of the sessions of bridges begin with; no client may have such a one.
 pub const BRIDGE_SESSIONS: &str = "$bridge/";
 
+/// Where a Mosquitto says with a will that its bridge has gone, unless it is configured not to. As what it publishes there,
+/// that goes nowhere, and is no reason to refuse the bridge.
+const BRIDGE_NOTICES: &str = "$SYS/broker/connection/";
+
 /// What a CONNECT asks for, checked and brought within the broker's limits.
 #[derive(Clone, Debug)]
 pub struct Admission {
@@ -57,6 +61,8 @@ pub struct Admission {
     pub from_bridge: bool,
     /// The identity of this broker, which such a one is told.
     pub broker_id: Option<Arc<str>>,
+    /// How long such a one with MQTT 3 may be silent before it gets what waits for it.
+    pub bridge_silence: Duration,
     /// When what it came in with ends, and its connection with it.
     pub until: Option<Instant>,
     /// What of the above differs from what the client asked for.
@@ -131,6 +137,7 @@ pub fn admit(
     };
     let will = connect
         .will
+        .filter(|will| !will.topic.starts_with(BRIDGE_NOTICES))
         .map(|will| checked_will(&will, limits).map(Box::new))
         .transpose()?;
     let keep_alive = match limits.max_keepalive {
@@ -164,6 +171,7 @@ pub fn admit(
             .user_properties()
             .any(|(name, _)| name == hops::BROKER_ID),
         broker_id: None,
+        bridge_silence: Duration::ZERO,
         until: None,
         keep_alive_changed: keep_alive != connect.keep_alive,
         expiry_changed: expiry_interval != asked_expiry,

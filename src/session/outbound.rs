@@ -88,6 +88,9 @@ enum Slot {
     Publish(Queued),
     /// PUBREC has come, PUBREL is sent; PUBCOMP is awaited.
     Release,
+    /// A message with QoS 2 that may have been sent on an earlier connection and is not to be sent again. The peer may have
+    /// it, and with it the identifier, which PUBREL makes free; PUBCOMP is awaited.
+    Withdrawn,
     /// Acknowledged.
     Done,
 }
@@ -191,7 +194,7 @@ impl Outbound {
             match slot {
                 Slot::Publish(_) => waiting += 1,
                 Slot::Release => received += 1,
-                Slot::Done => {}
+                Slot::Withdrawn | Slot::Done => {}
             }
         }
         counters.add(Metric::DroppedSessionEnded, waiting as u64);

@@ -1,13 +1,12 @@
 //! A client that is a bridge of another broker and speaks MQTT 3. As its messages cannot carry marks, it says once which
 //! broker it is of ([`hops::INTRODUCTION`]), and the marks are made here.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::BytesMut;
 
 use crate::mqtt::{
-    Packet, Properties, PropertiesBuf, ProtocolVersion, Publish, QoS, ReasonCode, SubAck,
-    Subscribe, encode, hops,
+    Packet, Properties, PropertiesBuf, ProtocolVersion, ReasonCode, SubAck, Subscribe, encode, hops,
 };
 
 /// See the module's description.
@@ -17,6 +16,9 @@ pub struct V3Bridge {
     own_id: Option<Arc<str>>,
     /// Where it comes from, once it has said so.
     of: Option<Arc<BridgeOf>>,
+    /// Nothing has come from it since CONNECT. What waits in its session may have been at its broker: it is held back until
+    /// the bridge has had its chance to say which one that is, with its first packet, or until then.
+    silent_until: Option<Instant>,
 }
 
 /// The broker that a bridge is of.
@@ -50,9 +52,23 @@ impl BridgeOf {
 }
 
 impl V3Bridge {
-    /// One that has just come in. What waits in its session may reach it before it says which broker it is of.
-    pub(super) fn new(own_id: Option<Arc<str>>) -> Self {
-        Self { own_id, of: None }
+    /// One that has just come in.
+    pub(super) fn new(own_id: Option<Arc<str>>, silent_until: Option<Instant>) -> Self {
+        Self {
+            own_id,
+            of: None,
+            silent_until,
+        }
+    }
+
+    /// Until when messages for it are held back, if they are.
+    pub(super) fn silent_until(&self) -> Option<Instant> {
+        self.silent_until
+    }
+
+    /// It has said something, or had the time to; false when it had before.
+    pub(super) fn end_silence(&mut self) -> bool {
+        self.silent_until.take().is_some()
     }
 
     /// The broker that it is of, if it has said so.
@@ -80,15 +96,7 @@ impl V3Bridge {
             self.of = Some(Arc::new(BridgeOf::new(id)));
         }
         if let Some(own_id) = &self.own_id {
-            let answer = Publish {
-                dup: false,
-                qos: QoS::AtMostOnce,
-                retain: false,
-                topic,
-                packet_id: None,
-                properties: Properties::EMPTY,
-                payload: own_id.as_bytes(),
-            };
+            let answer = hops::answer(topic, own_id);
             // Both are short.
             let _ = encode(&Packet::Publish(answer), version, wire);
         }
@@ -105,7 +113,7 @@ impl V3Bridge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::{PacketId, SubscribeFiltersBuf, SubscribeOptions};
+    use crate::mqtt::{PacketId, QoS, SubscribeFiltersBuf, SubscribeOptions};
 
     #[test]
     fn a_bridge_says_which_broker_it_is_of_and_is_told_of_this_one() {
@@ -129,7 +137,7 @@ mod tests {
                     properties: Properties::EMPTY,
                     filters: asked.as_filters(),
                 };
-                let mut bridge = V3Bridge::new(own_id.map(Arc::from));
+                let mut bridge = V3Bridge::new(own_id.map(Arc::from), None);
                 let mut wire = BytesMut::new();
                 assert_eq!(bridge.introduce(&subscribe, v311, &mut wire), is_one);
                 if own_id.is_some() || filters != ["$nanomq/bridge/a1"] {

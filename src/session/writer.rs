@@ -40,6 +40,8 @@ pub enum Broker<'a> {
     Remote(&'a mut ToRemote),
     /// A bridge of the broker with this identity, connected as a client with MQTT 3: it does not get what has been there.
     BridgeOf(&'a str),
+    /// A bridge with MQTT 3 that has not said anything yet: the window is closed, and messages with QoS 0 do not wait.
+    Silent,
 }
 
 /// What a PUBLISH to a client has beside the message.
@@ -56,7 +58,7 @@ impl Writer<'_> {
     pub(super) fn max_qos(&self) -> QoS {
         match &self.broker {
             Some(Broker::Remote(remote)) => remote.max_qos,
-            Some(Broker::BridgeOf(_)) | None => QoS::ExactlyOnce,
+            Some(Broker::BridgeOf(_) | Broker::Silent) | None => QoS::ExactlyOnce,
         }
     }
 
@@ -89,6 +91,7 @@ impl Writer<'_> {
             Some(Broker::BridgeOf(id)) if hops::has_been(message.properties, id) => {
                 return Err(DropReason::Loop);
             }
+            Some(Broker::Silent) => return Err(DropReason::Offline),
             Some(Broker::BridgeOf(_)) | None => {}
         }
         let mut publish = Publish {

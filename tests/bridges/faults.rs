@@ -6,6 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 use nanomq::mqtt::QoS;
 
 use crate::{
+    kit::Client,
     links::VERSIONS,
     mosquitto::Mosquitto,
     node::{Node, bridge},
@@ -45,24 +46,58 @@ fn send_disturbed_to(
     parts: u32,
     mut disturb: impl FnMut(u32),
 ) {
-    let kinds = [QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| {
-        let topic = format!("{way}/{}", qos as u8);
-        let receiver = receiver(to, &topic.replace('/', "-"), &topic, qos);
-        (qos, topic, receiver)
-    });
+    let kinds = Kind::both(receiver, way, to);
     let mut publisher = publisher(from, "publisher");
     for part in 0..parts {
-        let numbers = COUNT * part / parts..COUNT * (part + 1) / parts;
-        for (qos, topic, _) in &kinds {
-            publish(&mut publisher, topic, *qos, numbers.clone());
-        }
+        publish_part(&kinds, &mut publisher, part, parts, COUNT);
         disturb(part);
     }
-    for (qos, topic, receiver) in kinds {
-        publish_end(&mut publisher, &topic, qos);
-        match qos {
-            QoS::ExactlyOnce => receiver.expect_once(COUNT),
-            _ => _ = receiver.expect_at_least_once(COUNT),
+    for kind in kinds {
+        kind.expect(COUNT);
+    }
+}
+
+/// Messages of one QoS, and who receives them.
+struct Kind {
+    qos: QoS,
+    topic: String,
+    receiver: Receiver,
+}
+
+impl Kind {
+    /// Those that have to arrive, with receivers of some kind at the end of a way.
+    fn both(
+        receiver: fn(SocketAddr, &str, &str, QoS) -> Receiver,
+        way: &str,
+        to: SocketAddr,
+    ) -> [Self; 2] {
+        [QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| {
+            let topic = format!("{way}/{}", qos as u8);
+            Self {
+                qos,
+                receiver: receiver(to, &topic.replace('/', "-"), &topic, qos),
+                topic,
+            }
+        })
+    }
+
+    fn expect(self, count: u32) {
+        match self.qos {
+            QoS::ExactlyOnce => self.receiver.expect_once(count),
+            _ => _ = self.receiver.expect_at_least_once(count),
+        }
+    }
+}
+
+/// Publishes one of some equal parts of `count` messages of each kind, behind the last one that there are no more.
+fn publish_part(kinds: &[Kind], publisher: &mut Client, part: u32, parts: u32, count: u32) {
+    for Kind { qos, topic, .. } in kinds {
+        let numbers = count * part / parts..count * (part + 1) / parts;
+        publish(publisher, topic, *qos, numbers);
+    }
+    if part + 1 == parts {
+        for Kind { qos, topic, .. } in kinds {
+            publish_end(publisher, topic, *qos);
         }
     }
 }
@@ -98,16 +133,18 @@ fn a_line_that_is_slow_and_then_cut_loses_nothing() {
 
 #[test]
 fn a_line_that_flaps_every_second_loses_nothing() {
-    let mosquitto = Mosquitto::start("");
-    let line = Proxy::to(mosquitto.address);
-    let node = Node::start(&bridge("b", line.address, &both_ways(5)));
-    node.until_connected("b");
-    let flapping = line.flap(Duration::from_secs(1));
-    // Each part waits for a further cut.
-    send_disturbed("up", node.address(), mosquitto.address, 4, |part| {
-        line.until_accepted(u64::from(part) + 2);
-    });
-    drop(flapping);
+    for version in VERSIONS {
+        let mosquitto = Mosquitto::start("");
+        let line = Proxy::to(mosquitto.address);
+        let node = Node::start(&bridge("b", line.address, &both_ways(version)));
+        node.until_connected("b");
+        let flapping = line.flap(Duration::from_secs(1));
+        // Each part waits for a further cut.
+        send_disturbed("up", node.address(), mosquitto.address, 4, |part| {
+            line.until_accepted(u64::from(part) + 2);
+        });
+        drop(flapping);
+    }
 }
 
 #[test]
@@ -176,20 +213,10 @@ fn what_waits_in_a_bridge_survives_restarts_in_place() {
         node.until_connected("b");
         line.set(Line::Refusing);
         line.cut();
-        let kinds = [QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| {
-            let topic = format!("up/{}", qos as u8);
-            let receiver =
-                Receiver::start(mosquitto.address, &topic.replace('/', "-"), &topic, qos);
-            (qos, topic, receiver)
-        });
+        let kinds = Kind::both(Receiver::start, "up", mosquitto.address);
         for part in 0..4 {
             let mut publisher = publisher(node.address(), "publisher");
-            for (qos, topic, _) in &kinds {
-                publish(&mut publisher, topic, *qos, PART * part..PART * (part + 1));
-                if part == 3 {
-                    publish_end(&mut publisher, topic, *qos);
-                }
-            }
+            publish_part(&kinds, &mut publisher, part, 4, 4 * PART);
             publisher.goodbye();
             match part {
                 // Everything waits, and is shown to wait after the restart.
@@ -208,11 +235,8 @@ fn what_waits_in_a_bridge_survives_restarts_in_place() {
                 _ => {}
             }
         }
-        for (qos, _, receiver) in kinds {
-            match qos {
-                QoS::ExactlyOnce => receiver.expect_once(4 * PART),
-                _ => _ = receiver.expect_at_least_once(4 * PART),
-            }
+        for kind in kinds {
+            kind.expect(4 * PART);
         }
     }
 }
@@ -228,25 +252,10 @@ fn what_waits_in_a_bridge_survives_the_end_of_its_broker() {
         line.cut();
         let door = Proxy::to(node.address());
         let mut kills = 0;
-        let kinds = [QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| {
-            let topic = format!("up/{}", qos as u8);
-            let receiver =
-                Receiver::start(mosquitto.address, &topic.replace('/', "-"), &topic, qos);
-            (qos, topic, receiver)
-        });
+        let kinds = Kind::both(Receiver::start, "up", mosquitto.address);
         for part in 0..4 {
             let mut publisher = publisher(node.address(), "publisher");
-            for (qos, topic, _) in &kinds {
-                publish(
-                    &mut publisher,
-                    topic,
-                    *qos,
-                    COUNT * part / 4..COUNT * (part + 1) / 4,
-                );
-                if part == 3 {
-                    publish_end(&mut publisher, topic, *qos);
-                }
-            }
+            publish_part(&kinds, &mut publisher, part, 4, COUNT);
             node.process.kill();
             node.process.start_again();
             kills += 1;
@@ -258,11 +267,8 @@ fn what_waits_in_a_bridge_survives_the_end_of_its_broker() {
             }
         }
         assert_eq!(kills, 4);
-        for (qos, _, receiver) in kinds {
-            match qos {
-                QoS::ExactlyOnce => receiver.expect_once(COUNT),
-                _ => _ = receiver.expect_at_least_once(COUNT),
-            }
+        for kind in kinds {
+            kind.expect(COUNT);
         }
     }
 }

@@ -26,6 +26,7 @@ mod example;
 mod faults;
 mod hostile;
 mod hot;
+mod kept;
 mod links;
 mod local;
 mod loops;

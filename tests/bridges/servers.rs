@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{
     authority::Authority,
+    caller::{Caller, Conduct, Server},
     kit::Client,
     links::VERSIONS,
     mosquitto::Mosquitto,
@@ -202,4 +203,71 @@ fn the_bridge_of_the_flat_object_runs_when_it_is_posted() {
     node.until_connected("default");
     pass(&node, mosquitto.address, "flat");
     assert_eq!(node.bridge("default")["client_id"], "bridge_client");
+}
+
+/// The level in a CONNECT, as the next packet.
+fn level(caller: &mut Caller) -> Option<u8> {
+    caller.packet()?.get(8).copied()
+}
+
+/// A server that closes connections with the bit of bridges (MQTT 3.1.1: level 4 with 0x80) is greeted without, but one
+/// that is only away for a while is not.
+#[test]
+fn the_bit_of_bridges_is_left_out_only_where_it_is_not_taken() {
+    const BIT: u8 = 0x84;
+    const NO_BIT: u8 = 4;
+    #[derive(Clone, Copy, PartialEq)]
+    enum Then {
+        Close,
+        AcceptUntilClosed,
+        AcceptAndClose,
+    }
+    use Then::{AcceptAndClose, AcceptUntilClosed, Close};
+    let refuses = vec![
+        (BIT, Close),
+        (NO_BIT, AcceptUntilClosed),
+        (BIT, Close),
+        (NO_BIT, AcceptAndClose),
+        (NO_BIT, Close),
+        (NO_BIT, AcceptAndClose),
+    ];
+    let was_away = vec![
+        (BIT, Close),
+        (NO_BIT, Close),
+        (BIT, Close),
+        (NO_BIT, AcceptUntilClosed),
+        (BIT, AcceptAndClose),
+        (BIT, Close),
+        (BIT, Close),
+        (BIT, AcceptAndClose),
+    ];
+    for (kind, steps) in [("refuses", refuses), ("was away", was_away)] {
+        let number = steps.len();
+        let conducts = steps.into_iter().enumerate().map(|(at, (expected, then))| {
+            let conduct: Conduct = Box::new(move |caller| {
+                let said = level(caller);
+                if said != Some(expected) {
+                    caller.complain(format!("level {said:?}, not {expected}"));
+                }
+                if then != Close {
+                    caller.answer_well(1, &[]);
+                }
+                match then {
+                    AcceptAndClose => _ = caller.subscribed(),
+                    AcceptUntilClosed => caller.expect_closed(),
+                    Close => {}
+                }
+            });
+            (format!("{kind} {at}"), conduct)
+        });
+        let other = Node::start("");
+        let server = Server::start(conducts.collect(), other.address());
+        let more = "  proto_ver = 4\n  subscription = [{remote_topic = \"t/#\"}]";
+        let node = Node::start(&bridge("b", server.address, more));
+        for _ in 0..number {
+            let (name, result) = server.next_done();
+            assert_eq!(result, Ok(()), "{name}");
+        }
+        node.until_connected("b");
+    }
 }

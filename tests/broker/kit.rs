@@ -230,7 +230,7 @@ pub struct Message {
 /// A scripted client.
 pub struct Client {
     pub socket: TcpStream,
-    version: ProtocolVersion,
+    pub version: ProtocolVersion,
     input: BytesMut,
 }
 

@@ -35,7 +35,8 @@ impl Handler<Configure> for Bridge {
             }
             self.servers = Servers::default();
             self.backoff = Backoff::default();
-            self.without_bit.clear();
+            self.bits.forget();
+            self.introductions.forget();
             let again = self.config.enable.then(Instant::now);
             self.disconnect(ReasonCode::NormalDisconnection, again);
         }

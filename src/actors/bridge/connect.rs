@@ -8,11 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bridge, Local, Remote, Up};
+use super::{Bridge, FAREWELL_TIMEOUT, Local, Remote, Up};
 use crate::{
-    bridge::{Accepted, Answered, Greeting, Link, Opening, version},
+    bridge::{Accepted, Answered, Closed, Greeting, Link, Opening, version},
     config::{BridgeConfig, RemoteUrl},
-    mqtt::{Packet, ProtocolVersion, ReasonCode, Sender, decode_as, frame_header},
+    mqtt::{
+        Disconnect, Packet, Properties, ProtocolVersion, ReasonCode, Sender, decode_as, encode,
+        frame_header,
+    },
     transport::{RemoteStream, RemoteTls},
 };
 
@@ -99,8 +102,7 @@ impl Bridge {
     pub(super) fn greet(&mut self, stream: RemoteStream, url: RemoteUrl, now: Instant) {
         let bit = self.config.no_local_v4
             && !version(&self.config).is_v5()
-            && !self.without_bit.contains(&url.to_string())
-            && !self.bit_in_doubt;
+            && self.bits.takes(&url.to_string());
         let config = self.worker.shared.config.load();
         let client_id = self.client_id();
         let greeting = Greeting {
@@ -182,8 +184,13 @@ impl Bridge {
             }
         };
         match accepted {
+            Ok(_) if !self.bits.accepted(&url.to_string(), bit) => self.greet_with_bit(now),
             Ok(accepted) => self.go_up(accepted, now),
-            Err((ReasonCode::UnsupportedProtocolVersion, _)) if bit => self.drop_bit(&url, now),
+            Err((ReasonCode::UnsupportedProtocolVersion, _)) if bit => {
+                self.bits.refused(&url.to_string());
+                self.note_refused_bit(&url);
+                self.remote = Remote::Waiting { until: now };
+            }
             Err((reason, why)) => {
                 let why = match why.is_empty() {
                     true => why,
@@ -196,21 +203,42 @@ impl Bridge {
         true
     }
 
-    /// The server has closed the connection instead of answering CONNECT. Perhaps it does not know the bit of bridges: if it
-    /// accepts one without, it does not.
-    pub(super) fn doubt_bit(&mut self, now: Instant) {
-        self.bit_in_doubt = true;
+    /// The server has closed the connection instead of answering CONNECT with the bit of bridges.
+    pub(super) fn closed_on_bit(&mut self, url: &RemoteUrl, what: String, now: Instant) {
+        match self.bits.closed(&url.to_string()) {
+            Closed::Fails => return self.failed(what, now),
+            Closed::IsDoubted => {}
+            Closed::Refuses => self.note_refused_bit(url),
+        }
         self.remote = Remote::Waiting { until: now };
     }
 
-    /// The server does not know the bit of bridges: it is greeted once more without.
-    fn drop_bit(&mut self, url: &RemoteUrl, now: Instant) {
+    /// The server has accepted the bridge without its bit, after it had closed a connection with it. Perhaps it was not there
+    /// then.
+    fn greet_with_bit(&mut self, now: Instant) {
+        let Remote::Greeting { stream, .. } = std::mem::replace(&mut self.remote, Remote::Off)
+        else {
+            return;
+        };
+        self.wire.clear();
+        let packet = Packet::Disconnect(Disconnect {
+            reason: ReasonCode::NormalDisconnection,
+            properties: Properties::EMPTY,
+        });
+        // Two bytes.
+        let _ = encode(&packet, version(&self.config), &mut self.wire);
+        self.remote = Remote::Closing {
+            stream,
+            deadline: now + FAREWELL_TIMEOUT,
+            again: Some(now),
+        };
+    }
+
+    fn note_refused_bit(&self, url: &RemoteUrl) {
         log::info!(
             "bridge {:?}: {url} does not take the bit of bridges; copies that it sends back are dropped here",
             self.name
         );
-        self.without_bit.insert(url.to_string());
-        self.remote = Remote::Waiting { until: now };
     }
 
     fn go_up(&mut self, accepted: Accepted, now: Instant) {
@@ -224,10 +252,6 @@ impl Bridge {
         else {
             return;
         };
-        if std::mem::take(&mut self.bit_in_doubt) {
-            self.drop_bit(&url, now);
-            self.remote = Remote::Off;
-        }
         let session_present = accepted.session_present;
         log::info!(
             "bridge {:?} is connected to {url}{}",
@@ -254,7 +278,7 @@ impl Bridge {
             link.channel()
                 .hold_acknowledgements(inbox.durable().is_some());
         }
-        if bit && !std::mem::take(&mut self.introduction_in_doubt) {
+        if bit && self.introductions.begin(&url.to_string()) {
             link.introduce(now + self.config.ping_timeout, &mut self.wire);
         }
         let wanted = &self.config.subscription;
@@ -297,7 +321,7 @@ impl Bridge {
     /// An attempt has failed: the next server is tried, or, when all have been, time has to pass.
     pub(super) fn failed(&mut self, what: String, now: Instant) {
         self.failed_connects = self.failed_connects.saturating_add(1);
-        self.bit_in_doubt = false;
+        self.bits.failed();
         self.note_fault(what);
         self.next_server(now);
     }

@@ -155,12 +155,17 @@ impl Bridge {
                 self.counters.add(Metric::BytesReceived, n as u64);
                 self.read_connack(now);
             }
-            // Some do not answer a level that they do not know.
-            Poll::Ready(_) if bit => self.doubt_bit(now),
-            Poll::Ready(Ok(_)) => {
-                self.failed(format!("{url} closed the connection before CONNACK"), now);
+            Poll::Ready(closed) => {
+                let what = match closed {
+                    Ok(_) => format!("{url} closed the connection before CONNACK"),
+                    Err(error) => format!("{url}: {error}"),
+                };
+                match bit {
+                    // Some do not answer a level that they do not know.
+                    true => self.closed_on_bit(&url, what, now),
+                    false => self.failed(what, now),
+                }
             }
-            Poll::Ready(Err(error)) => self.failed(format!("{url}: {error}"), now),
             Poll::Pending if late => {
                 self.failed(format!("{url}: no CONNACK within connect_timeout"), now);
             }
@@ -276,6 +281,9 @@ impl Bridge {
         drop(router);
         up.more = received.more;
         let may_send = received.answered.iter().any(|answered| answered.introduced);
+        if may_send {
+            self.introductions.answered(&up.url.to_string());
+        }
         let rest = data.get(received.used..).unwrap_or_default();
         if !rest.is_empty() {
             self.partial = BytesMut::from(rest);

@@ -64,6 +64,7 @@ impl Bridge {
         let Up {
             stream,
             link,
+            url,
             since,
             ..
         } = *up;
@@ -72,8 +73,9 @@ impl Bridge {
         if let Some(reason) = farewell {
             link.write_disconnect(reason, &mut self.wire);
         }
-        // Some close the connection of one that subscribes to what they have not got.
-        self.introduction_in_doubt = link.is_introducing();
+        if link.is_introducing() {
+            self.introductions.ended(&url.to_string());
+        }
         self.keep_session(link);
         if now.saturating_duration_since(since) >= HOLDS {
             self.backoff = Backoff::default();

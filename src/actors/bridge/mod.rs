@@ -22,7 +22,7 @@ pub use ending::LeaveBridge;
 pub use view::View;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     net::IpAddr,
     pin::Pin,
     rc::Rc,
@@ -41,7 +41,7 @@ use super::{
     client_connection::{Held, Hold},
 };
 use crate::{
-    bridge::{Backoff, Link, Servers, Subscribed, limits, session_id},
+    bridge::{Backoff, Bits, Introductions, Link, Servers, Subscribed, limits, session_id},
     config::{BridgeConfig, Config, Mqtt, RemoteUrl},
     messages::{GetSubscriptions, Inbox, InboxItem, SessionCommand},
     mqtt::ReasonCode,
@@ -96,12 +96,10 @@ pub struct Bridge {
     remote: Remote,
     servers: Servers,
     backoff: Backoff,
-    /// Servers that refuse the bit of bridges.
-    without_bit: HashSet<String>,
-    /// The server has closed a connection with the bit, and is tried without.
-    bit_in_doubt: bool,
-    /// The server has closed a connection instead of answering who the bridge is, and is not told the next time.
-    introduction_in_doubt: bool,
+    /// Which servers take the bit of bridges.
+    bits: Bits,
+    /// Which servers are told with MQTT 3 who the bridge is.
+    introductions: Introductions,
     /// It is time to connect, and something else has to be there first, which wakes the actor.
     blocked: bool,
     /// No remote has accepted since the bridge was made.
@@ -214,9 +212,8 @@ impl Bridge {
             remote: Remote::Off,
             servers: Servers::default(),
             backoff: Backoff::default(),
-            without_bit: HashSet::new(),
-            bit_in_doubt: false,
-            introduction_in_doubt: false,
+            bits: Bits::default(),
+            introductions: Introductions::default(),
             blocked: false,
             first: true,
             subscribed: Subscribed::default(),

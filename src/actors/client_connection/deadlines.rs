@@ -15,7 +15,8 @@ impl ClientConnection {
             Phase::Connected(connected) => {
                 let pause = self.hold.as_deref().and_then(Hold::until);
                 let login = connected.login_ends();
-                [connected.channel.deadline(), pause, login]
+                let silence = connected.channel.silent_until();
+                [connected.channel.deadline(), silence, pause, login]
                     .into_iter()
                     .flatten()
                     .min()
@@ -53,6 +54,9 @@ impl ClientConnection {
 
     /// False when the deadline was moved.
     fn on_deadline(&mut self, now: Instant) -> bool {
+        if self.end_silence(now) {
+            return false;
+        }
         let listens = self.may_handle() && self.hold.is_none();
         match &mut self.phase {
             Phase::Connected(connected) if connected.login_ends().is_some_and(|end| end <= now) => {
@@ -75,6 +79,22 @@ impl ClientConnection {
             }
             Phase::Closing(_) | Phase::Opening(_) | Phase::Arriving(..) | Phase::Moved(_) => {}
         }
+        true
+    }
+
+    /// A bridge with MQTT 3 has had its time to say which broker it is of, and gets what waits for it; true when it had not
+    /// before.
+    fn end_silence(&mut self, now: Instant) -> bool {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return false;
+        };
+        let channel = &mut connected.channel;
+        if channel.silent_until().is_none_or(|until| until > now) || !channel.end_silence() {
+            return false;
+        }
+        let config = self.worker.shared.config.load();
+        channel.pump(&mut self.wire, &config.mqtt, now, &self.worker.counters);
+        self.wake();
         true
     }
 }

@@ -66,6 +66,8 @@ impl ClientConnection {
                         if admission.from_bridge {
                             let id = self.worker.shared.marks.show_own_id();
                             admission.broker_id = id.cloned();
+                            // As for CONNECT, which is the first thing that it has to say.
+                            admission.bridge_silence = self.door.config.connect_timeout;
                         }
                         self.authenticate(&connect, admission, info, ctx);
                     }

@@ -70,7 +70,9 @@ impl ClientConnection {
         let version = channel.version();
         let mut router = worker.router.borrow_mut();
         let mut pass = router.start(inbox, &data, now);
-        if let Some(of) = channel.v3_bridge() {
+        let bridge = channel.v3_bridge();
+        let is_bridge = bridge.is_some();
+        if let Some(of) = bridge {
             pass = pass.of_v3_bridge(self.peer.ip(), of);
         }
         let mut rest: &[u8] = &data;
@@ -161,6 +163,9 @@ impl ClientConnection {
         // The beginning of a packet does not count: a packet that never ends keeps no connection.
         if packets > 0 {
             channel.seen(now);
+            if is_bridge && channel.end_silence() {
+                channel.pump(&mut self.wire, limits, now, counters);
+            }
         }
         self.hold = Hold::new(&mut router, now).map(Box::new);
         drop(router);

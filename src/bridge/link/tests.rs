@@ -265,6 +265,32 @@ fn the_limits_of_the_remote_hold() {
 }
 
 #[test]
+fn what_is_not_sent_again_is_released_where_the_remote_knows_of_that() {
+    use QoS::{AtLeastOnce as Q1, AtMostOnce as Q0, ExactlyOnce as Q2};
+    let mut kit = Kit::new(5);
+    for (max_qos, is_released) in [(Q2, true), (Q1, false), (Q0, false)] {
+        let mut link = kit.open(Session::default(), |_| {});
+        kit.forward(&mut link, "r", Q2, Properties::EMPTY);
+        assert_eq!(kit.sent().len(), 1);
+        let mut session = link.into_session();
+        session.outbound_mut().purge(|_| false, &kit.counters);
+        let mut link = kit.open(session, |accepted| accepted.max_qos = max_qos);
+        let mut expected = BytesMut::new();
+        if is_released {
+            expected = ack(Packet::PubRel, 1, ReasonCode::Success);
+        }
+        assert_eq!(kit.wire, expected, "{max_qos:?}");
+        let pubcomp = ack(Packet::PubComp, 1, ReasonCode::Success);
+        assert_eq!(kit.receive(&mut link, &pubcomp).broken, None);
+        let outbound = link.session().outbound();
+        assert!(!outbound.is_waiting() && outbound.inflight() == 0);
+        kit.wire.clear();
+        kit.forward(&mut link, "r", Q1, Properties::EMPTY);
+        assert_eq!(kit.sent().len(), 1);
+    }
+}
+
+#[test]
 fn a_message_that_is_refused_is_counted_and_one_that_comes_too_soon_waits() {
     let mut kit = Kit::new(5);
     let mut link = kit.open(Session::default(), |_| {});
@@ -375,15 +401,7 @@ fn with_version_3_nothing_is_sent_before_the_remote_has_said_who_it_is() {
         assert_eq!(filters, [&mine]);
         assert!(link.is_introducing() && link.unanswered() == 1);
         if let Some((topic, id)) = said {
-            let publish = Packet::Publish(Publish {
-                dup: false,
-                qos: QoS::AtMostOnce,
-                retain: false,
-                topic,
-                packet_id: None,
-                properties: Properties::EMPTY,
-                payload: id.as_bytes(),
-            });
+            let publish = Packet::Publish(hops::answer(topic, id));
             let received = kit.receive(&mut link, &bytes(publish, ProtocolVersion::V311));
             assert_eq!(received.broken, None);
         }

@@ -73,22 +73,27 @@ impl Channel {
         &'a mut self,
         wire: &'a mut BytesMut,
     ) -> (&'a mut Outbound, Writer<'a>) {
-        let (aliases, broker) = match self.special.as_deref_mut() {
-            None => (None, None),
-            Some(special) => (
-                special.outgoing_aliases.as_mut(),
-                match (&mut special.remote, &special.v3_bridge) {
+        let (aliases, broker, window) = match self.special.as_deref_mut() {
+            None => (None, None, self.window),
+            Some(special) => {
+                let broker = match (&mut special.remote, &special.v3_bridge) {
                     (Some(remote), _) => Some(Broker::Remote(remote)),
+                    (None, Some(bridge)) if bridge.silent_until().is_some() => Some(Broker::Silent),
                     (None, Some(bridge)) => bridge.of().map(|of| Broker::BridgeOf(of.id())),
                     (None, None) => None,
-                },
-            ),
+                };
+                let window = match broker {
+                    Some(Broker::Silent) => 0,
+                    _ => self.window,
+                };
+                (special.outgoing_aliases.as_mut(), broker, window)
+            }
         };
         let writer = Writer {
             wire,
             version: self.version,
             max_packet_size: self.max_packet_size,
-            window: self.window,
+            window,
             aliases,
             broker,
         };

@@ -131,7 +131,7 @@ impl Outbound {
         }
         let in_window = self.window.iter().skip(self.sent).map(|slot| match slot {
             Slot::Publish(queued) => Some(queued),
-            Slot::Release | Slot::Done => None,
+            Slot::Release | Slot::Withdrawn | Slot::Done => None,
         });
         let mut bytes = 0;
         in_window
@@ -176,8 +176,7 @@ impl Outbound {
                 continue;
             };
             if let Some(reason) = fault(queued) {
-                self.finish(index);
-                self.drop_one(reason, counters);
+                self.give_up(index, reason, counters);
             }
         }
         // They are at the front: what has come since is at the end, and what was dropped has only moved them forward.

@@ -15,7 +15,7 @@ impl Outbound {
         let mut groups: Vec<Arc<str>> = Vec::new();
         let in_window = self.window.iter().filter_map(|slot| match slot {
             Slot::Publish(queued) => Some(queued),
-            Slot::Release | Slot::Done => None,
+            Slot::Release | Slot::Withdrawn | Slot::Done => None,
         });
         for queued in in_window.chain(self.queue.iter()) {
             if let Some(group) = &queued.group
@@ -101,8 +101,7 @@ impl Outbound {
         });
         self.queue = queue;
         for index in gone {
-            self.finish(index);
-            self.drop_one(DropReason::NotPermitted, counters);
+            self.give_up(index, DropReason::NotPermitted, counters);
         }
         self.pop_done();
         for queued in out {

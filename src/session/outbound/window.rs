@@ -109,6 +109,16 @@ impl Outbound {
                     }
                     Ok(())
                 }
+                Some(Slot::Withdrawn) if max_qos < QoS::ExactlyOnce => {
+                    // The peer knows nothing of PUBREL, and has no identifier to be made free.
+                    self.finish(index);
+                    continue;
+                }
+                // Once more where it was due before, which harms nothing.
+                Some(Slot::Withdrawn) => {
+                    write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
+                    Ok(())
+                }
                 Some(Slot::Done) | None => continue,
             };
             match written {
@@ -118,14 +128,23 @@ impl Outbound {
                 }
                 Ok(()) => self.on_wire += 1,
                 Err(reason) => {
-                    self.drop_one(reason, counters);
-                    self.finish(index);
+                    self.give_up(index, reason, counters);
+                    if let Some(Slot::Withdrawn) = self.window.get(index) {
+                        write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
+                        self.on_wire += 1;
+                    }
                 }
             }
         }
         if std::mem::take(&mut self.releases_due) {
+            let max_qos = writer.max_qos();
             for index in self.sent..self.window.len() {
-                if let Some(Slot::Release) = self.window.get(index) {
+                let is_due = match self.window.get(index) {
+                    Some(Slot::Release) => true,
+                    Some(Slot::Withdrawn) => max_qos == QoS::ExactlyOnce,
+                    _ => false,
+                };
+                if is_due {
                     write_ack(
                         Packet::PubRel,
                         self.id_at(index),
@@ -159,6 +178,18 @@ impl Outbound {
 
     /// PUBCOMP `[MQTT-4.3.3]`; false when nothing waits for it.
     pub fn on_pubcomp(&mut self, id: PacketId, counters: &Counters) -> bool {
+        let index = self.index_of(id);
+        if let Some(index) = index
+            && let Some(Slot::Withdrawn) = self.window.get(index)
+        {
+            // It was counted when it was dropped.
+            if index < self.sent {
+                self.on_wire -= 1;
+            }
+            self.finish(index);
+            self.pop_done();
+            return true;
+        }
         self.complete(id, counters, |slot| matches!(slot, Slot::Release))
     }
 
@@ -183,7 +214,7 @@ impl Outbound {
                 }
                 true
             }
-            Some(Slot::Release) => true,
+            Some(Slot::Release | Slot::Withdrawn) => true,
             _ if reason.is_error() => return,
             _ => false,
         };
@@ -234,14 +265,33 @@ impl Outbound {
             return;
         };
         match slot {
-            Slot::Publish(queued) => self.window_bytes -= queued.content.size(),
-            Slot::Release => {}
+            Slot::Publish(queued) => {
+                self.window_bytes -= queued.content.size();
+                self.unacknowledged -= 1;
+            }
+            Slot::Release => self.unacknowledged -= 1,
+            Slot::Withdrawn => {}
             Slot::Done => return,
         }
         *slot = Slot::Done;
-        self.unacknowledged -= 1;
         if let Some(durable) = &mut self.durable {
             durable.settled.push(self.first + index as u64);
+        }
+    }
+
+    /// Drops a message that is not sent again on this connection.
+    pub(super) fn give_up(&mut self, index: usize, reason: DropReason, counters: &Counters) {
+        self.drop_one(reason, counters);
+        let Some(slot) = self.window.get_mut(index) else {
+            return;
+        };
+        match slot {
+            Slot::Publish(queued) if queued.qos == QoS::ExactlyOnce => {
+                self.window_bytes -= queued.content.size();
+                self.unacknowledged -= 1;
+                *slot = Slot::Withdrawn;
+            }
+            _ => self.finish(index),
         }
     }
 

@@ -116,6 +116,9 @@ fn what_is_refused() {
             },
         ),
         ("will", None, |c, _| c.will = will("a/b")),
+        ("will of a bridge of Mosquitto", None, |c, _| {
+            c.will = will("$SYS/broker/connection/c/state")
+        }),
         ("will on $SYS", Some(R::TopicNameInvalid), |c, _| {
             c.will = will("$SYS/a")
         }),

@@ -15,5 +15,6 @@ mod queue;
 mod requests;
 mod resume;
 mod shared;
+mod v3_bridge;
 mod walk;
 mod window;

@@ -108,7 +108,21 @@ impl Broker {
 
     /// The client comes, or comes back. CONNACK is left out.
     pub fn connect(&mut self, connect: &Connect<'_>) {
-        let admission = admit(connect, &self.limits, &[], || "assigned".into()).expect("admitted");
+        self.admitted(connect, false);
+    }
+
+    /// The bridge of another broker comes, or comes back. It may be silent for ten seconds.
+    pub fn connect_as_bridge(&mut self, connect: &Connect<'_>) {
+        self.admitted(connect, true);
+    }
+
+    fn admitted(&mut self, connect: &Connect<'_>, from_bridge: bool) {
+        let mut admission =
+            admit(connect, &self.limits, &[], || "assigned".into()).expect("admitted");
+        if from_bridge {
+            admission.from_bridge = true;
+            admission.bridge_silence = Duration::from_secs(10);
+        }
         let state = std::mem::replace(&mut self.state, State::Down(Session::default()));
         let State::Down(session) = state else {
             panic!("connected twice");
