@@ -15,7 +15,7 @@ use crate::{
     actors::{clock, durable::unix_millis, events},
     auth::{acl::Subject, permissions::Permissions, scram},
     config::CertUsername,
-    messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
+    messages::{OpenRefused, OpenSession, OpenedSession, SessionCommand, count_lost},
     mqtt::{
         Connect, Packet, PacketType, ProtocolVersion, ReasonCode, connect_is_bridge,
         connect_version, decode, frame_header,
@@ -261,7 +261,7 @@ pub(in crate::actors) async fn open_session(
                 // So that the end of the lost session is not taken for the end of this connection.
                 let own = opened
                     .inbox
-                    .pass_on(opened.generation, &counters, || Owner::Nobody);
+                    .end(opened.generation, |items| count_lost(&items, &counters));
                 if !own {
                     // A newer connection would lose what is begun here.
                     return Err(Refusal::new(

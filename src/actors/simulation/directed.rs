@@ -20,14 +20,18 @@ const TOPICS: &[&str] = &["t"];
 /// Longer than a test.
 const LONG: u32 = Duration::from_secs(3600).as_secs() as u32;
 
-fn connect(world: &mut World, peer: &mut Peer) {
-    connect_for(world, peer, LONG);
+fn connect(world: &mut World, peer: &mut Peer) -> Vec<Received> {
+    connect_for(world, peer, LONG)
 }
 
-/// The session lasts for so many seconds.
-fn connect_for(world: &mut World, peer: &mut Peer, expiry: u32) {
+/// The session lasts for so many seconds. What comes at once.
+fn connect_for(world: &mut World, peer: &mut Peer, expiry: u32) -> Vec<Received> {
+    connect_with(world, peer, expiry, false)
+}
+
+fn connect_with(world: &mut World, peer: &mut Peer, expiry: u32, clean: bool) -> Vec<Received> {
     let hello = Hello {
-        clean: false,
+        clean,
         expiry,
         receive_maximum: u16::MAX,
         alias_maximum: 0,
@@ -36,8 +40,7 @@ fn connect_for(world: &mut World, peer: &mut Peer, expiry: u32) {
     };
     let stream = world.accept(0, usize::MAX);
     peer.connect(stream, &hello, u16::MAX);
-    world.settle();
-    let _ = read(world, peer);
+    read(world, peer)
 }
 
 /// All that comes when the broker has come to rest.
@@ -118,29 +121,152 @@ fn what_is_retained_outlives_the_broker_as_its_identifier_does() {
     });
 }
 
+/// How the session of a member that is away ends.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Expires,
+    /// The client comes back and begins another one.
+    BeginsAnew,
+    /// An administrator ends it.
+    IsRemoved,
+}
+
+const ENDINGS: [Ending; 3] = [Ending::Expires, Ending::BeginsAnew, Ending::IsRemoved];
+const GROUP: &str = "$share/g/t";
+
+/// A broker, and a member of a group that has gone: one message was sent to it and is not acknowledged, two wait for it. They
+/// are of QoS 1, 1 and 2. Then another member has come.
+fn with_absent_member(mut world: World) -> (World, Peer, Peer) {
+    let (mut publisher, mut absent, mut other) = (peer("ann"), peer("bob"), peer("cid"));
+    connect(&mut world, &mut publisher);
+    connect_for(&mut world, &mut absent, AGE);
+    absent.subscribe(GROUP, QoS::ExactlyOnce, false);
+    let _ = read(&mut world, &mut absent);
+    publisher.publish(Outgoing::new(0, "t", QoS::AtLeastOnce, false, false));
+    assert_eq!(read(&mut world, &mut absent).len(), 1);
+    absent.lose().unwrap().end();
+    world.settle();
+    publisher.publish(Outgoing::new(1, "t", QoS::AtLeastOnce, false, false));
+    publisher.publish(Outgoing::new(2, "t", QoS::ExactlyOnce, false, false));
+    world.settle();
+    connect(&mut world, &mut other);
+    other.subscribe(GROUP, QoS::ExactlyOnce, false);
+    assert_eq!(read(&mut world, &mut other).len(), 0);
+    (world, absent, other)
+}
+
+/// The end of the absent member's session begins.
+fn begin_end(world: &mut World, absent: &mut Peer, ending: Ending) {
+    match ending {
+        Ending::Expires => world.pass(2 * AGE),
+        Ending::BeginsAnew => {
+            let hello = Hello {
+                clean: true,
+                expiry: LONG,
+                receive_maximum: u16::MAX,
+                alias_maximum: 0,
+                keep_alive: 0,
+                will: None,
+            };
+            let stream = world.accept(0, usize::MAX);
+            absent.connect(stream, &hello, u16::MAX);
+        }
+        Ending::IsRemoved => world.kick(absent.name, true),
+    }
+}
+
+fn numbers(received: &[Received]) -> Vec<usize> {
+    received.iter().filter_map(|of| of.number).collect()
+}
+
 /// What waits for a member of a group that is away goes to another one that is there when the session ends with it.
 #[test]
 fn what_waits_for_an_absent_member_goes_to_another_one() {
     with_timers(|| {
-        let mut world = World::new(quiet());
-        let (mut publisher, mut absent, mut other) = (peer("ann"), peer("bob"), peer("cid"));
-        connect(&mut world, &mut publisher);
-        connect_for(&mut world, &mut absent, AGE);
-        absent.subscribe("$share/g/t", QoS::AtLeastOnce, false);
-        let _ = read(&mut world, &mut absent);
-        publisher.publish(Outgoing::new(0, "t", QoS::AtLeastOnce, false, false));
-        assert_eq!(read(&mut world, &mut absent).len(), 1);
-        // Not acknowledged.
-        absent.lose().unwrap().end();
-        world.settle();
-        publisher.publish(Outgoing::new(1, "t", QoS::AtLeastOnce, false, false));
-        world.settle();
-        connect(&mut world, &mut other);
-        other.subscribe("$share/g/t", QoS::AtLeastOnce, false);
-        assert_eq!(read(&mut world, &mut other).len(), 0);
-        world.pass(2 * AGE);
-        let got = read(&mut world, &mut other);
-        let numbers: Vec<_> = got.iter().map(|of| of.number).collect();
-        assert_eq!(numbers, [Some(0), Some(1)]);
+        for ending in ENDINGS {
+            for durability in [None, Some(Durability::Sync)] {
+                let world = match durability {
+                    None => World::new(quiet()),
+                    Some(durability) => World::durable(quiet(), durability),
+                };
+                let (mut world, mut absent, mut other) = with_absent_member(world);
+                begin_end(&mut world, &mut absent, ending);
+                let got = numbers(&read(&mut world, &mut other));
+                assert_eq!(got, [0, 1, 2], "{ending:?}, {durability:?}");
+            }
+        }
+    });
+}
+
+/// Nothing of it is lost and no QoS 2 message comes twice when the broker is killed meanwhile.
+#[test]
+fn what_waits_for_an_absent_member_is_with_one_when_the_broker_is_killed() {
+    with_timers(|| {
+        for ending in ENDINGS {
+            for seed in 0..ORDERS {
+                let mut rng = Rng::with_seed(seed);
+                let world = World::durable(quiet(), Durability::Sync);
+                let (mut world, mut absent, mut other) = with_absent_member(world);
+                begin_end(&mut world, &mut absent, ending);
+                turns(&mut world, &mut rng, 30);
+                absent.lose();
+                other.lose();
+                world.restart();
+                // If its session has not ended it has them still.
+                let mut got = numbers(&connect(&mut world, &mut absent));
+                got.extend(numbers(&connect(&mut world, &mut other)));
+                got.sort_unstable();
+                got.dedup_by(|a, b| a == b && *a < 2);
+                assert_eq!(got, [0, 1, 2], "{ending:?}, seed {seed}");
+            }
+        }
+    });
+}
+
+/// A member that leaves for good at the very moment when a message comes has not taken it with it.
+#[test]
+fn what_comes_as_a_member_leaves_goes_to_another_one() {
+    with_timers(|| {
+        for durability in [None, Some(Durability::Sync)] {
+            for seed in 0..ORDERS {
+                let mut rng = Rng::with_seed(seed);
+                let mut world = match durability {
+                    None => World::new(quiet()),
+                    Some(durability) => World::durable(quiet(), durability),
+                };
+                let (mut publisher, mut leaving, mut other) =
+                    (peer("ann"), peer("bob"), peer("cid"));
+                connect(&mut world, &mut publisher);
+                let expiry = rng.choice([0, AGE]).unwrap();
+                for (member, expiry) in [(&mut leaving, expiry), (&mut other, LONG)] {
+                    connect_for(&mut world, member, expiry);
+                    member.subscribe(GROUP, QoS::AtLeastOnce, false);
+                    let _ = read(&mut world, member);
+                }
+                let name = leaving.name;
+                let stream = leaving.lose().unwrap();
+                let mut number = 0;
+                for step in 0..6 {
+                    match step {
+                        1 => match rng.bool() {
+                            true => stream.reset(),
+                            false => world.kick(name, true),
+                        },
+                        4 => world.pass(2 * AGE),
+                        _ => {
+                            let qos = QoS::AtLeastOnce;
+                            publisher.publish(Outgoing::new(number, "t", qos, false, false));
+                            number += 1;
+                        }
+                    }
+                    turns(&mut world, &mut rng, 8);
+                }
+                stream.end();
+                let mut got = numbers(&read(&mut world, &mut other));
+                got.sort_unstable();
+                got.dedup();
+                assert_eq!(got, [0, 1, 2, 3], "{durability:?}, seed {seed}");
+            }
+        }
     });
 }

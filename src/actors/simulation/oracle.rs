@@ -78,8 +78,6 @@ pub struct Oracle {
     pub now: u64,
     /// Seconds that have passed.
     pub clock: u32,
-    /// Whether the broker has a store, where messages lie for clients that are away.
-    is_durable: bool,
     pub messages: Vec<Message>,
     pub intervals: Vec<Interval>,
     got: BTreeMap<usize, Vec<Got>>,
@@ -123,14 +121,6 @@ impl Interval {
 }
 
 impl Oracle {
-    /// An oracle for a broker with a store, or without.
-    pub fn new(is_durable: bool) -> Self {
-        Self {
-            is_durable,
-            ..Self::default()
-        }
-    }
-
     /// True when a client has left and the broker may not have noticed.
     pub fn has_departing(&self) -> bool {
         self.has_departing

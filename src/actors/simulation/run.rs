@@ -123,7 +123,7 @@ impl Run {
             clients,
             room,
             before: [0; 2],
-            oracle: Oracle::new(world.is_durable()),
+            oracle: Oracle::default(),
             world,
             half_open: Vec::new(),
             wills: Vec::new(),

@@ -128,23 +128,12 @@ impl Oracle {
             let exactly_once = message.qos == QoS::ExactlyOnce
                 && self.membership(end, filter) == Some(QoS::ExactlyOnce);
             exactly_once
-                || self.is_on_disk(end)
                 || !self.rests.iter().any(arrived)
                 || ends.iter().any(overlaps)
                 || !self.has_other_member(end, filter)
         };
         let mut of_sessions = ends.iter().copied().filter(|end| end.of_session);
         of_sessions.any(|end| lost_with(&end))
-    }
-
-    /// Whether a session's messages lay on the disk alone when it ended: the broker does not read them to hand them on.
-    fn is_on_disk(&self, end: &End) -> bool {
-        // Who leaves and ends its session in one does so in two moments.
-        let was_there = |presence: &Presence| {
-            (presence.client, presence.epoch) == (end.client, end.epoch)
-                && presence.to.is_none_or(|at| at + 1 >= end.began)
-        };
-        self.is_durable && !self.presences.iter().any(was_there)
     }
 
     /// Whether somebody else is connected and a member of a group all the time while a session ends.
