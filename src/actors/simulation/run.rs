@@ -1,6 +1,7 @@
 //! One run: clients that do what comes to their minds, and a broker whose actors have their turns in between.
 
 mod ending;
+mod groups;
 mod passing;
 mod requests;
 
@@ -180,7 +181,8 @@ impl Run {
             87..89 => self.connect(client),
             89..92 => self.lose(client),
             92..94 => self.disconnect(client),
-            94..96 => {
+            94 => self.forsake_a_group(client),
+            95 => {
                 let worker = self.rng.usize(..2);
                 self.world.relieve(worker);
             }
