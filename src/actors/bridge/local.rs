@@ -52,8 +52,8 @@ impl Bridge {
             will: None,
         };
         let registry = self.worker.shared.registry.open.clone();
-        let is_stored = self.worker.shared.store.is_some();
-        let opening = open_session(registry, ask, is_stored, self.worker.counters.clone());
+        let store = self.worker.shared.store.clone();
+        let opening = open_session(registry, ask, store, self.worker.counters.clone());
         let known = self.subscriptions.clone();
         let client_id = self.session_id.to_string();
         let opening = async move {

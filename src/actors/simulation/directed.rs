@@ -11,8 +11,9 @@ use super::{
     world::{AGE, World},
 };
 use crate::{
-    config::Durability,
+    config::{Durability, Mqtt},
     mqtt::{ProtocolVersion, QoS},
+    stats::Metric,
 };
 
 const ORDERS: u64 = 200;
@@ -117,6 +118,58 @@ fn what_is_retained_outlives_the_broker_as_its_identifier_does() {
             let got = read(&mut world, &mut subscriber);
             let numbers: Vec<_> = got.iter().map(|of| of.number).collect();
             assert_eq!(numbers, [Some(0)], "seed {seed}");
+        }
+    });
+}
+
+/// What is retained of the topic for a client that comes.
+fn retained(world: &mut World) -> Vec<usize> {
+    let mut witness = peer("eva");
+    connect_for(world, &mut witness, 0);
+    witness.subscribe("t", QoS::AtMostOnce, false);
+    let got = read(world, &mut witness);
+    witness.lose().unwrap().end();
+    world.settle();
+    numbers(&got)
+}
+
+/// A QoS 2 message is stored as retained ahead of its identifier. One that there is no room for is not retained after all,
+/// when the broker is killed neither: what was there before it is.
+#[test]
+fn what_there_is_no_room_for_is_not_retained() {
+    with_timers(|| {
+        let publish = |world: &mut World, publisher: &mut Peer, number: usize| {
+            publisher.publish(Outgoing::new(number, "t", QoS::ExactlyOnce, true, false));
+            world.settle();
+            publisher.read(usize::MAX);
+            while publisher.owes() {
+                publisher.reply(&mut Rng::with_seed(0), true);
+            }
+            let _ = read(world, publisher);
+        };
+        let mut world = World::durable(quiet(), Durability::Sync);
+        let mut publisher = peer("ann");
+        connect(&mut world, &mut publisher);
+        publish(&mut world, &mut publisher, 0);
+        let bytes = world.gauges.retained_bytes.get() as usize;
+        // Room for none, and for the first one alone, which is shorter than the second.
+        for (max_retained_bytes, expected) in [(1, vec![]), (bytes + 2, vec![0])] {
+            let limits = Mqtt {
+                max_retained_bytes,
+                ..quiet()
+            };
+            let mut world = World::durable(limits, Durability::Sync);
+            let mut publisher = peer("ann");
+            connect(&mut world, &mut publisher);
+            publish(&mut world, &mut publisher, 0);
+            publish(&mut world, &mut publisher, 1_000_000);
+            assert!(publisher.is_done());
+            assert_eq!(retained(&mut world), expected);
+            let refused = world.count(Metric::DroppedRetainedFull);
+            assert_eq!(refused, 2 - expected.len() as u64);
+            publisher.lose();
+            world.restart();
+            assert_eq!(retained(&mut world), expected, "after a restart");
         }
     });
 }
