@@ -10,7 +10,7 @@ mod groups;
 
 use std::collections::BTreeMap;
 
-use self::groups::{End, Presence};
+use self::groups::End;
 use super::peer::Received;
 use crate::mqtt::{QoS, matches};
 
@@ -82,15 +82,10 @@ pub struct Oracle {
     pub intervals: Vec<Interval>,
     got: BTreeMap<usize, Vec<Got>>,
     last: BTreeMap<Stream, usize>,
-    /// Moments there were: several to a step, one after the other.
-    moments: u64,
-    presences: Vec<Presence>,
     /// A client has left and the broker may not have noticed.
     has_departing: bool,
     /// Of sessions: their shared messages go to others, the rest is lost.
     ends: Vec<End>,
-    /// The steps and moments at which everything that was sent had been handled.
-    rests: Vec<(u64, u64)>,
     /// Deliveries looked at, ...
     pub deliveries: u64,
     /// ... and what they come to: another number for others, or in another order.
@@ -131,6 +126,7 @@ impl Oracle {
         let taken = |message: &&mut Message| message.taken_at.is_none();
         let open = self.messages.iter_mut().filter(taken);
         open.for_each(|message| message.interrupted = true);
+        self.interrupt_ends();
     }
 
     /// A client's session may end from now on.

@@ -274,7 +274,7 @@ impl Run {
 
     /// The client's connection ends other than by its DISCONNECT. `begins_anew`: by another one that starts anew.
     fn leave(&mut self, client: usize, begins_anew: bool) {
-        self.oracle.departed(client);
+        self.oracle.departed(client, self.clients[client].epoch);
         let (clock, now) = (self.world.clock(), self.oracle.now);
         let of = &mut self.clients[client];
         of.left_at = clock;

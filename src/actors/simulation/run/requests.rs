@@ -190,7 +190,6 @@ impl Run {
         let of = &mut self.clients[client];
         assert_eq!(of.kept, session_present, "client {client}: session present");
         if session_present {
-            self.oracle.came(client, of.epoch);
             for number in of.peer.resume() {
                 self.oracle.messages[number].attempts += 1;
             }
@@ -203,7 +202,6 @@ impl Run {
         of.peer.forget_session();
         self.oracle.has_ended(client, of.epoch);
         of.epoch += 1;
-        self.oracle.came(client, of.epoch);
         self.publish_will(client);
     }
 }
