@@ -99,6 +99,11 @@ impl SubscribeJob {
         job
     }
 
+    /// Number of filters in the packet, refused ones included.
+    pub fn filters(&self) -> usize {
+        self.codes.len()
+    }
+
     /// The subscriptions to enter.
     pub fn requests(&self) -> impl Iterator<Item = &SubscribeRequest> {
         self.granted.iter().map(|(_, request)| request)

@@ -187,6 +187,50 @@ fn several_filters_are_answered_one_by_one() {
     publisher.ask("32 ['e' 0001 [] \"new\"]", "40 [0001 10]");
 }
 
+/// [MQTT-3.8.4-1] [MQTT-3.8.4-2] SUBSCRIBE packets behind one another are answered one by one, in their order, each with its
+/// own codes, and before what comes behind them.
+#[test]
+fn subscribes_behind_one_another_are_answered_each() {
+    let broker = crate::kit::TestBroker::with(|config| config.mqtt.max_subscriptions = 300);
+    let mut publisher = Peer::v5(&broker, "p");
+    publisher.send("31 ['t/1' [] \"kept\"]");
+    publisher.expect_nothing();
+    let mut peer = Peer::v5(&broker, "a");
+    // Retain Handling 1, and the filter of another one once more: only the first is new.
+    let subscribe = |id: u32| match id % 50 {
+        0 => format!("82 [{id:04X} [] 't/#/x' 00 't/1' 11 't/{id}' 02]"),
+        _ => format!("82 [{id:04X} [] 't/{id}' 11]"),
+    };
+    let many: String = (1..=200).map(subscribe).collect();
+    peer.send(&format!("{many} 32 ['t/200' 00C9 [] \"own\"]"));
+    let mut retained = 0;
+    let mut expect = |text: &str| loop {
+        let packet = peer.next().expect("an answer");
+        if packet == crate::notation::bytes("31 ['t/1' [] \"kept\"]") {
+            retained += 1;
+            continue;
+        }
+        assert_eq!(packet, crate::notation::bytes(text), "{text}");
+        return;
+    };
+    for id in 1..=200 {
+        match id % 50 {
+            0 => expect(&format!("90 [{id:04X} [] 8F 01 02]")),
+            _ => expect(&format!("90 [{id:04X} [] 01]")),
+        }
+    }
+    expect("40 [00C9]");
+    expect("32 ['t/200' 0001 [] \"own\"]");
+    assert_eq!(retained, 1);
+
+    // What comes before a packet that is wrong is answered first.
+    let mut peer = Peer::v5(&broker, "b");
+    peer.send("82 [0001 [] 'u' 00] 82 [0002 [] 'v' 01] 82 [0003 []] 82 [0004 [] 'w' 00]");
+    peer.expect("90 [0001 [] 00]");
+    peer.expect("90 [0002 [] 01]");
+    peer.expect_disconnect(0x82);
+}
+
 /// [MQTT-3.9.3-2] What is switched off is refused with the code for it, the rest is granted.
 #[test]
 fn what_is_not_available_has_its_code() {

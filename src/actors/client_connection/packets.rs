@@ -11,10 +11,13 @@ use super::{
 use crate::{
     actors::clock,
     mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
-    session::{CloseReason, Published, Step, Violation},
+    session::{CloseReason, Published, Step, SubscribeJob, Violation},
     stats::{Counters, Metric},
 };
 
+/// Filters of SUBSCRIBE packets behind one another that the registry is asked about at once: who comes back with many
+/// subscriptions costs it one question, and one snapshot of the routes, for all of them.
+const JOINED_FILTERS: usize = 64;
 /// Bodies asked for at once.
 const BODIES_PAGE: usize = 512;
 
@@ -73,6 +76,8 @@ impl ClientConnection {
         let mut rest: &[u8] = &data;
         let mut packets = 0;
         let mut published = [0u64; 3];
+        let mut jobs: Vec<SubscribeJob> = Vec::new();
+        let mut filters = 0;
         let end = loop {
             let header = match frame_header(rest, limits.max_packet_size) {
                 Ok(Some(header)) => header,
@@ -129,9 +134,24 @@ impl ClientConnection {
                     }
                     break End::Step(step);
                 }
+                Ok(Step::Subscribe(job)) => {
+                    rest = behind;
+                    filters += job.filters();
+                    jobs.push(job);
+                    let more = rest.first() == Some(&header.first_byte);
+                    // One by which a bridge says who it is has no answer of the registry to wait for.
+                    if !more || filters >= JOINED_FILTERS || channel.v3_bridge().is_some() {
+                        break End::Pause;
+                    }
+                }
                 Ok(step) => {
                     rest = behind;
                     break End::Step(step);
+                }
+                Err(_) if !jobs.is_empty() => {
+                    // It is read, and counted, again when what came before it is answered.
+                    packets -= 1;
+                    break End::Pause;
                 }
                 Err(violation) => break End::Violation(violation),
             }
@@ -156,6 +176,10 @@ impl ClientConnection {
         // A client that gets what it publishes gets it with the acknowledgements, in one write.
         *drain |= received > 0 && inbox.holds_items();
         let rest = data.slice(data.len() - rest.len()..);
+        if !jobs.is_empty() {
+            self.unread.wait(rest);
+            return self.check_subscribes(jobs, ctx);
+        }
         match end {
             End::Partial => self.unread.keep_partial(rest),
             End::Pause => self.unread.wait(rest),
@@ -163,9 +187,8 @@ impl ClientConnection {
             End::Step(step) => {
                 self.unread.wait(rest);
                 match step {
-                    Step::Done => {}
+                    Step::Done | Step::Subscribe(_) => {}
                     Step::AskPublish(topic) => self.ask_publish(topic, ctx),
-                    Step::Subscribe(job) => self.check_subscribe(job, ctx),
                     Step::Unsubscribe(job) => self.unsubscribe(job, ctx),
                     Step::Authenticate { anew, data } => self.authenticate_anew(anew, data, ctx),
                     Step::Close(reason) => self.close(&reason),

@@ -16,7 +16,7 @@ use crate::{
         policy::without_share,
     },
     messages::{AskAgain, AskPermissions, HttpAnswer, Unsubscribe},
-    session::{CloseReason, Gate, GateAnswer, SubscribeJob, Violation},
+    session::{CloseReason, Gate, GateAnswer, SubscribeJob, SubscribeRequest, Violation},
     stats::Metric,
 };
 
@@ -94,14 +94,18 @@ impl ClientConnection {
         }));
     }
 
-    /// Takes out of a SUBSCRIBE what the client may not have, and has the rest entered.
-    pub(super) fn check_subscribe(&mut self, mut job: SubscribeJob, ctx: &mut Context<Self>) {
+    /// Takes out of SUBSCRIBEs what the client may not have, and has the rest entered.
+    pub(super) fn check_subscribes(
+        &mut self,
+        mut jobs: Vec<SubscribeJob>,
+        ctx: &mut Context<Self>,
+    ) {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
         let (permissions, now) = (&mut connected.permissions, clock::now());
         let mut unknown = Vec::new();
-        let refused = job.refuse(|request| {
+        let mut may = |request: &SubscribeRequest| {
             let pattern = without_share(&request.filter);
             match permissions.may(Action::Subscribe, pattern, now) {
                 Allowed::Always | Allowed::Now => true,
@@ -111,12 +115,13 @@ impl ClientConnection {
                     true
                 }
             }
-        });
+        };
+        let refused = jobs.iter_mut().map(|job| job.refuse(&mut may)).sum();
         if self.refused_subscriptions(refused) {
             return;
         }
         if unknown.is_empty() {
-            return self.subscribe(job, ctx);
+            return self.subscribe(jobs, ctx);
         }
         let facts = self.facts_of_connection();
         let Phase::Connected(connected) = &mut self.phase else {
@@ -130,14 +135,14 @@ impl ClientConnection {
             topics: unknown.clone(),
         });
         ctx.spawn(ask.into_actor(self).map(move |answers, connection, ctx| {
-            connection.subscribe_asked(job, &unknown, &answers.unwrap_or_default(), ctx);
+            connection.subscribe_asked(jobs, &unknown, &answers.unwrap_or_default(), ctx);
             connection.wake();
         }));
     }
 
     fn subscribe_asked(
         &mut self,
-        mut job: SubscribeJob,
+        mut jobs: Vec<SubscribeJob>,
         asked: &[String],
         answers: &[HttpAnswer],
         ctx: &mut Context<Self>,
@@ -158,9 +163,10 @@ impl ClientConnection {
                 denied.push(filter.as_str());
             }
         }
-        let refused = job.refuse(|request| !denied.contains(&without_share(&request.filter)));
+        let may = |request: &SubscribeRequest| !denied.contains(&without_share(&request.filter));
+        let refused = jobs.iter_mut().map(|job| job.refuse(may)).sum();
         if !self.refused_subscriptions(refused) {
-            self.subscribe(job, ctx);
+            self.subscribe(jobs, ctx);
         }
     }
 

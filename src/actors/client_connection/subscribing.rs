@@ -13,14 +13,17 @@ use crate::{
 };
 
 impl ClientConnection {
-    /// Enters subscriptions that the client may have.
-    pub(super) fn subscribe(&mut self, job: SubscribeJob, ctx: &mut Context<Self>) {
+    /// Enters subscriptions that the client may have; each SUBSCRIBE is answered for itself.
+    pub(super) fn subscribe(&mut self, jobs: Vec<SubscribeJob>, ctx: &mut Context<Self>) {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
-        let requests: Vec<SubscribeRequest> = job.requests().cloned().collect();
+        let requests = jobs.iter().flat_map(SubscribeJob::requests);
+        let requests: Vec<SubscribeRequest> = requests.cloned().collect();
         if requests.is_empty() {
-            connected.channel.subscribed(job, &[], &mut self.wire);
+            for job in jobs {
+                connected.channel.subscribed(job, &[], &mut self.wire);
+            }
             return;
         }
         connected.asking = true;
@@ -34,7 +37,7 @@ impl ClientConnection {
         });
         ctx.spawn(ask.into_actor(self).map(|answers, connection, _| {
             match answers {
-                Ok(answers) => connection.subscribed(job, &answers, outcome),
+                Ok(answers) => connection.subscribed(jobs, &answers, outcome),
                 Err(_) => connection.close(&CloseReason::ShuttingDown),
             }
             connection.wake();
@@ -43,8 +46,8 @@ impl ClientConnection {
 
     fn subscribed(
         &mut self,
-        job: SubscribeJob,
-        answers: &[Granted],
+        jobs: Vec<SubscribeJob>,
+        mut answers: &[Granted],
         outcome: Option<Arc<Outcome>>,
     ) {
         let Phase::Connected(connected) = &mut self.phase else {
@@ -52,15 +55,22 @@ impl ClientConnection {
         };
         connected.asking = false;
         let Connected { channel, held, .. } = &mut **connected;
-        let wanting = match outcome {
-            None => channel.subscribed(job, answers, &mut self.wire),
-            Some(outcome) => {
-                let mut suback = BytesMut::new();
-                let wanting = channel.subscribed(job, answers, &mut suback);
-                held.packet(outcome, suback);
-                wanting
-            }
+        let mut held_back = BytesMut::new();
+        let subacks = match &outcome {
+            None => &mut self.wire,
+            Some(_) => &mut held_back,
         };
+        let mut wanting = Vec::new();
+        for job in jobs {
+            let (own, others) = answers
+                .split_at_checked(job.requests().count())
+                .unwrap_or((answers, &[]));
+            answers = others;
+            wanting.extend(channel.subscribed(job, own, subacks));
+        }
+        if let Some(outcome) = outcome {
+            held.packet(outcome, held_back);
+        }
         connected.want_retained(wanting);
     }
 
