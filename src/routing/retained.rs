@@ -181,16 +181,32 @@ impl RetainedStore {
         now: Instant,
     ) -> (Vec<Arc<Message>>, bool) {
         let mut found = Vec::new();
-        if !cursor.filter.contains(['+', '#']) {
-            let key = cursor.from.as_ref().map(String::as_str);
-            if let Bound::Included(key) = key
-                && let Some(message) = self.messages.get(key)
-                && !message.is_expired(now)
-            {
-                found.push(message.clone());
+        let more = match cursor.filter.contains(['+', '#']) {
+            true => self.walk(cursor, limit, now, &mut found),
+            false => {
+                let key = cursor.from.as_ref().map(String::as_str);
+                if let Bound::Included(key) = key
+                    && let Some(message) = self.messages.get(key)
+                    && !message.is_expired(now)
+                {
+                    found.push(message);
+                }
+                false
             }
-            return (found, false);
-        }
+        };
+        // Counting a reference waits until the message is there: only when all of them have been looked at are the
+        // many that are in no cache fetched at the same time.
+        (found.into_iter().cloned().collect(), more)
+    }
+
+    /// The part of [`Self::page`] for filters with wildcards; true when there may be more.
+    fn walk<'a>(
+        &'a self,
+        cursor: &mut RetainedCursor,
+        limit: usize,
+        now: Instant,
+        found: &mut Vec<&'a Arc<Message>>,
+    ) -> bool {
         let parts: Vec<&str> = cursor.filter.split('/').collect();
         let mut looks = limit.saturating_mul(8);
         // One pass is a stretch of topics that follow one another and match.
@@ -207,23 +223,23 @@ impl RetainedStore {
                     Step::Match => {
                         matched = Some(key);
                         if !message.is_expired(now) {
-                            found.push(message.clone());
+                            found.push(message);
                         }
                     }
                     Step::Seek(next) => {
                         seek = Some(next);
                         break;
                     }
-                    Step::End => return (found, false),
+                    Step::End => return false,
                 }
             }
             match (seek, matched) {
                 (Some(next), _) => cursor.from = Bound::Included(next),
                 (None, Some(last)) => cursor.from = Bound::Excluded(last.to_string()),
-                (None, None) => return (found, looks == 0),
+                (None, None) => return looks == 0,
             }
             if looks == 0 || found.len() >= limit {
-                return (found, true);
+                return true;
             }
         }
     }

@@ -213,7 +213,11 @@ impl<T> Routes<T> {
 
     /// Puts the subscriptions that match a topic together, one delivery a session `[MQTT-3.3.4-2]`.
     /// `distinct` says that no session occurs twice.
-    pub fn collect(mut matched: Vec<Route<T>>, groups: Vec<Arc<Group<T>>>, distinct: bool) -> Self {
+    pub fn collect(
+        mut matched: Vec<&Route<T>>,
+        groups: Vec<Arc<Group<T>>>,
+        distinct: bool,
+    ) -> Self {
         let mut deliveries = Vec::with_capacity(matched.len());
         if distinct {
             deliveries.extend(
@@ -238,7 +242,7 @@ impl<T> Routes<T> {
 }
 
 /// One delivery for the subscriptions of one session that `chosen` admits; at least one of `routes` must be.
-fn merge<T>(routes: &[Route<T>], chosen: impl Fn(&Route<T>) -> bool) -> Delivery<T> {
+fn merge<T>(routes: &[&Route<T>], chosen: impl Fn(&Route<T>) -> bool) -> Delivery<T> {
     let mut ids = Vec::new();
     let mut qos = QoS::AtMostOnce;
     let (mut retain_as_published, mut no_local) = (false, false);

@@ -311,22 +311,21 @@ impl<T: Target> SubscriptionTree<T> {
     }
 }
 
-struct Matches<T> {
-    routes: Vec<Route<T>>,
+struct Matches<'a, T> {
+    routes: Vec<&'a Route<T>>,
     groups: Vec<Arc<Group<T>>>,
     /// Filters that contributed.
     filters: usize,
 }
 
-impl<T> Matches<T> {
-    fn add(&mut self, slot: &Subscribers<T>) {
+impl<'a, T> Matches<'a, T> {
+    fn add(&mut self, slot: &'a Subscribers<T>) {
         match slot {
             Subscribers::None => return,
-            Subscribers::One(route) => self.routes.push(route.clone()),
+            Subscribers::One(route) => self.routes.push(route),
             Subscribers::Many(many) => {
                 self.routes.reserve(many.routes.len());
-                many.routes
-                    .for_each(|route| self.routes.push(route.clone()));
+                many.routes.for_each(|route| self.routes.push(route));
                 self.groups.extend_from_slice(&many.groups);
             }
         }
@@ -380,9 +379,9 @@ impl<T: Target> Level<T> {
 
     /// Adds every filter below this root that matches `topic`. Breadth first with a list instead of recursion: a
     /// topic may have tens of thousands of levels.
-    fn find(&self, topic: &str, found: &mut Matches<T>) {
-        let mut reached: Vec<&Self> = vec![self];
-        let mut next: Vec<&Self> = Vec::new();
+    fn find<'a>(&'a self, topic: &str, found: &mut Matches<'a, T>) {
+        let mut reached: Vec<&'a Self> = vec![self];
+        let mut next: Vec<&'a Self> = Vec::new();
         let last = topic.bytes().filter(|byte| *byte == b'/').count();
         for (depth, part) in topic.split('/').enumerate() {
             // Wildcards at the first level do not match topics that start with '$' [MQTT-4.7.2-1].
