@@ -58,6 +58,8 @@ impl Run {
         if !self.clients[client].peer.is_ready() {
             return false;
         }
+        // What was sent in the step before was sent before the subscription is there.
+        self.oracle.now += 1;
         if !self.oracle.filters(client, epoch).contains(&filter) {
             self.subscribe_to(client, filter);
         }
