@@ -1,6 +1,7 @@
 //! What goes into the durable store and comes out of it: the broker's own types and those of the records.
 
 use std::{
+    collections::HashMap,
     io,
     net::SocketAddr,
     num::NonZeroU64,
@@ -15,9 +16,11 @@ use super::{Shared, clock, store_writer::limits as store_limits};
 use crate::{
     auth::acl::Subject,
     config::Config,
-    messages::{Inbox, KeptSession, Owner, Persist, ReadBodies, WorkerLoad, WriteRecord},
+    messages::{
+        Inbox, KeptSession, MoveShared, Owner, Persist, ReadBodies, WorkerLoad, WriteRecord,
+    },
     mqtt::{self, Message, MessageRef, ProtocolVersion},
-    routing::{ClientDirectory, ClientInfo, StoredSubscription},
+    routing::{ClientDirectory, ClientInfo, RouteTable, StoredSubscription},
     session::{BRIDGE_SESSIONS, Bodies, Outbound, Place, Restored, Session, Will},
     store::{
         Body, Folder, Kept, LiveWill, MessageNumber, OwnedBody, Record, RecoveredSession,
@@ -39,6 +42,10 @@ pub struct StoreHandles {
     pub record: Recipient<WriteRecord>,
     /// Reads bodies.
     pub bodies: Recipient<ReadBodies>,
+    /// Moves shared messages to other members.
+    pub moves: Recipient<MoveShared>,
+    /// Who there is to move them to.
+    pub routes: Arc<RouteTable<Inbox>>,
     /// Bytes of messages on their way to the disk, for which publishers pause.
     pub load: Arc<WorkerLoad>,
     /// What the time was when the broker started.
@@ -50,6 +57,13 @@ impl StoreHandles {
     pub fn note(&self, inbox: &Inbox, record: impl FnOnce(u64) -> Option<Record<'static>>) {
         if let Some(record) = inbox.durable().and_then(|number| record(number.get())) {
             self.record.do_send(WriteRecord::new(&record));
+        }
+    }
+
+    /// A session has ended, and what others are to have of it has been moved.
+    pub fn note_ended(&self, inbox: &Inbox) {
+        if let Some(number) = inbox.durable() {
+            self.record.do_send(end_of(number));
         }
     }
 
@@ -73,6 +87,13 @@ impl StoreHandles {
             (!settled.is_empty()).then_some(Record::Settled(session, settled))
         });
     }
+}
+
+/// The end of a session.
+pub(super) fn end_of(number: NonZeroU64) -> WriteRecord {
+    let mut told = WriteRecord::new(&Record::Ended(number.get()));
+    told.ends = Some(number.get());
+    told
 }
 
 /// A store that was opened, and what it holds.
@@ -155,7 +176,7 @@ pub fn store_path(config: &Config, config_file: Option<&Path>) -> PathBuf {
 }
 
 /// Makes the clients and sessions of a store known again. Sessions that have ended with the connections that there were
-/// are left out.
+/// are left out. The inboxes of those that were replaced belong to nobody.
 pub fn restore(
     sessions: Vec<RecoveredSession>,
     last_generation: u64,
@@ -168,9 +189,18 @@ pub fn restore(
     };
     let now = clock::now();
     let window = usize::from(shared.config.load().mqtt.max_inflight_window);
+    let numbers = sessions
+        .iter()
+        .map(|of| (of.info.client_id.clone(), of.number));
+    // They are in the order of their numbers.
+    let last: HashMap<_, _> = numbers.collect();
     for recovered in sessions {
         let handles = &shared.registry;
-        let owner = Owner::Store(handles.kept.clone(), handles.store_load.clone());
+        let is_replaced = last.get(&recovered.info.client_id) != Some(&recovered.number);
+        let owner = match is_replaced {
+            true => Owner::Nobody,
+            false => Owner::Store(handles.kept.clone(), handles.store_load.clone()),
+        };
         let inbox = inbox_of(&recovered, owner);
         let (number, generation) = (recovered.number, recovered.info.generation);
         let info = client_info(&recovered);
@@ -195,10 +225,11 @@ pub fn restore(
         let kept = kept_session(recovered, subject, &inbox, window, &store.clock, now);
         match kept.filter(|_| is_wanted) {
             None => {
-                let mut told = WriteRecord::new(&Record::Ended(number));
-                told.ends = Some(number);
-                store.record.do_send(told);
+                NonZeroU64::new(number)
+                    .into_iter()
+                    .for_each(|number| store.record.do_send(end_of(number)));
             }
+            Some(kept) if is_replaced => all.push(kept),
             Some(kept) => {
                 if was_connected {
                     store.note(&inbox, |session| {
@@ -322,6 +353,7 @@ pub(super) fn kept(kept: &KeptSession, clock: &WallClock, now: Instant) -> Kept 
             // Its expiry counts from when it is published.
             body: Body::of(&will.message(now).view(), None).to_owned(),
         }),
+        unsent: Some(kept.session.outbound().unsent()),
     }
 }
 
@@ -340,6 +372,7 @@ pub(super) fn kept_session(
         u32::MAX => None,
         seconds => now.checked_add(Duration::from_secs(seconds.into())),
     };
+    let unsent = recovered.kept.as_ref().and_then(|kept| kept.unsent);
     let (expiry_interval, expires_at, will) = match recovered.kept {
         Some(kept) => {
             let expires_at = kept.expires_at.and_then(|at| clock.instant(at));
@@ -376,7 +409,7 @@ pub(super) fn kept_session(
         subscription_ids: entry.subscription_ids,
         group: entry.group,
     });
-    let outbound = Outbound::restored(entries.collect(), window);
+    let outbound = Outbound::restored(entries.collect(), window, unsent);
     Some(KeptSession {
         inbox: inbox.clone(),
         generation: recovered.info.generation,

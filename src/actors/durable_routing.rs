@@ -5,9 +5,11 @@ use std::{sync::Arc, time::Instant};
 use super::{StoreHandles, durable};
 use crate::{
     messages::{
-        DurableTarget, Inbox, InboxItem, Origin, Persist, Refused, WorkerLoad, WriteRecord,
+        DurableTarget, Inbox, InboxItem, MoveShared, Origin, Persist, Refused, WorkerLoad,
+        WriteRecord,
     },
     mqtt::{Batch, MessageRef, PacketId, QoS},
+    routing::OFFERS,
     store::{Outcome, Part, Record},
 };
 
@@ -86,7 +88,15 @@ impl DurableRouting {
             origin,
             now,
             part,
+            from: None,
+            offers: OFFERS,
         });
+    }
+
+    /// Has the store move a shared message to another member.
+    pub(super) fn move_shared(&self, moved: MoveShared) {
+        self.handles.load.add(moved.size);
+        self.handles.moves.do_send(moved);
     }
 
     /// Stores a retained message ahead of its identifier, by which it would not be taken again.

@@ -17,13 +17,13 @@ use super::{Shared, durable_routing::DurableRouting};
 use crate::{
     bridge::{Marks, Origin},
     config::Config,
-    messages::{Inbox, InboxItem, Patience, Pushed, StoreRetained, WorkerLoad},
+    messages::{Inbox, InboxItem, MoveShared, Patience, Pushed, StoreRetained, WorkerLoad},
     mqtt::{
         Batch, BatchBuilder, Message, MessageRef, PacketId, Properties, ProtocolVersion, Publish,
         QoS, hops,
     },
-    routing::{Group, Route, RouteTable, Routes, Snapshot},
-    session::{BridgeOf, Delivery, Publishing, digest},
+    routing::{Group, OFFERS, Route, RouteTable, Routes, Snapshot, Target},
+    session::{BridgeOf, Delivery, Orphan, Publishing, digest},
     stats::{Counters, Metric},
     store::Outcome,
 };
@@ -161,49 +161,86 @@ impl Router {
         !self.snapshot.tree.routes(topic).is_empty()
     }
 
-    /// Gives a message of a shared subscription to another member than `leaving`; false when none is connected.
+    /// Gives messages of a shared subscription to other members than `leaving`: to those that are connected or, where its
+    /// session `ends`, to any. They stay where they are if there is none.
     pub fn hand_over(
         &mut self,
         group: &str,
-        leaving: &Arc<Inbox>,
-        messages: impl FnOnce() -> Vec<crate::session::Orphan>,
+        (leaving, ends): (&Arc<Inbox>, bool),
+        orphans: impl FnOnce() -> Vec<Orphan>,
         now: Instant,
-    ) -> bool {
-        use crate::routing::Target;
+    ) {
         self.refresh();
-        let Some(members) = self.snapshot.tree.group(group) else {
-            return false;
+        let Some(group) = self.snapshot.tree.group(group) else {
+            return;
         };
-        let live = members
-            .members
-            .iter()
-            .any(|member| member.target.is_online() && !Arc::ptr_eq(&member.target, leaving));
-        if live {
-            let patience = Patience::new(&self.config.load().mqtt, now);
-            let orphans = messages();
-            let number = orphans.len() as u64;
-            self.counters.add(Metric::MessagesHandedOver, number);
-            self.counters.add(Metric::MessagesDeliveries, number);
-            for orphan in orphans {
-                let batch = Arc::new(Batch::of_message(&orphan.message, now));
-                members.share_out(1, |member, range| {
-                    let item = InboxItem {
-                        batch: batch.clone(),
-                        range,
-                        delivery: to_member(&members, member),
-                    };
-                    if let Some(durable) = &mut self.durable
-                        && let Some(target) = durable.wants(&member.target, &item)
-                    {
-                        return durable.persist(&item.batch, vec![target], None, now, false);
-                    }
-                    if let Pushed::Ended = member.target.push(item, patience) {
-                        self.counters.add(Metric::DroppedSessionEnded, 1);
-                    }
-                });
+        let other = group.others(leaving).next();
+        if !other.is_some_and(|member| ends || member.target.is_online()) {
+            return;
+        }
+        let patience = Patience::new(&self.config.load().mqtt, now);
+        let orphans = orphans();
+        let number = orphans.len() as u64;
+        self.counters.add(Metric::MessagesHandedOver, number);
+        self.counters.add(Metric::MessagesDeliveries, number);
+        for orphan in orphans {
+            let mut turn = None;
+            group.share_out(1, |member, _| turn = Some(member));
+            let turn = turn.filter(|member| !Arc::ptr_eq(&member.target, leaving));
+            let member = turn.or_else(|| group.others(leaving).next());
+            let is_given = member
+                .is_some_and(|member| self.give_orphan(&group, member, orphan, leaving, patience));
+            if !is_given {
+                self.counters.add(Metric::DroppedSessionEnded, 1);
             }
         }
-        live
+    }
+
+    /// False when the members that were asked have ended.
+    fn give_orphan(
+        &mut self,
+        group: &Group<Inbox>,
+        member: &Route<Inbox>,
+        orphan: Orphan,
+        leaving: &Arc<Inbox>,
+        patience: Patience,
+    ) -> bool {
+        let now = patience.now;
+        let placed = orphan.place.zip(leaving.durable());
+        if let (Some((place, number)), Some(durable)) = (placed, &self.durable) {
+            durable.move_shared(MoveShared {
+                from: Some((number.get(), place)),
+                message: orphan.message,
+                size: orphan.size,
+                inbox: member.target.clone(),
+                delivery: to_member(group, member),
+                now,
+                part: None,
+                offers: OFFERS,
+            });
+            return true;
+        }
+        let Some(message) = orphan.message else {
+            return false;
+        };
+        let batch = Arc::new(Batch::of_message(&message, now));
+        group.offer(member, |member| {
+            if Arc::ptr_eq(&member.target, leaving) {
+                return false;
+            }
+            let item = InboxItem {
+                batch: batch.clone(),
+                range: 0..1,
+                delivery: to_member(group, member),
+            };
+            if let Some(durable) = &mut self.durable
+                && let Some(target) = durable.wants(&member.target, &item)
+            {
+                durable.persist(&item.batch, vec![target], None, now, false);
+                return true;
+            }
+            !matches!(member.target.push(item, patience), Pushed::Ended)
+        })
     }
 
     /// The worker that publishers are to wait for, if one was found over its limit since the last call.
@@ -502,9 +539,8 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
     let durable = &mut router.durable;
     let (mut overloaded, mut congested) = (None, None);
     let (mut deliveries, mut ended) = (0, 0);
+    // False when the session has ended.
     let mut push = |target: &Arc<Inbox>, item: InboxItem| {
-        let number = item.range.len() as u64;
-        deliveries += number;
         match durable
             .as_mut()
             .and_then(|durable| durable.wants(target, &item))
@@ -516,7 +552,7 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
             None => match target.push(item, patience) {
                 Pushed::Taken => {}
                 Pushed::Overloaded(load) => overloaded = Some(load),
-                Pushed::Ended => ended += number,
+                Pushed::Ended => return false,
             },
         }
         // A client that publishes to itself has to be read from to catch up.
@@ -527,6 +563,7 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
         {
             congested = Some(target.clone());
         }
+        true
     };
     for to in &router.batch_routes.deliveries {
         if !to.serves(publisher) {
@@ -543,16 +580,26 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
                 places: None,
             },
         };
-        push(&to.target, item);
+        deliveries += all.len() as u64;
+        if !push(&to.target, item) {
+            ended += all.len() as u64;
+        }
     }
     for group in &router.batch_routes.groups {
         group.share_out(batch.len(), |member, range| {
-            let item = InboxItem {
-                batch: batch.clone(),
-                range,
-                delivery: to_member(group, member),
-            };
-            push(&member.target, item);
+            let number = range.len() as u64;
+            deliveries += number;
+            let is_taken = group.offer(member, |member| {
+                let item = InboxItem {
+                    batch: batch.clone(),
+                    range: range.clone(),
+                    delivery: to_member(group, member),
+                };
+                push(&member.target, item)
+            });
+            if !is_taken {
+                ended += number;
+            }
         });
     }
     if let Some(durable) = durable {
@@ -571,7 +618,7 @@ fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {
 }
 
 /// How a member of a shared subscription is served.
-fn to_member(group: &Group<Inbox>, member: &Route<Inbox>) -> Delivery {
+pub(super) fn to_member(group: &Group<Inbox>, member: &Route<Inbox>) -> Delivery {
     Delivery {
         qos: member.qos,
         retain_as_published: member.retain_as_published,

@@ -13,9 +13,7 @@ use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use super::{Worker, clock, durable};
 use crate::{
     auth::acl::Action,
-    messages::{
-        AddressedCommand, EndSession, GiveUpSessions, Inbox, KeptSession, Owner, SessionCommand,
-    },
+    messages::{AddressedCommand, GiveUpSessions, Inbox, KeptSession, SessionCommand},
     session::Will,
     stats::Metric,
     store::Record,
@@ -31,6 +29,8 @@ pub struct SessionStore {
     /// When something is due for a session.
     deadlines: BTreeSet<(Instant, Arc<str>)>,
     timer: Option<(Instant, SpawnHandle)>,
+    /// Sessions that had been replaced by new ones when the last process ended, and were not settled.
+    replaced: Vec<KeptSession>,
 }
 
 impl SessionStore {
@@ -41,8 +41,13 @@ impl SessionStore {
             sessions: HashMap::new(),
             deadlines: BTreeSet::new(),
             timer: None,
+            replaced: Vec::new(),
         };
         for kept in recovered {
+            if kept.inbox.has_ended() {
+                store.replaced.push(kept);
+                continue;
+            }
             state_counters(&kept.inbox, kept.session.outbound());
             store.enter(kept);
         }
@@ -126,25 +131,29 @@ impl SessionStore {
 
     /// A session has expired.
     fn end(&mut self, client_id: &str, now: Instant) {
-        let Some(kept) = self.take(client_id) else {
+        let Some(mut kept) = self.take(client_id) else {
             return;
         };
         log::debug!("session of {client_id:?} has expired");
-        kept.inbox
-            .pass_on(kept.generation, &self.worker.counters, || Owner::Nobody);
-        self.worker.shared.registry.end.do_send(EndSession {
-            client_id: kept.inbox.client_id().clone(),
-            generation: kept.generation,
-        });
-        self.settle(kept, now);
+        let outbound = kept.session.outbound_mut();
+        let worker = &self.worker;
+        match worker.end_session(&kept.inbox, kept.generation, outbound, now) {
+            true => self.publish_last_will(kept, now),
+            false => {
+                // The client was back in time: the registry has asked for it.
+                self.sessions.insert(kept.inbox.client_id().clone(), kept);
+            }
+        }
     }
 
-    /// What is left of a session that has ended: its unacknowledged shared messages go to others, its will is
-    /// published.
+    /// What is left of a session that was ended: its unacknowledged shared messages go to others, its will is published.
     fn settle(&self, mut kept: KeptSession, now: Instant) {
         let outbound = kept.session.outbound_mut();
-        self.worker.hand_orphans_over(&kept.inbox, outbound, now);
-        outbound.discard(&self.worker.counters);
+        self.worker.settle_session(&kept.inbox, outbound, now);
+        self.publish_last_will(kept, now);
+    }
+
+    fn publish_last_will(&self, mut kept: KeptSession, now: Instant) {
         if let Some((_, will)) = kept.will.take() {
             publish_will(&self.worker, &kept, &will, now);
         }
@@ -219,6 +228,9 @@ impl Actor for SessionStore {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        for kept in std::mem::take(&mut self.replaced) {
+            self.settle(kept, clock::now());
+        }
         // What was due while there was no broker, before anybody connects.
         self.pass_time(clock::now());
         self.arm(ctx);

@@ -3,6 +3,7 @@
 //! What its mailbox holds when it begins is written, synced if `store.durability` says so, and told as one: while the
 //! disk works, the next group gathers.
 
+mod moving;
 mod placing;
 mod refusing;
 #[cfg(test)]
@@ -14,16 +15,18 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
 use arc_swap::ArcSwap;
 
 use self::{
+    moving::{redirect, to_persist},
     placing::place_by_policy,
-    refusing::{is_full, refuse},
+    refusing::is_full,
 };
 use super::durable;
 use crate::{
     config::{Config, Durability},
     messages::{
-        CloseStore, DurableTarget, InboxItem, Patience, Persist, Pushed, ReadBodies, Refused,
-        WorkerLoad, WriteRecord,
+        CloseStore, Inbox, MoveShared, Patience, Persist, ReadBodies, Refused, WorkerLoad,
+        WriteRecord,
     },
+    routing::RouteTable,
     session::{Bodies, Place},
     stats::{Counters, DropReason, Gauges, Metric},
     store::{Figures, Full, Limits, Store, Sureness, WallClock},
@@ -44,6 +47,7 @@ pub struct StoreWriter {
     counters: Arc<Counters>,
     gauges: Arc<Gauges>,
     load: Arc<WorkerLoad>,
+    routes: Arc<RouteTable<Inbox>>,
     clock: WallClock,
     /// What has come since the last group.
     jobs: Vec<Job>,
@@ -67,6 +71,7 @@ pub struct StoreWriter {
 
 enum Job {
     Persist(Persist),
+    Move(MoveShared),
     Record(WriteRecord),
 }
 
@@ -104,6 +109,7 @@ impl StoreWriter {
         counters: Arc<Counters>,
         gauges: Arc<Gauges>,
         load: Arc<WorkerLoad>,
+        routes: Arc<RouteTable<Inbox>>,
         clock: WallClock,
     ) -> Self {
         let told = store.figures();
@@ -113,6 +119,7 @@ impl StoreWriter {
             counters,
             gauges,
             load,
+            routes,
             clock,
             jobs: Vec::new(),
             group: GROUP,
@@ -151,6 +158,7 @@ impl StoreWriter {
         };
         store.set_limits(limits(&config));
         let takes_messages = !store.is_short();
+        let (mut refused, mut lost) = (Vec::new(), Vec::new());
         let mut placed = Vec::new();
         let mut records = Vec::new();
         let mut backlog = std::mem::take(&mut self.backlog).into_iter();
@@ -165,6 +173,23 @@ impl StoreWriter {
         while store.pending() < self.group
             && let Some(job) = jobs.next()
         {
+            let job = match job {
+                Job::Move(moved) if takes_messages => {
+                    let size = moved.size;
+                    match to_persist(store, moved, &self.clock) {
+                        Ok(persist) => {
+                            self.load.remove(size);
+                            self.load.add(persist.batch.size(&(0..persist.batch.len())));
+                            Job::Persist(persist)
+                        }
+                        Err(reason) => {
+                            lost.push((reason, size));
+                            continue;
+                        }
+                    }
+                }
+                other => other,
+            };
             match job {
                 Job::Record(told) if takes_messages || told.refused != Refused::Refuse => {
                     store.expect(told.begins, told.ends);
@@ -172,16 +197,17 @@ impl StoreWriter {
                     records.push(told);
                 }
                 Job::Record(_) => self.counters.add(Metric::StoreRefused, 1),
-                Job::Persist(persist) if takes_messages => {
+                Job::Persist(mut persist) if takes_messages => {
+                    redirect(&mut persist, &self.routes);
                     match place_by_policy(store, &persist, &self.clock, config.store.policy) {
                         Ok(places) => placed.push(Placed { persist, places }),
                         Err(Full) => {
                             log::debug!("messages are refused: store.max_bytes or max_messages");
-                            refuse(persist, &self.counters, &self.load);
+                            refused.push(Job::Persist(persist));
                         }
                     }
                 }
-                Job::Persist(persist) => refuse(persist, &self.counters, &self.load),
+                Job::Persist(_) | Job::Move(_) => refused.push(job),
             }
         }
         // What nobody waits for is synced with the next group.
@@ -197,9 +223,8 @@ impl StoreWriter {
             // There is room set aside for what is known of sessions, not for messages.
             store.discard();
             store.go_short();
-            for placed in placed.drain(..) {
-                refuse(placed.persist, &self.counters, &self.load);
-            }
+            let messages = placed.drain(..).map(|placed| Job::Persist(placed.persist));
+            refused.extend(messages);
             records.retain(|told| told.refused != Refused::Refuse);
             for told in &records {
                 store.add_encoded(&told.record);
@@ -208,6 +233,10 @@ impl StoreWriter {
         }
         if done.is_err() {
             store.discard();
+        }
+        self.refuse(refused);
+        for (reason, size) in lost {
+            self.lose(reason, size);
         }
         if let Some(error) = &full {
             self.complain(error, ctx);
@@ -250,26 +279,13 @@ impl StoreWriter {
     }
 
     /// Puts a batch into the inboxes, and lets its publisher's acknowledgements go.
-    fn deliver(&self, placed: Placed, patience: Patience) {
+    fn deliver(&mut self, placed: Placed, patience: Patience) {
         let Placed { persist, places } = placed;
-        let mut ended = 0;
         let bytes = persist.batch.size(&(0..persist.batch.len()));
+        let (batch, again) = (persist.batch, (persist.part.as_ref(), persist.offers));
+        let mut ended = 0;
         for (target, places) in persist.to.into_iter().zip(places) {
-            let DurableTarget {
-                inbox,
-                range,
-                mut delivery,
-            } = target;
-            let number = range.len() as u64;
-            delivery.places = Some(places);
-            let item = InboxItem {
-                batch: persist.batch.clone(),
-                range,
-                delivery,
-            };
-            if let Pushed::Ended = inbox.push(item, patience) {
-                ended += number;
-            }
+            ended += self.push(&batch, target, &places, patience, again);
         }
         self.counters.add(Metric::DroppedSessionEnded, ended);
         self.load.remove(bytes);
@@ -355,6 +371,15 @@ impl Handler<Persist> for StoreWriter {
 
     fn handle(&mut self, persist: Persist, ctx: &mut Self::Context) {
         self.jobs.push(Job::Persist(persist));
+        self.call(ctx);
+    }
+}
+
+impl Handler<MoveShared> for StoreWriter {
+    type Result = ();
+
+    fn handle(&mut self, moved: MoveShared, ctx: &mut Self::Context) {
+        self.jobs.push(Job::Move(moved));
         self.call(ctx);
     }
 }

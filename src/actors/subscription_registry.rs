@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Shared,
-    durable::{session_info, subscription},
+    durable::{end_of, session_info, subscription},
 };
 use crate::{
     auth::acl::Subject,
@@ -80,7 +80,7 @@ impl SubscriptionRegistry {
         Some(number)
     }
 
-    /// Has the durable store know that a session is open, with its will, and which one has ended by that.
+    /// Has the durable store know that a session is open, with its will.
     fn note_opened(
         &mut self,
         client_id: &Arc<str>,
@@ -92,27 +92,18 @@ impl SubscriptionRegistry {
         if let Some((_, number)) = self.wills.remove(client_id) {
             self.note(end_of(number));
         }
-        let ended = match &opened.previous {
-            Previous::Ended { target, .. } => target.durable(),
-            Previous::None | Previous::Resumed { .. } => None,
-        };
         let mut number = opened.target.durable();
         if number.is_none() && will.is_some() {
             number = self.next_number();
             self.wills
                 .extend(number.map(|number| (client_id.clone(), (opened.generation, number))));
         }
-        let record = match (number, ended) {
-            (Some(number), ended) => {
-                let info = session_info(client_id, opened.generation, info, will);
-                let mut told = WriteRecord::new(&Record::Opened(number.get(), info));
-                told.begins = Some(number.get());
-                told.ends = ended.map(NonZeroU64::get);
-                told
-            }
-            (None, Some(ended)) => end_of(ended),
-            (None, None) => return part.into_iter().for_each(Part::keep),
+        let Some(number) = number else {
+            return part.into_iter().for_each(Part::keep);
         };
+        let info = session_info(client_id, opened.generation, info, will);
+        let mut record = WriteRecord::new(&Record::Opened(number.get(), info));
+        record.begins = Some(number.get());
         match &self.shared.store {
             Some(_) => self.note(record.if_refused(Refused::Wait).with(part)),
             None => part.into_iter().for_each(Part::keep),
@@ -125,14 +116,28 @@ impl SubscriptionRegistry {
         }
     }
 
+    /// Ends a session. Whoever has it settles what is left and has the durable store know; if nobody has it, nothing is
+    /// left.
+    fn take_away(&self, target: &Inbox, generation: u64, farewell: SessionCommand) {
+        let is_told = target.give(Owner::Nobody, generation, farewell);
+        if let (false, Some(number)) = (is_told, target.durable()) {
+            self.note(end_of(number));
+        }
+    }
+
     /// Has the durable store know that a session has ended.
     fn note_ended(&mut self, client_id: &str, generation: u64, target: &Inbox) {
+        self.note_will_gone(client_id, generation);
+        if let Some(number) = target.durable() {
+            self.note(end_of(number));
+        }
+    }
+
+    /// Has the durable store know that a connection has ended whose will it has.
+    fn note_will_gone(&mut self, client_id: &str, generation: u64) {
         let will = self.wills.get(client_id);
         if let Some((_, number)) = will.filter(|(of, _)| *of == generation).copied() {
             self.wills.remove(client_id);
-            self.note(end_of(number));
-        }
-        if let Some(number) = target.durable() {
             self.note(end_of(number));
         }
     }
@@ -226,12 +231,6 @@ fn refused_by_store(requests: &[SubscribeRequest]) -> Vec<Granted> {
     vec![refused; requests.len()]
 }
 
-fn end_of(number: NonZeroU64) -> WriteRecord {
-    let mut told = WriteRecord::new(&Record::Ended(number.get()));
-    told.ends = Some(number.get());
-    told
-}
-
 impl Actor for SubscriptionRegistry {
     type Context = Context<Self>;
 
@@ -276,7 +275,6 @@ impl Handler<OpenSession> for SubscriptionRegistry {
                     owner.into_inner(),
                     opened.generation,
                     SessionCommand::HandOver(HandOver { reply }),
-                    &self.counters,
                 );
                 resumed = Some(state);
                 self.counters.add(Metric::Takeovers, connected.into());
@@ -291,7 +289,7 @@ impl Handler<OpenSession> for SubscriptionRegistry {
             }
             Previous::Ended { target, connected } => {
                 let farewell = SessionCommand::Discard(CloseReason::TakenOver);
-                target.give(Owner::Nobody, opened.generation, farewell, &self.counters);
+                self.take_away(&target, opened.generation, farewell);
                 self.counters.add(Metric::Takeovers, connected.into());
                 self.publish_routes();
             }
@@ -524,12 +522,10 @@ impl Handler<KickClient> for SubscriptionRegistry {
             });
         }
         let evicted = self.directory.evict(&ask.client_id)?;
-        self.note_ended(&ask.client_id, evicted.generation, &evicted.target);
+        self.note_will_gone(&ask.client_id, evicted.generation);
         // As when the client starts anew: whoever owns the session lets go of it, and is not asked for more.
         let farewell = SessionCommand::Discard(CloseReason::Kicked);
-        evicted
-            .target
-            .give(Owner::Nobody, evicted.generation, farewell, &self.counters);
+        self.take_away(&evicted.target, evicted.generation, farewell);
         self.publish_routes();
         Some(Kicked {
             connected,

@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     messages::{
         AddressedCommand, AskAgain, AskPermissions, AskSuperuser, CountClientFailure,
-        DurableTarget, EndSession, Inbox, KeepSession, KeptSession, LogIn, OpenSession,
+        DurableTarget, EndSession, Inbox, InboxItem, KeepSession, KeptSession, LogIn, OpenSession,
         RetainedPageRequest, SessionCommand, StartScram, StoreRetained, Subscribe, Unsubscribe,
         WorkerLoad,
     },
@@ -157,15 +157,71 @@ impl Worker {
         })
     }
 
-    /// Gives the messages of shared subscriptions that a leaving session has not got acknowledged to members that
+    /// Gives the messages of shared subscriptions that a client who leaves has not got acknowledged to members that
     /// are connected.
     pub fn hand_orphans_over(&self, leaving: &Arc<Inbox>, outbound: &mut Outbound, now: Instant) {
+        self.hand_over(leaving, false, outbound, now);
+    }
+
+    fn hand_over(&self, leaving: &Arc<Inbox>, ends: bool, outbound: &mut Outbound, now: Instant) {
         for group in outbound.groups() {
-            self.router.borrow_mut().hand_over(
-                &group,
-                leaving,
-                || outbound.take_orphans(&group),
+            let mut router = self.router.borrow_mut();
+            let orphans = || outbound.take_orphans(&group);
+            router.hand_over(&group, (leaving, ends), orphans, now);
+        }
+    }
+
+    /// The owner of a session ends it, if it has it still. Its shared messages go to others, what is left of its messages
+    /// is lost.
+    pub fn end_session(
+        &self,
+        inbox: &Arc<Inbox>,
+        generation: u64,
+        outbound: &mut Outbound,
+        now: Instant,
+    ) -> bool {
+        let own = inbox.end(generation, |items| {
+            self.take_in(items, outbound, now);
+            if inbox.durable().is_some() {
+                // The store has them, and moves them: before anybody can have it end the session.
+                self.hand_over(inbox, true, outbound, now);
+            }
+            self.shared.registry.end.do_send(EndSession {
+                client_id: inbox.client_id().clone(),
+                generation,
+            });
+        });
+        if own {
+            self.hand_over(inbox, true, outbound, now);
+            outbound.discard(&self.counters);
+        }
+        own
+    }
+
+    /// The registry has ended a session and told its owner so, which settles what is left: as [`Worker::end_session`].
+    pub fn settle_session(&self, inbox: &Arc<Inbox>, outbound: &mut Outbound, now: Instant) {
+        self.take_in(inbox.take(), outbound, now);
+        self.hand_over(inbox, true, outbound, now);
+        outbound.discard(&self.counters);
+        if let Some(store) = &self.shared.store {
+            store.note_ended(inbox);
+        }
+    }
+
+    /// What waited for a session joins its queue.
+    fn take_in(&self, items: Vec<InboxItem>, outbound: &mut Outbound, now: Instant) {
+        let config = self.shared.config.load();
+        for item in items {
+            let (batch, range) = (&item.batch, item.range);
+            let limits = &config.mqtt;
+            outbound.deliver(
+                batch,
+                range,
+                &item.delivery,
+                None,
+                limits,
                 now,
+                &self.counters,
             );
         }
     }

@@ -70,7 +70,10 @@ pub(super) async fn start_knowing(
         let store = Context::<SessionStore>::new();
         let shared = Shared {
             config,
-            routes: Arc::new(RouteTable::default()),
+            // The writer of the store reads them too.
+            routes: durable
+                .as_ref()
+                .map_or_else(Arc::default, |store| store.routes.clone()),
             gauges,
             policy,
             auth,
@@ -129,8 +132,21 @@ pub(super) async fn start_store(
     let load = Arc::new(WorkerLoad::new(config.load().system.max_worker_backlog));
     let (config, gauges, counters) = (config.clone(), gauges.clone(), counters.clone());
     on(arbiter, move || {
-        let writer = StoreWriter::new(store, config, counters, gauges, load.clone(), clock).start();
+        let routes = Arc::<RouteTable<_>>::default();
+        let (of_writer, writer_load) = (routes.clone(), load.clone());
+        let writer = StoreWriter::new(
+            store,
+            config,
+            counters,
+            gauges,
+            writer_load,
+            of_writer,
+            clock,
+        );
+        let writer = writer.start();
         let handles = StoreHandles {
+            moves: writer.clone().recipient(),
+            routes,
             persist: writer.clone().recipient(),
             record: writer.clone().recipient(),
             bodies: writer.clone().recipient(),

@@ -40,6 +40,12 @@ pub struct InboxItem {
     pub delivery: Delivery,
 }
 
+/// Counts messages that are lost because their session has ended.
+pub fn count_lost(items: &[InboxItem], counters: &Counters) {
+    let lost: usize = items.iter().map(|item| item.range.len()).sum();
+    counters.add(Metric::DroppedSessionEnded, lost as u64);
+}
+
 /// How much may wait for a session before its publishers are to wait themselves.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -328,50 +334,59 @@ impl Inbox {
     }
 
     /// The registry gives the inbox to a new connection, or to nobody; it sends what the old owner has to know
-    /// with `farewell`, after which nothing reaches that one. What waits for a session that ends is counted.
-    pub fn give(
-        &self,
-        owner: Owner,
-        generation: u64,
-        farewell: SessionCommand,
-        counters: &Counters,
-    ) {
+    /// with `farewell`, after which nothing reaches that one. What waits for a session that ends stays here for the old
+    /// owner to take. False when there was none.
+    pub fn give(&self, owner: Owner, generation: u64, farewell: SessionCommand) -> bool {
         let mut state = self.lock();
+        let is_told = state.owner.load().is_some();
         self.send(&state.owner, farewell);
         state.generation = generation;
-        self.change_owner(&mut state, owner, counters);
+        self.change_owner(&mut state, owner);
+        is_told
     }
 
     /// The owner with this number passes the inbox on to the one that `next` returns, who is told at once if
     /// anything waits. False when the registry has given it to another connection meanwhile: then the registry's
-    /// farewell is on its way to the owner, and `next` was not called. What waits for a session that ends is counted.
-    pub fn pass_on(
-        &self,
-        generation: u64,
-        counters: &Counters,
-        next: impl FnOnce() -> Owner,
-    ) -> bool {
+    /// farewell is on its way to the owner, and `next` was not called.
+    pub fn pass_on(&self, generation: u64, next: impl FnOnce() -> Owner) -> bool {
         let mut state = self.lock();
         if state.generation != generation {
             return false;
         }
         let owner = next();
-        self.change_owner(&mut state, owner, counters);
+        self.change_owner(&mut state, owner);
         true
     }
 
-    fn change_owner(&self, state: &mut State, owner: Owner, counters: &Counters) {
+    /// The owner with this number ends the session. False as for [`Inbox::pass_on`]; else `end` is given what waited, and
+    /// nobody sees that the session has ended before that returns. It must not reach for an inbox.
+    pub fn end(&self, generation: u64, end: impl FnOnce(Vec<InboxItem>)) -> bool {
+        let mut state = self.lock();
+        if state.generation != generation {
+            return false;
+        }
+        let items = std::mem::take(&mut state.items);
+        if let Some(load) = state.owner.load() {
+            load.remove(state.bytes);
+        }
+        state.bytes = 0;
+        end(items);
+        self.change_owner(&mut state, Owner::Nobody);
+        true
+    }
+
+    /// True when the session has ended.
+    pub fn has_ended(&self) -> bool {
+        self.lock().owner.load().is_none()
+    }
+
+    fn change_owner(&self, state: &mut State, owner: Owner) {
         if let Some(load) = state.owner.load() {
             load.remove(state.bytes);
         }
         match owner.load() {
             Some(load) => load.add(state.bytes),
-            None => {
-                state.bytes = 0;
-                let lost = std::mem::take(&mut state.items);
-                let lost: usize = lost.iter().map(|item| item.range.len()).sum();
-                counters.add(Metric::DroppedSessionEnded, lost as u64);
-            }
+            None => state.bytes = 0,
         }
         self.online
             .store(matches!(owner, Owner::Connection(..)), Ordering::Release);

@@ -34,7 +34,7 @@ pub use config_change::{
     CertificateTexts, ChangeConfig, ChangeRefused, ChangeReport, GetCertificates, GetPending,
     Lasting, PemText, PemTexts, ReplaceConfig,
 };
-pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience, Pushed};
+pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience, Pushed, count_lost};
 pub use life::{EndLife, Fate, Wanted};
 pub use publish::{NotStored, PublishMessages};
 pub use registry::{
@@ -52,5 +52,7 @@ pub use stats::{
     CertificateRow, GetProcessStats, GetStats, ListListeners, ListenerRow, Most, ProcessStats,
     StatsSnapshot, StoreSizes,
 };
-pub use store::{CloseStore, DurableTarget, Origin, Persist, ReadBodies, Refused, WriteRecord};
+pub use store::{
+    CloseStore, DurableTarget, MoveShared, Origin, Persist, ReadBodies, Refused, WriteRecord,
+};
 pub use worker_load::WorkerLoad;

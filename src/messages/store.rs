@@ -6,8 +6,8 @@ use actix::Message;
 
 use super::Inbox;
 use crate::{
-    mqtt::{Batch, PacketId},
-    session::{Bodies, Delivery},
+    mqtt::{self, Batch, PacketId},
+    session::{Bodies, Delivery, Place},
     store::{MessageNumber, Part, Record, SessionNumber},
 };
 
@@ -25,6 +25,33 @@ pub struct Persist {
     pub now: Instant,
     /// Told what becomes of it.
     pub part: Option<Part>,
+    /// The place in the queue of a session that the only message of the batch leaves for this.
+    pub from: Option<(SessionNumber, u64)>,
+    /// To how many members its shared messages may go still, one after the other, where sessions end at that moment.
+    pub offers: usize,
+}
+
+/// Moves a message of a shared subscription to another member. Where it is in the store it leaves its place there and gets
+/// the new one at once.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct MoveShared {
+    /// The session that it leaves, and where it is in the store; none where it is not there.
+    pub from: Option<(SessionNumber, Place)>,
+    /// The message, where it need not be read from the store.
+    pub message: Option<Arc<mqtt::Message>>,
+    /// Its bytes, for limits.
+    pub size: usize,
+    /// The member.
+    pub inbox: Arc<Inbox>,
+    /// How it wants the message.
+    pub delivery: Delivery,
+    /// When it is moved.
+    pub now: Instant,
+    /// Told what becomes of it.
+    pub part: Option<Part>,
+    /// To how many members it may go still if this one's session ends.
+    pub offers: usize,
 }
 
 /// A durable session that messages are for.

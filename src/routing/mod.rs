@@ -17,6 +17,6 @@ pub use client_directory::{
 pub use persistent_map::PersistentMap;
 pub use retained::{RetainedCursor, RetainedLimits, RetainedStore, StoreOutcome};
 pub use route_table::{RouteTable, Snapshot};
-pub use routes::{Delivery, Group, Route, Routes, Target};
+pub use routes::{Delivery, Group, OFFERS, Route, Routes, Target};
 pub use subscription_tree::SubscriptionTree;
 pub use topic_tree_view::{TopicTreeBounds, TopicTreeNode, TopicTreeView};

@@ -7,6 +7,9 @@ use std::sync::{
 
 use crate::mqtt::{QoS, SubscribeOptions};
 
+/// Members of a shared subscription that messages are offered to after one whose session has ended.
+pub const OFFERS: usize = 8;
+
 /// What a subscription leads to: the registry's handle of a session.
 pub trait Target: Send + Sync {
     /// True while a client is connected to the session.
@@ -120,6 +123,29 @@ impl<T: Target> Group<T> {
             deliver(member, start..end);
             start = end;
         }
+    }
+}
+
+impl<T: Target> Group<T> {
+    /// Offers messages to a member and, as long as nobody takes them, to others: first to those that are connected.
+    /// False when those that were asked, some of the group, have not taken them.
+    pub fn offer<'a>(
+        &'a self,
+        first: &'a Route<T>,
+        mut take: impl FnMut(&'a Route<T>) -> bool,
+    ) -> bool {
+        take(first) || self.others(&first.target).take(OFFERS).any(take)
+    }
+
+    /// The members but for one, those that are connected before those that are away.
+    pub fn others<'a>(&'a self, than: &'a Arc<T>) -> impl Iterator<Item = &'a Route<T>> {
+        let of = move |online: bool| {
+            let chosen = move |member: &&Route<T>| {
+                member.target.is_online() == online && !Arc::ptr_eq(&member.target, than)
+            };
+            self.members.iter().filter(chosen)
+        };
+        of(true).chain(of(false))
     }
 }
 

@@ -51,10 +51,22 @@ pub struct Delivery {
 /// A message of a shared subscription that its member did not get to acknowledge.
 #[derive(Clone, Debug)]
 pub struct Orphan {
-    /// The whole `$share/group/filter`.
-    pub group: Arc<str>,
-    /// The message.
-    pub message: Arc<Message>,
+    /// The message, unless its body is in the store alone.
+    pub message: Option<Arc<Message>>,
+    /// Where it is in the store, if it is there: it is to be moved from there.
+    pub place: Option<Place>,
+    /// Its bytes, for limits.
+    pub size: usize,
+}
+
+impl Orphan {
+    fn of(content: &Content) -> Self {
+        Self {
+            message: content.message().cloned(),
+            place: content.place(),
+            size: content.size(),
+        }
+    }
 }
 
 /// See the module's description.

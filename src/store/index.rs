@@ -29,7 +29,6 @@ pub(super) struct Location {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     sessions: HashMap<SessionNumber, Session, RandomState>,
-    by_client: HashMap<Arc<str>, SessionNumber, RandomState>,
     messages: HashMap<MessageNumber, Message, RandomState>,
     retained: HashMap<Box<str>, Location, RandomState>,
     /// Subscription identifiers and group of the few queue entries that have them.
@@ -138,6 +137,10 @@ impl Index {
                 }
             }
             Record::Message(message) => self.enqueue(message, at),
+            Record::Moved(session, sequence, message) => {
+                self.settle(*session, *sequence);
+                self.enqueue(message, at);
+            }
             Record::Settled(session, sequences) => {
                 for sequence in sequences {
                     self.settle(*session, *sequence);
@@ -176,12 +179,6 @@ impl Index {
     }
 
     fn open(&mut self, number: SessionNumber, info: &SessionInfo, at: Location) {
-        if let Some(old) = self.by_client.insert(info.client_id.clone(), number)
-            && old != number
-        {
-            self.end(old);
-            self.by_client.insert(info.client_id.clone(), number);
-        }
         self.next_session = self.next_session.max(number.saturating_add(1));
         self.last_generation = self.last_generation.max(info.generation);
         let session = self.sessions.entry(number).or_default();
@@ -229,11 +226,6 @@ impl Index {
             return;
         };
         self.live = self.live.saturating_sub(session.weight());
-        if let Some(info) = &session.info
-            && self.by_client.get(&info.client_id) == Some(&number)
-        {
-            self.by_client.remove(&info.client_id);
-        }
         self.queued -= session.queue.len() as u64;
         for (sequence, entry) in session.queue {
             self.extras.remove(&(number, sequence));

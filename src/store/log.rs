@@ -198,10 +198,52 @@ impl Store {
         message: &MessageRef<'_>,
         expires_at: Option<u64>,
         origin: Option<(SessionNumber, u16)>,
-        mut to: Vec<Recipient<'_>>,
+        to: Vec<Recipient<'_>>,
     ) -> Published {
-        let number = self.index.next_message.max(1);
-        self.index.next_message = number.saturating_add(1);
+        let (published, recipients) = self.give_places(to);
+        if !recipients.is_empty() || origin.is_some() {
+            self.figures.messages += 1;
+            self.added += recipients.len() as u64;
+            self.add(&Record::Message(StoredMessage {
+                number: published.message,
+                origin,
+                body: Body::of(message, expires_at),
+                recipients,
+            }));
+        }
+        published
+    }
+
+    /// As [`Store::publish`], for a message that leaves this place in the queue of a session: it is there or here, and
+    /// not in both, whenever the process ends. It takes no more room than before.
+    pub fn transfer(
+        &mut self,
+        from: (SessionNumber, u64),
+        message: &MessageRef<'_>,
+        expires_at: Option<u64>,
+        to: Vec<Recipient<'_>>,
+    ) -> Published {
+        let (session, sequence) = from;
+        let (published, recipients) = self.give_places(to);
+        if recipients.is_empty() {
+            self.add(&Record::Settled(session, vec![sequence]));
+        } else {
+            self.figures.messages += 1;
+            let moved = StoredMessage {
+                number: published.message,
+                origin: None,
+                body: Body::of(message, expires_at),
+                recipients,
+            };
+            self.add(&Record::Moved(session, sequence, moved));
+        }
+        published
+    }
+
+    /// A number for a message, and places for it with those of the sessions that there are.
+    fn give_places<'a>(&mut self, mut to: Vec<Recipient<'a>>) -> (Published, Vec<Recipient<'a>>) {
+        let message = self.index.next_message.max(1);
+        self.index.next_message = message.saturating_add(1);
         let mut sequences = Vec::with_capacity(to.len());
         to.retain_mut(|recipient| {
             let sequence = self.index.next_sequence(recipient.session);
@@ -209,20 +251,7 @@ impl Store {
             sequences.push(sequence);
             sequence.is_some()
         });
-        if !to.is_empty() || origin.is_some() {
-            self.figures.messages += 1;
-            self.added += to.len() as u64;
-            self.add(&Record::Message(StoredMessage {
-                number,
-                origin,
-                body: Body::of(message, expires_at),
-                recipients: to,
-            }));
-        }
-        Published {
-            message: number,
-            sequences,
-        }
+        (Published { message, sequences }, to)
     }
 
     /// Whether there is room for messages.

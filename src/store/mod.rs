@@ -14,9 +14,10 @@
 //! |---|---|---|
 //! | session opened, resumed, replaced; the will of its connection | registry: [`Record::Opened`] | CONNACK |
 //! | connection ended, session kept, its delayed will | session store: [`Record::Kept`] | - |
-//! | session ended | registry: [`Record::Ended`] | - |
+//! | session ended | registry, or who had it where another one replaces it: [`Record::Ended`] | - |
 //! | subscription entered, removed | registry: [`Record::Subscribed`], [`Record::Unsubscribed`] | SUBACK, UNSUBACK |
 //! | QoS 1 or 2 message for a durable session | writer: [`Record::Message`] | it is put into the session's inbox; PUBACK, PUBREC |
+//! | shared message goes on to another member | writer: [`Record::Moved`] | it is put into the member's inbox; the end of the session that had it |
 //! | identifier of a QoS 2 message of a durable session | in its message's record, else [`Record::Taken`] | PUBREC |
 //! | PUBREL came | connection: [`Record::Released`] | PUBCOMP |
 //! | PUBREC of a subscriber came | connection: [`Record::Received`] | PUBREL |
@@ -36,6 +37,10 @@
 //! the identifier when it has answered PUBREL, and must not be sent the message again. PUBCOMP waits for the record of
 //! PUBREL: the publisher uses the identifier anew then. A record of PUBACK or PUBCOMP that is lost costs a message sent
 //! again with DUP (QoS 1), or a PUBREL sent again.
+//!
+//! **Shared messages are with one member.** A message that its member of a shared subscription did not get to acknowledge
+//! leaves that session's queue and enters another one by one record. All of them have left before the record of the
+//! session's end. A session that was replaced and whose end is not in the log is ended when the broker starts.
 //!
 //! **Order.** The writer is the only one who puts QoS 1 and 2 messages into the inboxes of durable sessions, in the
 //! order of the log.

@@ -15,8 +15,8 @@ pub type MessageNumber = u64;
 /// A change of state. Replaying all of them in order gives the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
-    /// A session was opened by a connection, for the first time or again. Another session of the same client has ended
-    /// by that.
+    /// A session was opened by a connection, for the first time or again. Another session of the same client does not end
+    /// by that: its owner says so when what others are to have has been moved.
     Opened(SessionNumber, SessionInfo),
     /// The connection has ended, the session is kept.
     Kept(SessionNumber, Kept),
@@ -28,6 +28,9 @@ pub enum Record<'a> {
     Unsubscribed(SessionNumber, &'a str),
     /// A message waits for sessions. Its body is here and nowhere else.
     Message(StoredMessage<'a>),
+    /// A message leaves this place in the queue of a session and waits for others from here on: both or neither. Its
+    /// number is a new one.
+    Moved(SessionNumber, u64, StoredMessage<'a>),
     /// Sessions need these messages of their queue no longer: acknowledged, expired, dropped.
     Settled(SessionNumber, Vec<u64>),
     /// The client has these messages with QoS 2: PUBREC has come. Their bodies are needed no longer.
@@ -95,6 +98,8 @@ pub struct Kept {
     pub expires_at: Option<u64>,
     /// A will that is to be published.
     pub will: Option<StoredWill>,
+    /// The first place in its queue whose message was not sent on any connection, if that is known.
+    pub unsent: Option<u64>,
 }
 
 /// A will that waits for its delay `[MQTT-3.1.3-9]`.

@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -378,6 +378,49 @@ fn whatever_the_server_does_wrong_denies() {
     });
     let refused = connack(&broker, Hello::v5("c")).1;
     assert_eq!(refused, ReasonCode::ServerUnavailable);
+}
+
+/// Opened when the request that hangs is to be answered.
+static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+/// The server has not answered one request before all others have got what they came for.
+#[test]
+fn while_a_request_hangs_others_are_served_before_it_is_answered() {
+    let server = AuthServer::start(|_, socket| {
+        let open = GATE.1.wait_while(GATE.0.lock().unwrap(), |open| !*open);
+        drop(open.unwrap());
+        status(socket, 200);
+    });
+    let broker = TestBroker::with(|config| {
+        server.configure(config, &["auth"]);
+        config.auth.password = vec![("ann".to_owned(), nanomq::config::Secret::new("x"))];
+        config.auth.http_auth.timeout = Duration::from_secs(60);
+    });
+    let mut asked = Client::open(broker.address);
+    asked.hello(Hello::v5("asked"));
+    while server.open.load(Ordering::SeqCst) == 0 {
+        thread::yield_now();
+    }
+    let ann = |id| Client::connect(broker.address, Hello::v5(id).login("ann", "x")).0;
+    let mut subscriber = ann("sub");
+    subscriber.subscribe("t", Q1);
+    let mut publisher = ann("pub");
+    for id in 1..=200_u16 {
+        publisher.publish("t", &id.to_be_bytes(), Q1, id);
+        assert_eq!(publisher.next(), Got::PubAck(id, ReasonCode::Success));
+        let message = subscriber.message();
+        assert_eq!(message.payload, id.to_be_bytes());
+        subscriber.ack(Packet::PubAck, message.id.unwrap());
+    }
+    let ids: Vec<String> = (0..100).map(|n| format!("ann{n}")).collect();
+    ids.iter().for_each(|id| drop(ann(id)));
+    let totals = broker.stats().totals;
+    assert_eq!(totals.get(Metric::AuthRequestsFailed), 0);
+    assert_eq!(totals.get(Metric::ConnectsAccepted), 102);
+    assert_eq!(server.open.load(Ordering::SeqCst), 1);
+    *GATE.0.lock().unwrap() = true;
+    GATE.1.notify_all();
+    assert_eq!(asked.next(), Got::ConnAck(false, ReasonCode::Success));
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use crate::setup::Setup;
+use crate::setup::{Broker, Setup};
 
 /// Most open files of the broker in the test.
 const LIMIT: usize = 64;
@@ -43,6 +43,36 @@ fn code(mut socket: TcpStream) -> u8 {
     connack[3]
 }
 
+/// For how long is looked at what the broker does while somebody waits at its door.
+const WATCHED: Duration = Duration::from_secs(1);
+
+/// Processor time that the broker has used.
+fn cpu_time(broker: &Broker) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", broker.pid())).unwrap();
+    // Behind the name, which may hold anything: fields 14 and 15 of proc(5), of which field 3 is the first here.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks: u64 = [11, 12]
+        .map(|at| fields[at].parse::<u64>().unwrap())
+        .iter()
+        .sum();
+    // A tick is the same to every process, whatever the kernel's own is.
+    Duration::from_millis(ticks * 10)
+}
+
+/// While somebody waits whom the broker has no file for, it does next to nothing: trying again and again would take a whole
+/// processor.
+fn assert_rests(broker: &Broker, waiting: &mut TcpStream) {
+    let (before, began) = (cpu_time(broker), Instant::now());
+    let whole = waiting.read_timeout().unwrap();
+    waiting.set_read_timeout(Some(WATCHED)).unwrap();
+    let answer = waiting.read(&mut [0]);
+    waiting.set_read_timeout(whole).unwrap();
+    assert!(answer.is_err(), "nobody is let in: {answer:?}");
+    let (used, passed) = (cpu_time(broker) - before, began.elapsed());
+    assert!(used < passed / 10, "{used:?} of {passed:?}");
+}
+
 /// Class 31: at the limit accepting pauses; a reload that cannot read its file leaves all as it was, the users too; and
 /// who waits at the door is looked at when there is room again, as is the file.
 #[test]
@@ -55,8 +85,9 @@ fn class_31_the_limit_of_open_files() {
     let silent: Vec<TcpStream> = (0..LIMIT)
         .map(|_| TcpStream::connect(&broker.address).unwrap())
         .collect();
-    let waiting = knock(&broker.address);
+    let mut waiting = knock(&broker.address);
     broker.wait_for("accepting pauses");
+    assert_rests(&broker, &mut waiting);
     setup.configure("127.0.0.1:0", "");
     let output = setup.run(&["reload"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -99,6 +130,7 @@ fn class_31_the_limit_of_open_files_at_a_tls_listener() {
         })
         .collect();
     broker.wait_for("accepting pauses");
+    assert_rests(&broker, &mut TcpStream::connect(&tls).unwrap());
     drop(silent);
     // Whoever comes now is served: something that is no handshake is answered by an alert and closed.
     let mut socket = TcpStream::connect(&tls).unwrap();

@@ -14,8 +14,7 @@ use crate::{
     auth::acl::Subject,
     bridge::version,
     messages::{
-        EndSession, GetSubscriptions, KeepSession, KeptSession, OpenSession, Owner, Subscribe,
-        Unsubscribe,
+        GetSubscriptions, KeepSession, KeptSession, OpenSession, Owner, Subscribe, Unsubscribe,
     },
     mqtt::{QoS, RetainHandling, SubscribeOptions},
     routing::ClientInfo,
@@ -53,8 +52,8 @@ impl Bridge {
             will: None,
         };
         let registry = self.worker.shared.registry.open.clone();
-        let is_stored = self.worker.shared.store.is_some();
-        let opening = open_session(registry, ask, is_stored, self.worker.counters.clone());
+        let store = self.worker.shared.store.clone();
+        let opening = open_session(registry, ask, store, self.worker.counters.clone());
         let known = self.subscriptions.clone();
         let client_id = self.session_id.to_string();
         let opening = async move {
@@ -237,14 +236,13 @@ impl Bridge {
         };
         let handles = &self.worker.shared.registry;
         if ends {
-            inbox.pass_on(generation, &self.counters, || {
-                handles.end.do_send(EndSession {
-                    client_id: inbox.client_id().clone(),
-                    generation,
-                });
-                Owner::Nobody
-            });
-            session.outbound_mut().discard(&self.counters);
+            let outbound = session.outbound_mut();
+            if !self
+                .worker
+                .end_session(&inbox, generation, outbound, Instant::now())
+            {
+                outbound.discard(&self.counters);
+            }
             return;
         }
         if let Some(store) = &self.worker.shared.store {
@@ -263,7 +261,7 @@ impl Bridge {
             expires_at: None,
             will: None,
         });
-        inbox.pass_on(generation, &self.counters, || {
+        inbox.pass_on(generation, || {
             handles.keep.do_send(KeepSession {
                 client_id: inbox.client_id().clone(),
                 generation,

@@ -291,8 +291,12 @@ impl Handler<SessionCommand> for Bridge {
             SessionCommand::Discard(reason) => {
                 self.note_fault(format!("its session was ended: {reason}"));
                 self.disconnect(ReasonCode::NormalDisconnection, None);
-                self.local = Local::Gone;
-                self.session = None;
+                let local = std::mem::replace(&mut self.local, Local::Gone);
+                if let (Local::Open { inbox, .. }, Some(mut session)) = (local, self.session.take())
+                {
+                    let outbound = session.outbound_mut();
+                    self.worker.settle_session(&inbox, outbound, Instant::now());
+                }
                 self.open_session(ctx);
             }
         }

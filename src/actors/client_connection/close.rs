@@ -164,20 +164,13 @@ impl ClientConnection {
         }
     }
 
-    fn end_if_own(&self, parting: Parting, now: Instant) -> Option<Parting> {
-        let own = parting
-            .inbox
-            .pass_on(parting.generation, &self.worker.counters, || {
-                self.worker.shared.registry.end.do_send(EndSession {
-                    client_id: parting.inbox.client_id().clone(),
-                    generation: parting.generation,
-                });
-                Owner::Nobody
-            });
-        if !own {
+    fn end_if_own(&self, mut parting: Parting, now: Instant) -> Option<Parting> {
+        let outbound = parting.session.outbound_mut();
+        let (inbox, generation) = (&parting.inbox, parting.generation);
+        if !self.worker.end_session(inbox, generation, outbound, now) {
             return Some(parting);
         }
-        self.end(parting, now);
+        self.publish_last_will(parting, now);
         None
     }
 
@@ -206,7 +199,7 @@ impl ClientConnection {
         });
         let handles = &self.worker.shared.registry;
         // Under the inbox's lock: nothing here may publish.
-        inbox.pass_on(generation, &self.worker.counters, || {
+        inbox.pass_on(generation, || {
             handles.keep.do_send(KeepSession {
                 client_id: inbox.client_id().clone(),
                 generation,
@@ -262,24 +255,18 @@ impl ClientConnection {
         hand_over.answer(parting.session, &self.worker.counters);
     }
 
-    /// The registry has ended the session. It is told so all the same: where a lost session was begun anew, this
-    /// may be the end of that one, and the number tells.
-    fn discard(&self, parting: Parting, now: Instant) {
+    /// The registry has ended the session: its unacknowledged shared messages go to others, its will is published now.
+    fn discard(&self, mut parting: Parting, now: Instant) {
+        let outbound = parting.session.outbound_mut();
+        self.worker.settle_session(&parting.inbox, outbound, now);
         self.worker.shared.registry.end.do_send(EndSession {
             client_id: parting.inbox.client_id().clone(),
             generation: parting.generation,
         });
-        self.end(parting, now);
+        self.publish_last_will(parting, now);
     }
 
-    /// The session has ended: its will is published now, its unacknowledged shared messages go to others.
-    fn end(&self, mut parting: Parting, now: Instant) {
-        self.worker
-            .hand_orphans_over(&parting.inbox, parting.session.outbound_mut(), now);
-        parting
-            .session
-            .outbound_mut()
-            .discard(&self.worker.counters);
+    fn publish_last_will(&self, parting: Parting, now: Instant) {
         if let Some(will) = parting.will {
             self.worker.publish_will(&parting.inbox, &will, now);
         }

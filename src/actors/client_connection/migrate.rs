@@ -147,8 +147,7 @@ impl ClientConnection {
         let now_at: Recipient<SessionCommand> = ctx.address().recipient();
         let load = self.worker.load.clone();
         // If the registry has given the session away meanwhile, its farewell waits with the old actor.
-        let counters = &self.worker.counters;
-        connected.inbox.pass_on(connected.generation, counters, || {
+        connected.inbox.pass_on(connected.generation, || {
             Owner::Connection(now_at.clone(), load)
         });
         connected.drain = true;

@@ -56,7 +56,7 @@ use super::{
 };
 use crate::{
     auth::{permissions::Permissions, scram::Exchange},
-    messages::{EndSession, Inbox, InboxItem, Owner, SessionCommand},
+    messages::{EndSession, Inbox, InboxItem, SessionCommand, count_lost},
     routing::RetainedCursor,
     session::{Channel, CloseReason, Delivery, LazyDeque},
     transport::{Detached, Transport},
@@ -218,8 +218,9 @@ impl Connected {
 
     /// Ends the session of a connection that a fault has ended.
     fn abandon(&self, worker: &Worker) {
-        self.inbox
-            .pass_on(self.generation, &worker.counters, || Owner::Nobody);
+        self.inbox.end(self.generation, |items| {
+            count_lost(&items, &worker.counters);
+        });
         worker.shared.registry.end.do_send(EndSession {
             client_id: self.channel.client_id().clone(),
             generation: self.generation,

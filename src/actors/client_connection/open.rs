@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use super::{ClientConnection, Connected, Login, Phase};
 use crate::{
-    actors::{clock, durable::unix_millis, events},
+    actors::{StoreHandles, clock, durable::unix_millis, events},
     auth::{acl::Subject, permissions::Permissions, scram},
     config::CertUsername,
-    messages::{OpenRefused, OpenSession, OpenedSession, Owner, SessionCommand},
+    messages::{OpenRefused, OpenSession, OpenedSession, SessionCommand, count_lost},
     mqtt::{
         Connect, Packet, PacketType, ProtocolVersion, ReasonCode, connect_is_bridge,
         connect_version, decode, frame_header,
@@ -129,18 +129,18 @@ impl ClientConnection {
     /// Opens the session of a client that may come in.
     pub(super) fn open(&mut self, admission: Admission, info: ClientInfo, ctx: &mut Context<Self>) {
         self.phase = Phase::Opening(Vec::new());
-        let is_stored = self.worker.shared.store.is_some();
+        let store = self.worker.shared.store.clone();
         let ask = OpenSession {
             client_id: admission.client_id.clone(),
             info: info.clone(),
-            will: admission.will.clone().filter(|_| is_stored),
+            will: admission.will.clone().filter(|_| store.is_some()),
             start_anew: admission.clean_start,
             owner: ctx.address().recipient(),
             load: self.worker.load.clone(),
             part: None,
         };
         let registry = self.worker.shared.registry.open.clone();
-        let opening = open_session(registry, ask, is_stored, self.worker.counters.clone())
+        let opening = open_session(registry, ask, store, self.worker.counters.clone())
             .into_actor(self)
             .map(move |opened, connection, ctx| {
                 match opened {
@@ -240,9 +240,10 @@ pub(in crate::actors) type Opened = (OpenedSession, Option<Session>);
 pub(in crate::actors) async fn open_session(
     registry: actix::Recipient<OpenSession>,
     mut ask: OpenSession,
-    is_stored: bool,
+    store: Option<StoreHandles>,
     counters: Arc<Counters>,
 ) -> Result<Opened, Refusal> {
+    let is_stored = store.is_some();
     let mut again = OpenSession {
         client_id: ask.client_id.clone(),
         info: ask.info.clone(),
@@ -263,8 +264,15 @@ pub(in crate::actors) async fn open_session(
                 // So that the end of the lost session is not taken for the end of this connection.
                 let own = opened
                     .inbox
-                    .pass_on(opened.generation, &counters, || Owner::Nobody);
+                    .end(opened.generation, |items| count_lost(&items, &counters));
                 if !own {
+                    if opened.inbox.has_ended() {
+                        // What the farewell asks for: there is nothing of the session but what waits.
+                        count_lost(&opened.inbox.take(), &counters);
+                        store
+                            .iter()
+                            .for_each(|store| store.note_ended(&opened.inbox));
+                    }
                     // A newer connection would lose what is begun here.
                     return Err(Refusal::new(
                         ReasonCode::ServerUnavailable,

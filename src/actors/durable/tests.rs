@@ -44,6 +44,7 @@ fn found_at(millis: u64, interval: u32) -> (Option<u64>, u64) {
                 due_at: KEPT_AT + 30_000,
                 body: body.to_owned(),
             }),
+            unsent: None,
         }),
         subscriptions: Vec::new(),
         taken: Vec::new(),

@@ -11,8 +11,9 @@ use super::{
     world::{AGE, World},
 };
 use crate::{
-    config::Durability,
+    config::{Durability, Mqtt},
     mqtt::{ProtocolVersion, QoS},
+    stats::Metric,
 };
 
 const ORDERS: u64 = 200;
@@ -20,14 +21,18 @@ const TOPICS: &[&str] = &["t"];
 /// Longer than a test.
 const LONG: u32 = Duration::from_secs(3600).as_secs() as u32;
 
-fn connect(world: &mut World, peer: &mut Peer) {
-    connect_for(world, peer, LONG);
+fn connect(world: &mut World, peer: &mut Peer) -> Vec<Received> {
+    connect_for(world, peer, LONG)
 }
 
-/// The session lasts for so many seconds.
-fn connect_for(world: &mut World, peer: &mut Peer, expiry: u32) {
+/// The session lasts for so many seconds. What comes at once.
+fn connect_for(world: &mut World, peer: &mut Peer, expiry: u32) -> Vec<Received> {
+    connect_with(world, peer, expiry, false)
+}
+
+fn connect_with(world: &mut World, peer: &mut Peer, expiry: u32, clean: bool) -> Vec<Received> {
     let hello = Hello {
-        clean: false,
+        clean,
         expiry,
         receive_maximum: u16::MAX,
         alias_maximum: 0,
@@ -36,8 +41,7 @@ fn connect_for(world: &mut World, peer: &mut Peer, expiry: u32) {
     };
     let stream = world.accept(0, usize::MAX);
     peer.connect(stream, &hello, u16::MAX);
-    world.settle();
-    let _ = read(world, peer);
+    read(world, peer)
 }
 
 /// All that comes when the broker has come to rest.
@@ -118,29 +122,192 @@ fn what_is_retained_outlives_the_broker_as_its_identifier_does() {
     });
 }
 
+/// What is retained of the topic for a client that comes.
+fn retained(world: &mut World) -> Vec<usize> {
+    let mut witness = peer("eva");
+    connect_for(world, &mut witness, 0);
+    witness.subscribe("t", QoS::AtMostOnce, false);
+    let got = read(world, &mut witness);
+    witness.lose().unwrap().end();
+    world.settle();
+    numbers(&got)
+}
+
+/// A QoS 2 message is stored as retained ahead of its identifier. One that there is no room for is not retained after all,
+/// when the broker is killed neither: what was there before it is.
+#[test]
+fn what_there_is_no_room_for_is_not_retained() {
+    with_timers(|| {
+        let publish = |world: &mut World, publisher: &mut Peer, number: usize| {
+            publisher.publish(Outgoing::new(number, "t", QoS::ExactlyOnce, true, false));
+            world.settle();
+            publisher.read(usize::MAX);
+            while publisher.owes() {
+                publisher.reply(&mut Rng::with_seed(0), true);
+            }
+            let _ = read(world, publisher);
+        };
+        let mut world = World::durable(quiet(), Durability::Sync);
+        let mut publisher = peer("ann");
+        connect(&mut world, &mut publisher);
+        publish(&mut world, &mut publisher, 0);
+        let bytes = world.gauges.retained_bytes.get() as usize;
+        // Room for none, and for the first one alone, which is shorter than the second.
+        for (max_retained_bytes, expected) in [(1, vec![]), (bytes + 2, vec![0])] {
+            let limits = Mqtt {
+                max_retained_bytes,
+                ..quiet()
+            };
+            let mut world = World::durable(limits, Durability::Sync);
+            let mut publisher = peer("ann");
+            connect(&mut world, &mut publisher);
+            publish(&mut world, &mut publisher, 0);
+            publish(&mut world, &mut publisher, 1_000_000);
+            assert!(publisher.is_done());
+            assert_eq!(retained(&mut world), expected);
+            let refused = world.count(Metric::DroppedRetainedFull);
+            assert_eq!(refused, 2 - expected.len() as u64);
+            publisher.lose();
+            world.restart();
+            assert_eq!(retained(&mut world), expected, "after a restart");
+        }
+    });
+}
+
+/// How the session of a member that is away ends.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Expires,
+    /// The client comes back and begins another one.
+    BeginsAnew,
+    /// An administrator ends it.
+    IsRemoved,
+}
+
+const ENDINGS: [Ending; 3] = [Ending::Expires, Ending::BeginsAnew, Ending::IsRemoved];
+const GROUP: &str = "$share/g/t";
+
+/// A broker, and a member of a group that has gone: one message was sent to it and is not acknowledged, two wait for it. They
+/// are of QoS 1, 1 and 2. Then another member has come.
+fn with_absent_member(mut world: World) -> (World, Peer, Peer) {
+    let (mut publisher, mut absent, mut other) = (peer("ann"), peer("bob"), peer("cid"));
+    connect(&mut world, &mut publisher);
+    connect_for(&mut world, &mut absent, AGE);
+    absent.subscribe(GROUP, QoS::ExactlyOnce, false);
+    let _ = read(&mut world, &mut absent);
+    publisher.publish(Outgoing::new(0, "t", QoS::AtLeastOnce, false, false));
+    assert_eq!(read(&mut world, &mut absent).len(), 1);
+    absent.lose().unwrap().end();
+    world.settle();
+    publisher.publish(Outgoing::new(1, "t", QoS::AtLeastOnce, false, false));
+    publisher.publish(Outgoing::new(2, "t", QoS::ExactlyOnce, false, false));
+    world.settle();
+    connect(&mut world, &mut other);
+    other.subscribe(GROUP, QoS::ExactlyOnce, false);
+    assert_eq!(read(&mut world, &mut other).len(), 0);
+    (world, absent, other)
+}
+
+/// The end of the absent member's session begins.
+fn begin_end(world: &mut World, absent: &mut Peer, ending: Ending) {
+    match ending {
+        Ending::Expires => world.pass(2 * AGE),
+        Ending::BeginsAnew => {
+            let hello = Hello {
+                clean: true,
+                expiry: LONG,
+                receive_maximum: u16::MAX,
+                alias_maximum: 0,
+                keep_alive: 0,
+                will: None,
+            };
+            let stream = world.accept(0, usize::MAX);
+            absent.connect(stream, &hello, u16::MAX);
+        }
+        Ending::IsRemoved => world.kick(absent.name, true),
+    }
+}
+
+fn numbers(received: &[Received]) -> Vec<usize> {
+    received.iter().filter_map(|of| of.number).collect()
+}
+
 /// What waits for a member of a group that is away goes to another one that is there when the session ends with it.
 #[test]
 fn what_waits_for_an_absent_member_goes_to_another_one() {
     with_timers(|| {
-        let mut world = World::new(quiet());
-        let (mut publisher, mut absent, mut other) = (peer("ann"), peer("bob"), peer("cid"));
-        connect(&mut world, &mut publisher);
-        connect_for(&mut world, &mut absent, AGE);
-        absent.subscribe("$share/g/t", QoS::AtLeastOnce, false);
-        let _ = read(&mut world, &mut absent);
-        publisher.publish(Outgoing::new(0, "t", QoS::AtLeastOnce, false, false));
-        assert_eq!(read(&mut world, &mut absent).len(), 1);
-        // Not acknowledged.
-        absent.lose().unwrap().end();
-        world.settle();
-        publisher.publish(Outgoing::new(1, "t", QoS::AtLeastOnce, false, false));
-        world.settle();
-        connect(&mut world, &mut other);
-        other.subscribe("$share/g/t", QoS::AtLeastOnce, false);
-        assert_eq!(read(&mut world, &mut other).len(), 0);
-        world.pass(2 * AGE);
-        let got = read(&mut world, &mut other);
-        let numbers: Vec<_> = got.iter().map(|of| of.number).collect();
-        assert_eq!(numbers, [Some(0), Some(1)]);
+        for ending in ENDINGS {
+            for durability in [None, Some(Durability::Sync)] {
+                let world = match durability {
+                    None => World::new(quiet()),
+                    Some(durability) => World::durable(quiet(), durability),
+                };
+                let (mut world, mut absent, mut other) = with_absent_member(world);
+                begin_end(&mut world, &mut absent, ending);
+                let got = numbers(&read(&mut world, &mut other));
+                assert_eq!(got, [0, 1, 2], "{ending:?}, {durability:?}");
+            }
+        }
+    });
+}
+
+/// Nothing of it is lost and no QoS 2 message comes twice when the broker is killed meanwhile.
+#[test]
+fn what_waits_for_an_absent_member_is_with_one_when_the_broker_is_killed() {
+    with_timers(|| {
+        for ending in ENDINGS {
+            for seed in 0..ORDERS {
+                let mut rng = Rng::with_seed(seed);
+                let world = World::durable(quiet(), Durability::Sync);
+                let (mut world, mut absent, mut other) = with_absent_member(world);
+                begin_end(&mut world, &mut absent, ending);
+                turns(&mut world, &mut rng, 30);
+                absent.lose();
+                other.lose();
+                world.restart();
+                // If its session has not ended it has them still.
+                let mut got = numbers(&connect(&mut world, &mut absent));
+                got.extend(numbers(&connect(&mut world, &mut other)));
+                got.sort_unstable();
+                got.dedup_by(|a, b| a == b && *a < 2);
+                assert_eq!(got, [0, 1, 2], "{ending:?}, seed {seed}");
+            }
+        }
+    });
+}
+
+/// A message for a member whose session has just ended goes to another one, though both are away.
+#[test]
+fn what_comes_as_a_session_ends_goes_to_another_member() {
+    with_timers(|| {
+        for durability in [None, Some(Durability::Sync)] {
+            for seed in 0..ORDERS {
+                let mut rng = Rng::with_seed(seed);
+                let mut world = match durability {
+                    None => World::new(quiet()),
+                    Some(durability) => World::durable(quiet(), durability),
+                };
+                let (mut publisher, mut ending, mut other) =
+                    (peer("ann"), peer("bob"), peer("cid"));
+                connect(&mut world, &mut publisher);
+                for (member, expiry) in [(&mut ending, AGE), (&mut other, LONG)] {
+                    connect_for(&mut world, member, expiry);
+                    member.subscribe(GROUP, QoS::ExactlyOnce, false);
+                    let _ = read(&mut world, member);
+                    member.lose().unwrap().end();
+                    world.settle();
+                }
+                world.pass(2 * AGE);
+                for number in 0..8 {
+                    let qos = [QoS::AtLeastOnce, QoS::ExactlyOnce][number % 2];
+                    publisher.publish(Outgoing::new(number, "t", qos, false, false));
+                    turns(&mut world, &mut rng, 4);
+                }
+                world.settle();
+                let mut got = numbers(&connect(&mut world, &mut other));
+                got.sort_unstable();
+                assert_eq!(got, Vec::from_iter(0..8), "{durability:?}, seed {seed}");
+            }
+        }
     });
 }

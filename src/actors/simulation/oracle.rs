@@ -10,7 +10,7 @@ mod groups;
 
 use std::collections::BTreeMap;
 
-use self::groups::{End, Presence};
+use self::groups::End;
 use super::peer::Received;
 use crate::mqtt::{QoS, matches};
 
@@ -78,21 +78,14 @@ pub struct Oracle {
     pub now: u64,
     /// Seconds that have passed.
     pub clock: u32,
-    /// Whether the broker has a store, where messages lie for clients that are away.
-    is_durable: bool,
     pub messages: Vec<Message>,
     pub intervals: Vec<Interval>,
     got: BTreeMap<usize, Vec<Got>>,
     last: BTreeMap<Stream, usize>,
-    /// Moments there were: several to a step, one after the other.
-    moments: u64,
-    presences: Vec<Presence>,
     /// A client has left and the broker may not have noticed.
     has_departing: bool,
     /// Of sessions: their shared messages go to others, the rest is lost.
     ends: Vec<End>,
-    /// The steps and moments at which everything that was sent had been handled.
-    rests: Vec<(u64, u64)>,
     /// Deliveries looked at, ...
     pub deliveries: u64,
     /// ... and what they come to: another number for others, or in another order.
@@ -123,14 +116,6 @@ impl Interval {
 }
 
 impl Oracle {
-    /// An oracle for a broker with a store, or without.
-    pub fn new(is_durable: bool) -> Self {
-        Self {
-            is_durable,
-            ..Self::default()
-        }
-    }
-
     /// True when a client has left and the broker may not have noticed.
     pub fn has_departing(&self) -> bool {
         self.has_departing
@@ -141,6 +126,7 @@ impl Oracle {
         let taken = |message: &&mut Message| message.taken_at.is_none();
         let open = self.messages.iter_mut().filter(taken);
         open.for_each(|message| message.interrupted = true);
+        self.interrupt_ends();
     }
 
     /// A client's session may end from now on.

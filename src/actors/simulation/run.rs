@@ -1,6 +1,7 @@
 //! One run: clients that do what comes to their minds, and a broker whose actors have their turns in between.
 
 mod ending;
+mod groups;
 mod passing;
 mod requests;
 
@@ -123,7 +124,7 @@ impl Run {
             clients,
             room,
             before: [0; 2],
-            oracle: Oracle::new(world.is_durable()),
+            oracle: Oracle::default(),
             world,
             half_open: Vec::new(),
             wills: Vec::new(),
@@ -180,7 +181,8 @@ impl Run {
             87..89 => self.connect(client),
             89..92 => self.lose(client),
             92..94 => self.disconnect(client),
-            94..96 => {
+            94 => self.forsake_a_group(client),
+            95 => {
                 let worker = self.rng.usize(..2);
                 self.world.relieve(worker);
             }
@@ -272,7 +274,7 @@ impl Run {
 
     /// The client's connection ends other than by its DISCONNECT. `begins_anew`: by another one that starts anew.
     fn leave(&mut self, client: usize, begins_anew: bool) {
-        self.oracle.departed(client);
+        self.oracle.departed(client, self.clients[client].epoch);
         let (clock, now) = (self.world.clock(), self.oracle.now);
         let of = &mut self.clients[client];
         of.left_at = clock;

@@ -9,7 +9,7 @@ use super::{
     world::{AGE, World},
 };
 use crate::{
-    config::Mqtt,
+    config::{Durability, Mqtt},
     mqtt::{
         Connect, Disconnect, Packet, PacketId, Properties, PropertiesBuf, Property,
         ProtocolVersion, Publish, QoS, ReasonCode, Subscribe, SubscribeFiltersBuf,
@@ -31,9 +31,14 @@ pub struct Storm {
 
 impl Storm {
     pub fn new(seed: u64, limits: &Mqtt) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let world = match rng.bool() {
+            false => World::new(limits.clone()),
+            true => World::durable(limits.clone(), Durability::Sync),
+        };
         Self {
-            rng: Rng::with_seed(seed),
-            world: World::new(limits.clone()),
+            rng,
+            world,
             streams: Vec::new(),
         }
     }

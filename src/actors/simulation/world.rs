@@ -125,7 +125,9 @@ impl World {
             .map(|disk| Writer::open(disk.clone(), &running, &counters, &gauges, start));
         let shared = Shared {
             config: running,
-            routes: Arc::new(RouteTable::default()),
+            routes: writer
+                .as_ref()
+                .map_or_else(Arc::default, |writer| writer.handles.routes.clone()),
             gauges: gauges.clone(),
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             auth: AuthHandles {

@@ -23,6 +23,10 @@ pub(super) fn place_by_policy(
     clock: &WallClock,
     policy: MqueuePolicy,
 ) -> Result<Vec<Arc<[Place]>>, Full> {
+    if persist.from.is_some() {
+        // It takes the room that it leaves.
+        return Ok(place(store, persist, clock));
+    }
     let need = need(persist);
     if let Err(full) = store.check(need) {
         match policy {
@@ -106,11 +110,14 @@ fn place(store: &mut Store, persist: &Persist, clock: &WallClock) -> Vec<Arc<[Pl
                 group: to.delivery.group.as_deref(),
             })
             .collect();
-        if recipients.is_empty() && origin.is_none() {
+        if recipients.is_empty() && origin.is_none() && persist.from.is_none() {
             continue;
         }
         let expires_at = durable::expiry(&message, clock);
-        let published = store.publish(&message, expires_at, origin, recipients);
+        let published = match persist.from {
+            Some(from) => store.transfer(from, &message, expires_at, recipients),
+            None => store.publish(&message, expires_at, origin, recipients),
+        };
         let mut sequences = published.sequences.into_iter();
         for (to, places) in persist.to.iter().zip(&mut places) {
             if takes(to, index, &message) {

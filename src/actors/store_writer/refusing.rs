@@ -9,9 +9,9 @@ use actix::{AsyncContext, Context};
 
 use super::{Job, StoreWriter};
 use crate::{
-    messages::{Persist, Refused, WorkerLoad},
-    stats::{Counters, Metric},
-    store::Store,
+    messages::{Refused, WriteRecord},
+    stats::Metric,
+    store::{Record, SessionNumber, Store},
 };
 
 /// How long a disk that has failed is left alone before it is tried again.
@@ -25,7 +25,15 @@ impl StoreWriter {
     pub(super) fn refuse(&mut self, jobs: impl IntoIterator<Item = Job>) {
         for job in jobs {
             match job {
-                Job::Persist(persist) => refuse(persist, &self.counters, &self.load),
+                Job::Persist(persist) => {
+                    let number = persist.batch.len() as u64;
+                    let size = persist.batch.size(&(0..persist.batch.len()));
+                    self.refuse_messages(number, size, persist.part.is_some(), persist.from);
+                }
+                Job::Move(moved) => {
+                    let from = moved.from.map(|(session, place)| (session, place.sequence));
+                    self.refuse_messages(1, moved.size, moved.part.is_some(), from);
+                }
                 Job::Record(mut told) => match told.refused {
                     Refused::GoOn => {
                         told.part.take().into_iter().for_each(|part| part.keep());
@@ -35,6 +43,26 @@ impl StoreWriter {
                     Refused::Refuse => self.counters.add(Metric::StoreRefused, 1),
                 },
             }
+        }
+    }
+
+    /// Messages are refused, of which their publisher learns, if it `waits`, by the part that is dropped. One that was to
+    /// leave a session has left it all the same.
+    fn refuse_messages(
+        &mut self,
+        number: u64,
+        size: usize,
+        waits: bool,
+        from: Option<(SessionNumber, u64)>,
+    ) {
+        self.counters.add(Metric::StoreRefused, number);
+        if !waits {
+            self.counters.add(Metric::DroppedStoreRefused, number);
+        }
+        self.load.remove(size);
+        if let Some((session, sequence)) = from {
+            let left = Record::Settled(session, vec![sequence]);
+            self.backlog.push(WriteRecord::new(&left));
         }
     }
 
@@ -91,14 +119,4 @@ pub(super) fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
-}
-
-/// Tells a publisher, by the part that is dropped, that its messages are not stored.
-pub(super) fn refuse(persist: Persist, counters: &Counters, load: &WorkerLoad) {
-    let number = persist.batch.len() as u64;
-    counters.add(Metric::StoreRefused, number);
-    if persist.part.is_none() {
-        counters.add(Metric::DroppedStoreRefused, number);
-    }
-    load.remove(persist.batch.size(&(0..persist.batch.len())));
 }

@@ -8,7 +8,7 @@ use futures::future::poll_fn;
 use super::*;
 use crate::{
     config::MqueuePolicy,
-    messages::{Inbox, Owner, SessionCommand},
+    messages::{DurableTarget, Inbox, Owner, SessionCommand},
     mqtt::{Batch, Message as Publication, Properties, QoS},
     session::Delivery,
     store::{Outcome, Record, SessionInfo, Subscription, tests::fake_disk::FakeDisk},
@@ -71,6 +71,7 @@ impl Bench {
             counters.clone(),
             gauges.clone(),
             load.clone(),
+            Arc::default(),
             WallClock::new(Instant::now(), 1),
         );
         writer.group = group;
@@ -139,6 +140,8 @@ impl Bench {
             origin: None,
             now,
             part: Some(part),
+            from: None,
+            offers: 0,
         });
         outcome
     }

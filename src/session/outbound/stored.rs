@@ -15,11 +15,15 @@ impl Outbound {
     }
 
     /// A durable session as the store gives it back, in the order of the places. What may have been sent before is in
-    /// the window: the first `window` messages, and all up to the last one for which PUBREC has come.
-    pub fn restored(entries: Vec<Restored>, window: usize) -> Self {
+    /// the window: all before the place `unsent` or, where that is not known, the first `window` messages; and all up to
+    /// the last one for which PUBREC has come.
+    pub fn restored(entries: Vec<Restored>, window: usize, unsent: Option<u64>) -> Self {
         let mut outbound = Self::default();
         outbound.make_durable();
         let last_received = entries.iter().rposition(|entry| entry.received);
+        let window = unsent.map_or(window, |unsent| {
+            entries.partition_point(|entry| entry.place.sequence < unsent)
+        });
         let in_window = window.max(last_received.map_or(0, |last| last + 1));
         for (index, entry) in entries.into_iter().enumerate() {
             let (received, sequence) = (entry.received, entry.place.sequence);
@@ -52,6 +56,11 @@ impl Outbound {
         outbound.sent = 0;
         outbound.releases_due = true;
         outbound
+    }
+
+    /// The first place in the sequence of all messages of the session whose message was not sent on any connection.
+    pub fn unsent(&self) -> u64 {
+        self.first + self.window.len() as u64
     }
 
     /// The store has dropped these, in the order of their places, to make room. What is on its way to the client by now

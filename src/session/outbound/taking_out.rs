@@ -14,12 +14,11 @@ impl Outbound {
     pub fn groups(&self) -> Vec<Arc<str>> {
         let mut groups: Vec<Arc<str>> = Vec::new();
         let in_window = self.window.iter().filter_map(|slot| match slot {
-            Slot::Publish(queued) => Some(queued),
-            Slot::Release | Slot::Withdrawn | Slot::Done => None,
+            Slot::Publish(queued) if queued.qos == QoS::AtLeastOnce => Some(queued),
+            Slot::Publish(_) | Slot::Release | Slot::Withdrawn | Slot::Done => None,
         });
         for queued in in_window.chain(self.queue.iter()) {
             if let Some(group) = &queued.group
-                && queued.content.message().is_some()
                 && !groups.contains(group)
             {
                 groups.push(group.clone());
@@ -29,45 +28,31 @@ impl Outbound {
     }
 
     /// Takes the messages of a shared subscription out, in order: those queued and those with QoS 1 that are not
-    /// acknowledged. QoS 2 messages that were sent stay `[MQTT-4.8.2-4]`, and so do those whose bodies are in the store
-    /// alone: their session goes on with them.
+    /// acknowledged. QoS 2 messages that were sent stay `[MQTT-4.8.2-4]`. The store is not told of those that are in it:
+    /// they are there until they are moved.
     pub fn take_orphans(&mut self, group: &str) -> Vec<Orphan> {
         let mut orphans = Vec::new();
-        let durable = &mut self.durable;
         for slot in self.window.iter_mut() {
             if let Slot::Publish(queued) = slot
                 && queued.qos == QoS::AtLeastOnce
                 && queued.group.as_deref() == Some(group)
-                && let Some(message) = queued.content.message()
             {
                 self.window_bytes -= queued.content.size();
                 self.unacknowledged -= 1;
-                orphans.push(Orphan {
-                    group: group.into(),
-                    message: message.clone(),
-                });
-                if let (Some(durable), Some(place)) = (&mut *durable, queued.content.place()) {
-                    durable.settled.push(place.sequence);
-                }
+                orphans.push(Orphan::of(&queued.content));
                 *slot = Slot::Done;
             }
         }
+        let durable = &mut self.durable;
         let mut bytes = 0;
         self.queue.retain(|queued| {
             if queued.group.as_deref() != Some(group) {
                 return true;
             }
-            let Some(message) = queued.content.message() else {
-                return true;
-            };
             bytes += queued.content.size();
-            orphans.push(Orphan {
-                group: group.into(),
-                message: message.clone(),
-            });
-            if let (Some(durable), Some(place)) = (&mut *durable, queued.content.place()) {
+            orphans.push(Orphan::of(&queued.content));
+            if let Some(durable) = &mut *durable {
                 durable.unqueue(&queued.content);
-                durable.settled.push(place.sequence);
             }
             false
         });

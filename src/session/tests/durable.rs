@@ -80,7 +80,7 @@ fn entry(sequence: u64, received: bool) -> Restored {
 
 fn restored(entries: Vec<Restored>, window: usize) -> Broker {
     let mut broker = Broker::new(Mqtt::default());
-    *broker.session_mut() = Session::restored(Outbound::restored(entries, window), &[7], 60);
+    *broker.session_mut() = Session::restored(Outbound::restored(entries, window, None), &[7], 60);
     broker.connect(&connect(V311));
     broker
 }

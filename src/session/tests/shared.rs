@@ -8,8 +8,9 @@ const OTHER: &str = "$share/other/t";
 
 fn payloads(orphans: &[Orphan]) -> Vec<String> {
     let text = |orphan: &Orphan| {
-        assert_eq!(orphan.message.topic(), "t");
-        String::from_utf8_lossy(orphan.message.view().payload).into_owned()
+        let message = orphan.message.as_ref().unwrap();
+        assert_eq!(message.topic(), "t");
+        String::from_utf8_lossy(message.view().payload).into_owned()
     };
     orphans.iter().map(text).collect()
 }

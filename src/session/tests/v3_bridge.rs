@@ -274,7 +274,7 @@ fn bodies_from_the_store_have_their_marks() {
     // Two that may have been sent before, two that wait, and two that come now.
     let entries = (1..=4).map(|n| entry(n, if n % 2 == 0 { Q2 } else { Q1 }));
     let mut broker = Broker::new(Mqtt::default());
-    let outbound = Outbound::restored(entries.collect(), 2);
+    let outbound = Outbound::restored(entries.collect(), 2, None);
     *broker.session_mut() = Session::restored(outbound, &[], 60);
     broker.connect_as_bridge(&connect(V311));
     for (sequence, publish) in [(5, from_b1(b"5", Q2)), (6, message("t", b"6", Q2))] {

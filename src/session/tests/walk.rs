@@ -181,7 +181,7 @@ impl Walk {
         assert_eq!(before - after, orphans.len());
         let mut last = None;
         for orphan in orphans {
-            let number = number(orphan.message.view().payload);
+            let number = number(orphan.message.unwrap().view().payload);
             assert!(last < Some(number), "orphans in order");
             assert!(self.taken.insert(number), "{number} is taken twice");
             last = Some(number);

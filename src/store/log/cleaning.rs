@@ -134,7 +134,7 @@ impl Store {
 
     fn copy_record(&mut self, bytes: &[u8], at: Location) {
         match Record::decode(bytes) {
-            Some(Record::Message(mut message))
+            Some(Record::Message(mut message) | Record::Moved(_, _, mut message))
                 if self.index.message(message.number) == Some(at) =>
             {
                 let number = message.number;

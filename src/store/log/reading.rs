@@ -49,7 +49,9 @@ impl Store {
         };
         let bytes = self.read_record(at)?;
         match Record::decode(&bytes) {
-            Some(Record::Message(message)) if message.number == number => {
+            Some(Record::Message(message) | Record::Moved(_, _, message))
+                if message.number == number =>
+            {
                 Ok(Some(StoredBody::new(&message.body)))
             }
             _ => Err(damaged(at)),

@@ -75,6 +75,12 @@ impl<'a> Record<'a> {
                 to.byte(6);
                 message.encode(to);
             }
+            Self::Moved(session, sequence, message) => {
+                to.byte(14);
+                to.number(*session);
+                to.number(*sequence);
+                message.encode(to);
+            }
             Self::Settled(session, sequences) => numbers(to, 7, *session, sequences),
             Self::Received(session, sequences) => numbers(to, 8, *session, sequences),
             Self::Taken(session, ids) => numbers(to, 9, *session, ids),
@@ -117,6 +123,11 @@ impl<'a> Record<'a> {
             11 => Self::Retained(Body::decode(&mut from)?),
             12 => Self::Unretained(from.text()?),
             13 => Self::Snapshot(from.number()?, SessionSnapshot::decode(&mut from)?),
+            14 => Self::Moved(
+                from.number()?,
+                from.number()?,
+                StoredMessage::decode(&mut from)?,
+            ),
             _ => return None,
         };
         from.0.is_empty().then_some(record)
@@ -188,26 +199,37 @@ impl Kept {
         to.number(self.generation);
         to.number(self.expiry_interval.into());
         to.maybe(self.expires_at);
-        to.byte(self.will.is_some().into());
+        to.byte(u8::from(self.will.is_some()) | u8::from(self.unsent.is_some()) << 1);
         if let Some(will) = &self.will {
             to.number(will.due_at);
             will.body.view().encode(to);
         }
+        if let Some(unsent) = self.unsent {
+            to.number(unsent);
+        }
     }
 
     fn decode(from: &mut Take<'_>) -> Option<Self> {
-        Some(Self {
+        let mut kept = Self {
             generation: from.number()?,
             expiry_interval: from.small()?,
             expires_at: from.maybe()?,
-            will: match from.flag()? {
-                false => None,
-                true => Some(StoredWill {
-                    due_at: from.number()?,
-                    body: Body::decode(from)?.to_owned(),
-                }),
-            },
-        })
+            ..Self::default()
+        };
+        let flags = from.byte()?;
+        if flags > 0b11 {
+            return None;
+        }
+        if flags & 0b1 != 0 {
+            kept.will = Some(StoredWill {
+                due_at: from.number()?,
+                body: Body::decode(from)?.to_owned(),
+            });
+        }
+        if flags & 0b10 != 0 {
+            kept.unsent = Some(from.number()?);
+        }
+        Some(kept)
     }
 }
 

@@ -52,6 +52,19 @@ fn a_store_read_again_is_the_same() {
                         store.add(&Record::Received(session, vec![at]));
                     }
                 }
+                (10, Some(session)) if live.len() > 1 => {
+                    let queue = live.get_mut(&session).unwrap();
+                    if !queue.is_empty() {
+                        let at = queue.remove(rng.usize(..queue.len()));
+                        let to_whom = some(&mut rng, &live).unwrap();
+                        let message = message("t", b"moved", QoS::AtLeastOnce);
+                        store.commit(Sureness::Written).unwrap();
+                        let to = vec![to(to_whom)];
+                        let moved = store.transfer((session, at), &message, None, to);
+                        let place = moved.sequences[0].unwrap();
+                        live.get_mut(&to_whom).unwrap().push(place);
+                    }
+                }
                 (10..14, Some(session)) => {
                     let queue = live.get_mut(&session).unwrap();
                     if !queue.is_empty() {
@@ -123,7 +136,7 @@ fn space_is_given_back() {
 }
 
 #[test]
-fn a_new_session_of_a_client_ends_the_old_one() {
+fn a_new_session_of_a_client_is_there_beside_the_old_one_until_that_has_ended() {
     let (mut store, _) = Store::open(Box::new(FakeDisk::default()), LIMITS).unwrap();
     store.add(&Record::Opened(1, info("a", 1)));
     store.commit(Sureness::Synced).unwrap();
@@ -134,6 +147,11 @@ fn a_new_session_of_a_client_ends_the_old_one() {
         vec![to(1)],
     );
     store.add(&Record::Opened(2, info("a", 2)));
+    store.commit(Sureness::Synced).unwrap();
+    let sessions = store.sessions();
+    let waiting = sessions.iter().map(|of| (of.number, of.queue.len()));
+    assert_eq!(waiting.collect::<Vec<_>>(), [(1, 1), (2, 0)]);
+    store.add(&Record::Ended(1));
     store.commit(Sureness::Synced).unwrap();
     let sessions = store.sessions();
     assert_eq!(sessions.len(), 1);
@@ -319,4 +337,42 @@ fn the_oldest_make_room_if_that_is_enough() {
         let (again, _) = Store::open(Box::new(disk.after_kill()), limits).unwrap();
         assert_eq!(contents(&again), contents(&store), "{}", case.what);
     }
+}
+
+/// A message that moves is in one queue or in the other, at whichever byte the end comes.
+#[test]
+fn a_message_that_moves_is_with_one_session() {
+    let disk = FakeDisk::default();
+    let (mut store, _) = Store::open(Box::new(disk.clone()), LIMITS).unwrap();
+    store.add(&Record::Opened(1, info("a", 1)));
+    store.add(&Record::Opened(2, info("b", 2)));
+    store.commit(Sureness::Synced).unwrap();
+    let message = message("t", b"x", QoS::ExactlyOnce);
+    store.publish(&message, None, None, vec![to(1)]);
+    store.commit(Sureness::Synced).unwrap();
+    let holders = |store: &Store| -> Vec<_> {
+        let sessions = store.sessions().into_iter();
+        let holding = sessions.filter(|session| !session.queue.is_empty());
+        holding.map(|session| session.number).collect()
+    };
+    let moved = store.transfer((1, 1), &message, None, vec![to(2)]);
+    assert_eq!(moved.sequences, [Some(1)]);
+    let before = disk.bytes();
+    store.commit(Sureness::Synced).unwrap();
+    assert_eq!(holders(&store), [2]);
+    let records = disk.bytes() - before;
+    for cut in 0..=records {
+        let torn = disk.after_kill();
+        let mut state = torn.state();
+        let head = &mut state.files.values_mut().last().unwrap().written;
+        head.truncate(head.len() - cut);
+        drop(state);
+        let (again, _) = Store::open(Box::new(torn), LIMITS).unwrap();
+        let expected = if cut == 0 { 2 } else { 1 };
+        assert_eq!(holders(&again), [expected], "without the last {cut} bytes");
+    }
+    // It went to nobody who is there: it is settled.
+    store.transfer((2, 1), &message, None, vec![to(3)]);
+    store.commit(Sureness::Synced).unwrap();
+    assert_eq!(holders(&store), [0; 0]);
 }

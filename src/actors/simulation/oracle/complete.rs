@@ -30,7 +30,7 @@ impl Oracle {
             };
             for interval in self.intervals.iter().filter(must) {
                 let has_it = if is_shared(interval.filter) {
-                    !got.is_empty() || self.may_be_lost(message, taken_at, interval.filter)
+                    !got.is_empty() || self.may_be_lost(message, interval.filter)
                 } else {
                     got.iter()
                         .any(|got| got.client == interval.client && got.epoch == interval.epoch)

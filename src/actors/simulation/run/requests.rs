@@ -61,7 +61,7 @@ impl Run {
         }
     }
 
-    fn send(&mut self, client: usize, outgoing: Outgoing) {
+    pub(super) fn send(&mut self, client: usize, outgoing: Outgoing) {
         let number = outgoing.number;
         self.oracle.messages[number].expiry = outgoing.expiry;
         self.show(|| format!("{client} publishes {:?}", self.oracle.messages[number]));
@@ -100,6 +100,10 @@ impl Run {
 
     pub(super) fn subscribe(&mut self, client: usize) {
         let filter = self.rng.choice(FILTERS).unwrap();
+        self.subscribe_to(client, filter);
+    }
+
+    pub(super) fn subscribe_to(&mut self, client: usize, filter: &'static str) {
         let shared = filter.starts_with('$');
         let qos = self.rng.choice(&EVERY_QOS[usize::from(shared)..]).copied();
         let qos = qos.unwrap();
@@ -108,7 +112,7 @@ impl Run {
         self.show(|| format!("{client} subscribes to {filter} with {qos:?}, no local: {no_local}"));
         let now = self.oracle.now;
         let of = &mut self.clients[client];
-        if of.requests.values().any(|other| other == filter) {
+        if of.requests.values().any(|other| *other == filter) {
             return;
         }
         self.oracle.change(client, of.epoch, filter, |interval| {
@@ -186,7 +190,6 @@ impl Run {
         let of = &mut self.clients[client];
         assert_eq!(of.kept, session_present, "client {client}: session present");
         if session_present {
-            self.oracle.came(client, of.epoch);
             for number in of.peer.resume() {
                 self.oracle.messages[number].attempts += 1;
             }
@@ -199,7 +202,6 @@ impl Run {
         of.peer.forget_session();
         self.oracle.has_ended(client, of.epoch);
         of.epoch += 1;
-        self.oracle.came(client, of.epoch);
         self.publish_will(client);
     }
 }

@@ -51,6 +51,7 @@ impl Writer {
         let (sessions, next_session) = (store.sessions(), store.next_session());
         let last_generation = store.last_generation();
         let load = Arc::new(WorkerLoad::new(usize::MAX / 2));
+        let routes = Arc::<RouteTable<Inbox>>::default();
         let context = Context::<StoreWriter>::new();
         let actor = StoreWriter::new(
             store,
@@ -58,12 +59,15 @@ impl Writer {
             counters.clone(),
             gauges.clone(),
             load.clone(),
+            routes.clone(),
             clock,
         );
         Self {
             handles: StoreHandles {
                 persist: context.address().recipient(),
                 record: context.address().recipient(),
+                moves: context.address().recipient(),
+                routes,
                 bodies: context.address().recipient(),
                 load,
                 clock,
