@@ -9,6 +9,7 @@ use std::{
 
 use actix::{Actor, Addr, Context, Handler, Recipient, ResponseFuture};
 use futures::future::join_all;
+use tokio::sync::oneshot;
 
 use super::{
     Worker,
@@ -105,10 +106,12 @@ impl BridgeKeeper {
         }
     }
 
-    /// Runs the bridges of a configuration: those that are the same go on undisturbed.
-    fn apply(&mut self, bridges: Bridges) {
+    /// Runs the bridges of a configuration: those that are the same go on undisturbed. Returns what ends when those that
+    /// are new have begun.
+    fn apply(&mut self, bridges: Bridges) -> Vec<oneshot::Receiver<()>> {
+        let mut beginning = Vec::new();
         if self.closed {
-            return;
+            return beginning;
         }
         let gone: Vec<String> = self
             .bridges
@@ -134,9 +137,10 @@ impl BridgeKeeper {
                     kept.config = Arc::new(config);
                     kept.actor.do_send(Configure(kept.config.clone()));
                 }
-                None => self.start(name, Arc::new(config)),
+                None => beginning.push(self.start(name, Arc::new(config))),
             }
         }
+        beginning
     }
 
     /// Keeps the identity of this broker beside its configuration, so that remotes know its bridges again.
@@ -153,12 +157,14 @@ impl BridgeKeeper {
         }
     }
 
-    fn start(&mut self, name: String, config: Arc<BridgeConfig>) {
+    /// Starts a bridge; what is returned ends when it has begun.
+    fn start(&mut self, name: String, config: Arc<BridgeConfig>) -> oneshot::Receiver<()> {
         let marks = &self.worker.shared.marks;
         let own_id = marks.set_own_id(|| self.own_id.clone()).clone();
         self.keep_own_id();
         let counters = self.counters.new_counters();
         self.last_number = self.last_number.saturating_add(1);
+        let (begins, begun) = oneshot::channel();
         let bridge = Bridge::new(BridgeParts {
             name: name.as_str().into(),
             number: self.last_number,
@@ -167,6 +173,7 @@ impl BridgeKeeper {
             counters: counters.clone(),
             own_id,
             subscriptions: self.subscriptions.clone(),
+            begins,
         });
         let actor = bridge.start();
         self.bridges.insert(
@@ -177,6 +184,7 @@ impl BridgeKeeper {
                 counters,
             },
         );
+        begun
     }
 }
 
@@ -205,10 +213,11 @@ impl Actor for BridgeKeeper {
 }
 
 impl Handler<ApplyBridges> for BridgeKeeper {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, message: ApplyBridges, _: &mut Self::Context) {
-        self.apply(message.0);
+    fn handle(&mut self, message: ApplyBridges, _: &mut Self::Context) -> Self::Result {
+        let begun = join_all(self.apply(message.0));
+        Box::pin(async { drop(begun.await) })
     }
 }
 

@@ -97,7 +97,8 @@ pub struct UnsubscribeBridge {
     pub topics: Vec<String>,
 }
 
-/// The bridges of a configuration that was read anew: those that differ are changed, the others go on undisturbed.
+/// The bridges of a configuration that was read anew: those that differ are changed, the others go on undisturbed. The
+/// answer comes when what is published from then on finds the sessions of those that are new.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct ApplyBridges(pub Bridges);

@@ -19,8 +19,8 @@ use nanomq::{
     config::{BindAddr, Config},
     listeners::WorkerHandle,
     messages::{
-        ClientRow, GetQueueTotals, GetStats, ListClients, QueueTotals, ReloadConfig, ReloadReport,
-        StatsSnapshot,
+        ClientRow, GetQueueTotals, GetStats, GetSubscriptions, ListClients, QueueTotals,
+        ReloadConfig, ReloadReport, StatsSnapshot,
     },
     mqtt::{
         Ack, Connect, Disconnect, Packet, PacketId, Properties, ProtocolVersion, Publish, QoS,
@@ -154,6 +154,14 @@ impl TestBroker {
             after: None,
         };
         block_on(self.registry.send(ask)).unwrap().rows
+    }
+
+    /// What a session is subscribed to, also that of a bridge.
+    pub fn filters(&self, client_id: &str) -> Vec<String> {
+        let client_id = client_id.to_owned();
+        let rows = block_on(self.registry.send(GetSubscriptions { client_id })).unwrap();
+        let rows = rows.unwrap_or_default();
+        rows.iter().map(|row| row.topic.to_string()).collect()
     }
 
     /// What waits in all sessions.

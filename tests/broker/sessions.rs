@@ -7,6 +7,7 @@ use nanomq::{
         Packet, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion, Publish, QoS,
         ReasonCode, Will,
     },
+    session::BRIDGE_SESSIONS,
     stats::Metric,
 };
 
@@ -263,4 +264,25 @@ fn a_restart_in_place_loses_nothing() {
     assert!(matches!(there.next(), Got::PubComp(..)));
     let (_, present) = Client::connect(broker.address, Hello::kept("clean"));
     assert!(!present);
+}
+
+#[test]
+fn a_broker_that_has_started_keeps_what_is_published_for_its_bridges() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens there.
+    let bridge = |name: &str| {
+        format!(
+            "bridges.mqtt.{name} {{ server = \"mqtt-tcp://127.0.0.1:1\", forwards = [{{local_topic = \"up/{name}/#\"}}] }}\n"
+        )
+    };
+    let names = ["a", "b", "c", "d"];
+    let text: String = names.iter().copied().map(bridge).collect();
+    let mut broker = TestBroker::with_file(&folder.path().join("nanomq.conf"), &text);
+    for life in 0..8 {
+        for name in names {
+            let filters = broker.filters(&format!("{BRIDGE_SESSIONS}{name}"));
+            assert_eq!(filters, [format!("up/{name}/#")], "life {life}");
+        }
+        broker.restart();
+    }
 }

@@ -68,6 +68,7 @@ impl Bridge {
                 Ok((opened, filters)) => bridge.opened(opened, filters, ctx),
                 Err(refusal) => {
                     let refusal: crate::session::Refusal = refusal;
+                    bridge.begins = None;
                     bridge.note_fault(format!("no session at this broker: {}", refusal.why));
                     ctx.run_later(OPEN_AGAIN, |bridge, ctx| bridge.open_session(ctx));
                 }
@@ -175,6 +176,7 @@ impl Bridge {
                 *asking = false;
                 *filters = wanted_filters;
             }
+            bridge.begins = None;
             let same = made_of.forwards == bridge.config.forwards
                 && made_of.enable == bridge.config.enable;
             if !same {

@@ -69,6 +69,8 @@ pub struct BridgeParts {
     pub own_id: Arc<str>,
     /// Asks the registry what its session is subscribed to.
     pub subscriptions: Recipient<GetSubscriptions>,
+    /// Dropped when what is published from then on finds the session, or when that could not be opened at once.
+    pub begins: oneshot::Sender<()>,
 }
 
 /// See the module's description.
@@ -119,6 +121,8 @@ pub struct Bridge {
     fault: Option<(Arc<str>, Instant)>,
     connects: u64,
     failed_connects: u64,
+    /// Whoever waits for the bridge to have begun.
+    begins: Option<oneshot::Sender<()>>,
     /// Whoever waits for the bridge to have left.
     leaving: Option<Leave>,
 }
@@ -226,6 +230,7 @@ impl Bridge {
             fault: None,
             connects: 0,
             failed_connects: 0,
+            begins: Some(parts.begins),
             leaving: None,
         }
     }
