@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Retained messages asked for at once.
-const RETAINED_PAGE: usize = 512;
+const RETAINED_PAGE: usize = 256;
 /// Bytes to be written above which no more retained messages are asked for.
 const RETAINED_WIRE_MAX: usize = 256 * 1024;
 
