@@ -7,6 +7,7 @@ mod retained;
 mod route_set;
 mod route_table;
 mod routes;
+mod subscribers;
 mod subscription_tree;
 mod topic_tree_view;
 
