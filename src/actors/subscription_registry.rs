@@ -2,31 +2,25 @@
 
 mod lists;
 mod rechecking;
+mod storing;
+mod subscribing;
 
 use std::{cell::Cell, collections::HashMap, num::NonZeroU64, sync::Arc};
 
-use actix::{Actor, Context, Handler, MessageResult};
+use actix::{Actor, Context, Handler};
 use tokio::sync::oneshot;
 
-use super::{
-    Shared,
-    durable::{end_of, session_info, subscription},
-};
+use super::Shared;
 use crate::{
     auth::acl::Subject,
     messages::{
-        AdminSubscribe, AdminUnsubscribe, CarriedClient, CarriedClients, CloseClients, EndSession,
-        GiveUpClients, HandOver, Inbox, KeepSession, KickClient, Kicked, OpenRefused, OpenSession,
-        OpenedSession, Owner, Refused, SessionCommand, Subscribe, Unsubscribe, WriteRecord,
+        CarriedClient, CarriedClients, CloseClients, EndSession, GiveUpClients, HandOver, Inbox,
+        KeepSession, KickClient, Kicked, OpenRefused, OpenSession, OpenedSession, Owner,
+        SessionCommand,
     },
-    mqtt::ReasonCode,
-    routing::{
-        ClientDirectory, ClientEntry, ClientInfo, Opened, Previous, StoredSubscription,
-        SubscribeError,
-    },
-    session::{BRIDGE_SESSIONS, CloseReason, Granted, SubscribeRequest, Will},
+    routing::{ClientDirectory, ClientEntry, ClientInfo, Previous},
+    session::{BRIDGE_SESSIONS, CloseReason},
     stats::{Counters, Metric},
-    store::{Part, Record},
 };
 
 /// Answers of the registry that wait in its mailbox before askers have to.
@@ -66,129 +60,6 @@ impl SubscriptionRegistry {
         registry
     }
 
-    /// A number for a new session, if it is to be durable.
-    fn number(&mut self, expiry_interval: u32) -> Option<NonZeroU64> {
-        if self.shared.store.is_none() || expiry_interval == 0 {
-            return None;
-        }
-        self.next_number()
-    }
-
-    fn next_number(&mut self) -> Option<NonZeroU64> {
-        let number = self.next_session;
-        self.next_session = number.checked_add(1)?;
-        Some(number)
-    }
-
-    /// Has the durable store know that a session is open, with its will.
-    fn note_opened(
-        &mut self,
-        client_id: &Arc<str>,
-        opened: &Opened<Inbox>,
-        info: &ClientInfo,
-        will: Option<&Will>,
-        part: Option<Part>,
-    ) {
-        if let Some((_, number)) = self.wills.remove(client_id) {
-            self.note(end_of(number));
-        }
-        let mut number = opened.target.durable();
-        if number.is_none() && will.is_some() {
-            number = self.next_number();
-            self.wills
-                .extend(number.map(|number| (client_id.clone(), (opened.generation, number))));
-        }
-        let Some(number) = number else {
-            return part.into_iter().for_each(Part::keep);
-        };
-        let info = session_info(client_id, opened.generation, info, will);
-        let mut record = WriteRecord::new(&Record::Opened(number.get(), info));
-        record.begins = Some(number.get());
-        match &self.shared.store {
-            Some(_) => self.note(record.if_refused(Refused::Wait).with(part)),
-            None => part.into_iter().for_each(Part::keep),
-        }
-    }
-
-    fn note(&self, record: WriteRecord) {
-        if let Some(store) = &self.shared.store {
-            store.record.do_send(record);
-        }
-    }
-
-    /// Ends a session. Whoever has it settles what is left and has the durable store know; if nobody has it, nothing is
-    /// left.
-    fn take_away(&self, target: &Inbox, generation: u64, farewell: SessionCommand) {
-        let is_told = target.give(Owner::Nobody, generation, farewell);
-        if let (false, Some(number)) = (is_told, target.durable()) {
-            self.note(end_of(number));
-        }
-    }
-
-    /// Has the durable store know that a session has ended.
-    fn note_ended(&mut self, client_id: &str, generation: u64, target: &Inbox) {
-        self.note_will_gone(client_id, generation);
-        if let Some(number) = target.durable() {
-            self.note(end_of(number));
-        }
-    }
-
-    /// Has the durable store know that a connection has ended whose will it has.
-    fn note_will_gone(&mut self, client_id: &str, generation: u64) {
-        let will = self.wills.get(client_id);
-        if let Some((_, number)) = will.filter(|(of, _)| *of == generation).copied() {
-            self.wills.remove(client_id);
-            self.note(end_of(number));
-        }
-    }
-
-    /// Whether the durable store takes no new sessions and subscriptions: those who ask for them are to learn it.
-    fn store_refuses(&self) -> bool {
-        self.shared.store.is_some() && self.shared.gauges.store_failing.get() > 0
-    }
-
-    /// Whether a session cannot be opened because the durable store takes nothing. One that is resumed changes little: as
-    /// long as there is room for what waits for the disk it is opened, and CONNACK waits for it.
-    fn refuses(&self, ask: &OpenSession) -> bool {
-        if !self.store_refuses() {
-            return false;
-        }
-        let before = self.directory.get(&ask.client_id);
-        let is_stored = before.is_some_and(|entry| entry.target.durable().is_some());
-        let is_new = before.is_none() || ask.start_anew;
-        let most = self.shared.config.load().store.max_waiting_changes as u64;
-        let may_wait = self.shared.gauges.store_waiting.get() < most;
-        (is_new && ask.info.expiry_interval > 0) || (is_stored && !may_wait)
-    }
-
-    /// Has the durable store know of changes of the subscriptions of a session.
-    fn note_subscriptions<'r>(
-        &self,
-        client_id: &str,
-        records: impl IntoIterator<Item = Record<'r>>,
-        part: Option<Part>,
-    ) {
-        let entry = self.directory.get(client_id);
-        let durable = entry.is_some_and(|entry| entry.target.durable().is_some());
-        let Some(store) = self.shared.store.as_ref().filter(|_| durable) else {
-            return part.into_iter().for_each(Part::keep);
-        };
-        for record in records {
-            let another = part.as_ref().map(Part::another);
-            let record = WriteRecord::new(&record).if_refused(Refused::Wait);
-            store.record.do_send(record.with(another));
-        }
-        part.into_iter().for_each(Part::keep);
-    }
-
-    fn durable_number(&self, client_id: &str) -> u64 {
-        let number = self
-            .directory
-            .get(client_id)
-            .and_then(|entry| entry.target.durable());
-        number.map_or(0, NonZeroU64::get)
-    }
-
     /// Lets publishers see the subscriptions as they are now.
     fn publish_routes(&self) {
         self.shared.routes.publish(self.directory.tree().clone());
@@ -220,15 +91,6 @@ impl SubscriptionRegistry {
         gauges.subscriptions.set(subscriptions);
         gauges.topics.set(self.directory.tree().filters());
     }
-}
-
-/// What is answered to subscriptions that the durable store does not take.
-fn refused_by_store(requests: &[SubscribeRequest]) -> Vec<Granted> {
-    let refused = Granted {
-        code: ReasonCode::QuotaExceeded,
-        is_new: false,
-    };
-    vec![refused; requests.len()]
 }
 
 impl Actor for SubscriptionRegistry {
@@ -327,161 +189,6 @@ impl Handler<EndSession> for SubscriptionRegistry {
             true => self.publish_routes(),
             false => self.update_gauges(),
         }
-    }
-}
-
-impl SubscriptionRegistry {
-    /// Enters subscriptions; when this returns, publishers can see them.
-    fn enter(
-        &mut self,
-        client_id: &str,
-        generation: u64,
-        requests: &[SubscribeRequest],
-        part: Option<Part>,
-        may: impl Fn(&SubscribeRequest) -> bool,
-    ) -> Vec<Granted> {
-        let max = self.shared.config.load().mqtt.max_subscriptions;
-        let answers: Vec<Granted> = requests
-            .iter()
-            .map(|request| {
-                if !may(request) {
-                    self.counters.add(Metric::SubscribesDenied, 1);
-                    return Granted {
-                        code: ReasonCode::NotAuthorized,
-                        is_new: false,
-                    };
-                }
-                let subscription = StoredSubscription {
-                    options: request.options,
-                    subscription_id: request.subscription_id,
-                };
-                let entered = self.directory.subscribe(
-                    client_id,
-                    generation,
-                    &request.filter,
-                    subscription,
-                    max,
-                );
-                let (code, is_new) = match entered {
-                    Ok(is_new) => (ReasonCode::granted(request.options.qos), is_new),
-                    Err(SubscribeError::TooMany) => (ReasonCode::QuotaExceeded, false),
-                    Err(SubscribeError::Invalid) => (ReasonCode::TopicFilterInvalid, false),
-                    Err(SubscribeError::NotOwner) => (ReasonCode::UnspecifiedError, false),
-                };
-                Granted { code, is_new }
-            })
-            .collect();
-        let entered = answers.iter().filter(|answer| !answer.code.is_error());
-        self.counters
-            .add(Metric::Subscribes, entered.count() as u64);
-        let number = self.durable_number(client_id);
-        let entered = requests.iter().zip(&answers);
-        let records = entered
-            .filter(|(_, answer)| !answer.code.is_error())
-            .map(|(request, _)| {
-                let stored = StoredSubscription {
-                    options: request.options,
-                    subscription_id: request.subscription_id,
-                };
-                Record::Subscribed(number, &request.filter, subscription(&stored))
-            });
-        self.note_subscriptions(client_id, records, part);
-        self.publish_routes();
-        answers
-    }
-
-    /// Removes subscriptions; says of each whether it was there.
-    fn remove(
-        &mut self,
-        client_id: &str,
-        generation: u64,
-        filters: &[Arc<str>],
-        part: Option<Part>,
-    ) -> Vec<bool> {
-        let existed: Vec<bool> = filters
-            .iter()
-            .map(|filter| self.directory.unsubscribe(client_id, generation, filter))
-            .collect();
-        let removed = existed.iter().filter(|existed| **existed).count();
-        self.counters.add(Metric::Unsubscribes, removed as u64);
-        let number = self.durable_number(client_id);
-        let gone = filters
-            .iter()
-            .zip(&existed)
-            .filter(|(_, existed)| **existed);
-        let records = gone.map(|(filter, _)| Record::Unsubscribed(number, filter));
-        self.note_subscriptions(client_id, records, part);
-        self.publish_routes();
-        existed
-    }
-}
-
-impl Handler<Subscribe> for SubscriptionRegistry {
-    type Result = MessageResult<Subscribe>;
-
-    fn handle(&mut self, ask: Subscribe, _: &mut Self::Context) -> Self::Result {
-        let policy = self.shared.policy.load_full();
-        let entry = self.directory.get(&ask.client_id);
-        // Checked already, but by another policy.
-        let subject = entry
-            .filter(|_| policy.version != ask.policy)
-            .map(|entry| subject(&ask.client_id, &entry.info));
-        let may = |request: &SubscribeRequest| {
-            let denied = |subject| !policy.may_keep(subject, &request.filter);
-            !subject.as_ref().is_some_and(denied)
-        };
-        if self.store_refuses() && entry.is_some_and(|entry| entry.target.durable().is_some()) {
-            ask.part.into_iter().for_each(Part::keep);
-            return MessageResult(refused_by_store(&ask.requests));
-        }
-        MessageResult(self.enter(&ask.client_id, ask.generation, &ask.requests, ask.part, may))
-    }
-}
-
-impl Handler<Unsubscribe> for SubscriptionRegistry {
-    type Result = Vec<bool>;
-
-    fn handle(&mut self, ask: Unsubscribe, _: &mut Self::Context) -> Self::Result {
-        self.remove(&ask.client_id, ask.generation, &ask.filters, ask.part)
-    }
-}
-
-impl Handler<AdminSubscribe> for SubscriptionRegistry {
-    type Result = Option<Vec<Granted>>;
-
-    fn handle(&mut self, ask: AdminSubscribe, _: &mut Self::Context) -> Self::Result {
-        let entry = self.client(&ask.client_id)?;
-        let (connected, target) = (entry.info.connected, entry.target.clone());
-        let policy = self.shared.policy.load_full();
-        let subject = subject(entry.target.client_id(), &entry.info);
-        let may = |request: &SubscribeRequest| policy.may_keep(&subject, &request.filter);
-        let generation = entry.generation;
-        if self.store_refuses() && target.durable().is_some() {
-            // The part is dropped with the question, which tells why.
-            return Some(refused_by_store(&ask.requests));
-        }
-        let part = Some(ask.part);
-        let answers = self.enter(&ask.client_id, generation, &ask.requests, part, may);
-        if connected {
-            let granted = ask.requests.into_iter().zip(&answers);
-            let wanting: Vec<_> = granted
-                .filter(|(request, answer)| request.wants_retained(answer))
-                .map(|(request, _)| request)
-                .collect();
-            if !wanting.is_empty() {
-                target.command(SessionCommand::Subscribed(wanting));
-            }
-        }
-        Some(answers)
-    }
-}
-
-impl Handler<AdminUnsubscribe> for SubscriptionRegistry {
-    type Result = Option<Vec<bool>>;
-
-    fn handle(&mut self, ask: AdminUnsubscribe, _: &mut Self::Context) -> Self::Result {
-        let generation = self.client(&ask.client_id)?.generation;
-        Some(self.remove(&ask.client_id, generation, &ask.filters, Some(ask.part)))
     }
 }
 
