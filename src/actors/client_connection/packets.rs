@@ -142,7 +142,7 @@ impl ClientConnection {
                     jobs.push(job);
                     let more = rest.first() == Some(&header.first_byte);
                     // One by which a bridge says who it is has no answer of the registry to wait for.
-                    if !more || filters >= JOINED_FILTERS || channel.v3_bridge().is_some() {
+                    if !more || filters >= JOINED_FILTERS || is_bridge {
                         break End::Pause;
                     }
                 }
