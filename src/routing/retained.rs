@@ -172,8 +172,8 @@ impl RetainedStore {
         self.expiries.first().map(|(at, _)| *at)
     }
 
-    /// Up to `limit` messages that match the cursor's filter, in the order of their topics; true when there may be
-    /// more. At most `limit * 8` topics are looked at in one call, so that a page that matches little stays short.
+    /// Up to `limit` messages that match the cursor's filter, in the order of their topics, less those that have expired;
+    /// true when there may be more. At most `limit * 8` topics are looked at in one call, so that a page that matches little stays short.
     pub fn page(
         &self,
         cursor: &mut RetainedCursor,
@@ -182,21 +182,20 @@ impl RetainedStore {
     ) -> (Vec<Arc<Message>>, bool) {
         let mut found = Vec::new();
         let more = match cursor.filter.contains(['+', '#']) {
-            true => self.walk(cursor, limit, now, &mut found),
+            true => self.walk(cursor, limit, &mut found),
             false => {
                 let key = cursor.from.as_ref().map(String::as_str);
-                if let Bound::Included(key) = key
-                    && let Some(message) = self.messages.get(key)
-                    && !message.is_expired(now)
-                {
-                    found.push(message);
+                if let Bound::Included(key) = key {
+                    found.extend(self.messages.get(key));
                 }
                 false
             }
         };
-        // Counting a reference waits until the message is there: only when all of them have been looked at are the
-        // many that are in no cache fetched at the same time.
-        (found.into_iter().cloned().collect(), more)
+        // In steps, as most of them may be in no cache: see [`Message::fetch`].
+        found.retain(|message| !message.is_expired(now));
+        let found: Vec<_> = found.into_iter().cloned().collect();
+        found.iter().for_each(|message| message.fetch());
+        (found, more)
     }
 
     /// The part of [`Self::page`] for filters with wildcards; true when there may be more.
@@ -204,10 +203,15 @@ impl RetainedStore {
         &'a self,
         cursor: &mut RetainedCursor,
         limit: usize,
-        now: Instant,
         found: &mut Vec<&'a Arc<Message>>,
     ) -> bool {
         let parts: Vec<&str> = cursor.filter.split('/').collect();
+        // Of a filter whose only wildcard is its last level: what keys that match begin with.
+        let above = match cursor.filter.strip_suffix('#') {
+            Some(above) if !above.is_empty() && !above.contains('+') => Some(key_of(above)),
+            _ => None,
+        };
+        let is_below = |key: &str| above.as_ref().is_some_and(|above| key.starts_with(above));
         let mut looks = limit.saturating_mul(8);
         // One pass is a stretch of topics that follow one another and match.
         loop {
@@ -219,12 +223,14 @@ impl RetainedStore {
                     break;
                 }
                 looks -= 1;
-                match step(&parts, key) {
+                let step = match is_below(key) {
+                    true => Step::Match,
+                    false => step(&parts, key),
+                };
+                match step {
                     Step::Match => {
                         matched = Some(key);
-                        if !message.is_expired(now) {
-                            found.push(message);
-                        }
+                        found.push(message);
                     }
                     Step::Seek(next) => {
                         seek = Some(next);
