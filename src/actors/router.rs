@@ -1,5 +1,6 @@
 //! The way of application messages from a publisher to the inboxes of their subscribers.
 
+mod ahead;
 mod delivering;
 mod handing_over;
 mod pass;
@@ -22,7 +23,7 @@ use crate::{
     bridge::Marks,
     config::Config,
     messages::{Inbox, StoreRetained, WorkerLoad},
-    mqtt::{BatchBuilder, Message},
+    mqtt::{Batch, BatchBuilder, Message},
     routing::{RouteTable, Routes, Snapshot},
     session::Publishing,
     stats::Counters,
@@ -49,6 +50,8 @@ pub struct Router {
     last_routes: Arc<Routes<Inbox>>,
     batch: BatchBuilder,
     batch_routes: Arc<Routes<Inbox>>,
+    /// Batches that are complete, each with whom it is for.
+    complete: Vec<(Arc<Batch>, Arc<Routes<Inbox>>)>,
     unmatched: u64,
     /// The last worker found over its limit.
     overloaded: Option<Arc<WorkerLoad>>,
@@ -76,6 +79,7 @@ impl Router {
             last_routes: nobody.clone(),
             batch: BatchBuilder::default(),
             batch_routes: nobody,
+            complete: Vec::new(),
             unmatched: 0,
             overloaded: None,
             congested: None,
@@ -164,14 +168,16 @@ impl Router {
         Some((inbox, left))
     }
 
-    /// Looks at the newest routes from here on.
-    fn refresh(&mut self) {
+    /// Looks at the newest routes from here on; true when they are others than before.
+    fn refresh(&mut self) -> bool {
         let newest = self.table.load();
-        if newest.version != self.snapshot.version {
+        let is_new = newest.version != self.snapshot.version;
+        if is_new {
             self.snapshot = Arc::clone(&newest);
             self.remembered.clear();
             self.last_topic.clear();
         }
+        is_new
     }
 
     /// True when the topic was asked about not long ago.
@@ -182,14 +188,19 @@ impl Router {
         place.is_some_and(|place| std::mem::replace(place, mark) == mark)
     }
 
-    fn routes(&mut self, topic: &str) -> &Arc<Routes<Inbox>> {
+    /// Where messages to `topic` go; `look_up` finds out where that is not remembered.
+    fn routes(
+        &mut self,
+        topic: &str,
+        look_up: impl FnOnce(&Self) -> Arc<Routes<Inbox>>,
+    ) -> &Arc<Routes<Inbox>> {
         if self.last_topic != topic {
             self.last_topic.clear();
             self.last_topic.push_str(topic);
             self.last_routes = match self.remembered.get(topic) {
                 Some(routes) => routes.clone(),
                 None => {
-                    let routes = Arc::new(self.snapshot.tree.routes(topic));
+                    let routes = look_up(self);
                     if self.is_seen(topic) {
                         if self.remembered.len() >= REMEMBERED_TOPICS {
                             self.remembered.clear();

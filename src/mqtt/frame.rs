@@ -61,6 +61,26 @@ pub fn peek_header(buf: &[u8], max_packet_size: u32) -> Result<Option<FrameHeade
     Ok(Some(header))
 }
 
+/// The topics of the PUBLISH packets at the start of `packets`, as far as those are whole and can be read; those that an
+/// alias stands for are left out. Nothing else is checked.
+pub fn topics_in(mut packets: &[u8]) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        loop {
+            let header = frame_header(packets, u32::MAX).ok()??;
+            let (packet, behind) = packets.split_at_checked(header.packet_len())?;
+            packets = behind;
+            if header.first_byte >> 4 != PacketType::Publish as u8 {
+                continue;
+            }
+            let (length, body) = packet.get(header.header_len..)?.split_first_chunk()?;
+            let topic = body.get(..usize::from(u16::from_be_bytes(*length)))?;
+            if !topic.is_empty() {
+                return std::str::from_utf8(topic).ok();
+            }
+        }
+    })
+}
+
 /// The packet type, if its flag bits are ones some version allows.
 ///
 /// MQTT 3.1 lets a client set DUP when it repeats PUBREL, SUBSCRIBE or UNSUBSCRIBE. Which version is spoken

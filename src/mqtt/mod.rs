@@ -50,7 +50,7 @@ pub use error::{DecodeError, DecodeErrorKind, EncodeError, Field};
 pub use filters::{
     SubscribeFilters, SubscribeFiltersBuf, UnsubscribeFilters, UnsubscribeFiltersBuf,
 };
-pub use frame::{FrameHeader, MAX_REMAINING_LENGTH, frame_header, peek_header};
+pub use frame::{FrameHeader, MAX_REMAINING_LENGTH, frame_header, peek_header, topics_in};
 pub use message::{Message, MessageRef};
 pub use packet::{
     Ack, Auth, ConnAck, Connect, Disconnect, Packet, Publish, SubAck, Subscribe, Unsubscribe, Will,

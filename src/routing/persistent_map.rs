@@ -18,6 +18,8 @@ const LEAF_MAX: usize = 12;
 /// Hash bits used per level.
 const BITS: u32 = 3;
 const FANOUT: usize = 1 << BITS;
+/// Look-ups that are done together.
+const TOGETHER: usize = 16;
 /// Hash bits in all; keys that agree in all of them share a leaf of any size.
 const HASH_BITS: u32 = 32;
 
@@ -100,16 +102,63 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
         let mut shift = 0;
         loop {
             match node {
-                Node::Leaf(entries) => {
-                    return entries
-                        .iter()
-                        .find(|entry| entry.hash == hash && entry.key.borrow() == key)
-                        .map(|entry| &entry.value);
-                }
+                Node::Leaf(entries) => return value_in(entries, hash, key),
                 Node::Branch(children) => {
                     node = children[slot(hash, shift)].as_ref()?;
                     shift += BITS;
                 }
+            }
+        }
+    }
+
+    /// The values of keys, each in a map of its own; `found` is told the index of each.
+    ///
+    /// Some go down together, level by level. Where the maps are in no cache, a step of one waits for memory while those of
+    /// the others do, instead of each waiting by itself.
+    pub fn get_each<'a, Q>(lookups: &[(&'a Self, &Q)], mut found: impl FnMut(usize, Option<&'a V>))
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let mut index = 0;
+        for lookups in lookups.chunks(TOGETHER) {
+            let mut reached = [(None, 0); TOGETHER];
+            let reached = &mut reached[..lookups.len()];
+            for (reached, (map, key)) in reached.iter_mut().zip(lookups) {
+                *reached = (map.root.as_ref(), hash_of(*key));
+            }
+            let mut shift = 0;
+            let mut goes_down = true;
+            while goes_down {
+                goes_down = false;
+                for (node, hash) in reached.iter_mut() {
+                    if let Some(Node::Branch(children)) = node {
+                        *node = children[slot(*hash, shift)].as_ref();
+                        goes_down = true;
+                    }
+                }
+                shift += BITS;
+            }
+            // The hashes of all leaves are read before a key is looked at, for the same reason.
+            let mut candidates = [None; TOGETHER];
+            for (candidate, (node, hash)) in candidates.iter_mut().zip(reached.iter()) {
+                if let Some(Node::Leaf(entries)) = node {
+                    for entry in entries.iter() {
+                        if entry.hash == *hash {
+                            *candidate = Some(entry);
+                        }
+                    }
+                }
+            }
+            for (((_, key), (node, hash)), candidate) in lookups.iter().zip(reached).zip(candidates)
+            {
+                let value = match (candidate, node) {
+                    (Some(entry), _) if entry.key.borrow() == *key => Some(&entry.value),
+                    (Some(_), Some(Node::Leaf(entries))) => value_in(entries, *hash, *key),
+                    _ => None,
+                };
+                found(index, value);
+                index += 1;
             }
         }
     }
@@ -202,6 +251,15 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
             walk(root, visit);
         }
     }
+}
+
+fn value_in<'a, K, V, Q>(entries: &'a [Entry<K, V>], hash: u32, key: &Q) -> Option<&'a V>
+where
+    K: Borrow<Q>,
+    Q: Eq + ?Sized,
+{
+    let same = |entry: &&Entry<K, V>| entry.hash == hash && entry.key.borrow() == key;
+    entries.iter().find(same).map(|entry| &entry.value)
 }
 
 fn hash_of<Q: Hash + ?Sized>(key: &Q) -> u32 {
@@ -335,8 +393,14 @@ mod tests {
                 prop_assert_eq!(&seen, &model);
                 prop_assert_eq!(map.is_empty(), model.is_empty());
                 prop_assert_eq!(map.is_single(), model.len() == 1);
-                for key in 0..400 {
-                    prop_assert_eq!(map.get(&key), model.get(&key));
+                let keys: Vec<u32> = (0..400).collect();
+                let lookups: Vec<_> = keys.iter().map(|key| (&map, key)).collect();
+                let mut each = Vec::new();
+                PersistentMap::get_each(&lookups, |index, value| each.push((index, value)));
+                prop_assert_eq!(each.len(), keys.len());
+                for (place, key) in keys.iter().enumerate() {
+                    prop_assert_eq!(map.get(key), model.get(key));
+                    prop_assert_eq!(each[place], (place, model.get(key)));
                 }
             }
         }
@@ -376,6 +440,11 @@ mod tests {
         for key in 0..100 {
             *map.get_or_insert_with(Colliding(key), || 0) = key;
         }
+        let keys: Vec<_> = (0..100).map(Colliding).collect();
+        let lookups: Vec<_> = keys.iter().map(|key| (&map, key)).collect();
+        PersistentMap::get_each(&lookups, |index, value| {
+            assert_eq!(value, Some(&keys[index].0));
+        });
         for key in 0..100 {
             assert_eq!(map.get(&Colliding(key)), Some(&key));
             assert_eq!(map.remove(&Colliding(key)), Some(key));

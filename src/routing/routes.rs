@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use smallvec::SmallVec;
+
 use crate::mqtt::{QoS, SubscribeOptions};
 
 /// Members of a shared subscription that messages are offered to after one whose session has ended.
@@ -190,8 +192,8 @@ impl<T> Delivery<T> {
 /// Everybody a topic goes to. Immutable, shared by all publishers of the topic.
 #[derive(Debug)]
 pub struct Routes<T> {
-    /// One entry a session (two where No Local asks for it).
-    pub deliveries: Vec<Delivery<T>>,
+    /// One entry a session (two where No Local asks for it); that of a single one lies in the routes themselves.
+    pub deliveries: SmallVec<[Delivery<T>; 1]>,
     /// Shared groups; each picks one member a message.
     pub groups: Vec<Arc<Group<T>>>,
 }
@@ -199,7 +201,7 @@ pub struct Routes<T> {
 impl<T> Default for Routes<T> {
     fn default() -> Self {
         Self {
-            deliveries: Vec::new(),
+            deliveries: SmallVec::new(),
             groups: Vec::new(),
         }
     }
@@ -214,11 +216,11 @@ impl<T> Routes<T> {
     /// Puts the subscriptions that match a topic together, one delivery a session `[MQTT-3.3.4-2]`.
     /// `distinct` says that no session occurs twice.
     pub fn collect(
-        mut matched: Vec<&Route<T>>,
+        mut matched: SmallVec<[&Route<T>; 2]>,
         groups: Vec<Arc<Group<T>>>,
         distinct: bool,
     ) -> Self {
-        let mut deliveries = Vec::with_capacity(matched.len());
+        let mut deliveries = SmallVec::with_capacity(matched.len());
         if distinct {
             deliveries.extend(
                 matched

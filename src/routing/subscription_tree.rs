@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use super::{
@@ -263,29 +264,56 @@ impl<T: Target> SubscriptionTree<T> {
 
     /// Everybody subscribed to `topic` `[MQTT-4.7.2-1]`, `[MQTT-4.7.3]`.
     pub fn routes(&self, topic: &str) -> Routes<T> {
-        let mut found = Matches {
-            routes: Vec::new(),
-            groups: Vec::new(),
-            filters: 0,
-        };
+        let mut found = Matches::default();
         if let Some(slot) = self.exact.get(topic) {
             found.add(slot);
         }
         if !self.wildcards.is_empty() {
-            self.wildcards.find(topic, &mut found);
+            self.wildcards
+                .find(&[topic], std::slice::from_mut(&mut found));
         }
-        Routes::collect(found.routes, found.groups, found.filters < 2)
+        found.routes()
+    }
+
+    /// As [`SubscriptionTree::routes`] for several topics. Among very many subscriptions that takes less time than one
+    /// after the other.
+    pub fn routes_of_each(&self, topics: &[&str]) -> impl Iterator<Item = Routes<T>> {
+        let mut found: Vec<_> = topics.iter().map(|_| Matches::default()).collect();
+        let lookups: Vec<_> = topics.iter().map(|topic| (&self.exact, *topic)).collect();
+        PersistentMap::get_each(&lookups, |index, slot| {
+            if let Some((slot, found)) = slot.zip(found.get_mut(index)) {
+                found.add(slot);
+            }
+        });
+        if !self.wildcards.is_empty() {
+            self.wildcards.find(topics, &mut found);
+        }
+        found.into_iter().map(Matches::routes)
     }
 }
 
 struct Matches<'a, T> {
-    routes: Vec<&'a Route<T>>,
+    routes: SmallVec<[&'a Route<T>; 2]>,
     groups: Vec<Arc<Group<T>>>,
     /// Filters that contributed.
     filters: usize,
 }
 
+impl<T> Default for Matches<'_, T> {
+    fn default() -> Self {
+        Self {
+            routes: SmallVec::new(),
+            groups: Vec::new(),
+            filters: 0,
+        }
+    }
+}
+
 impl<'a, T> Matches<'a, T> {
+    fn routes(self) -> Routes<T> {
+        Routes::collect(self.routes, self.groups, self.filters < 2)
+    }
+
     fn add(&mut self, slot: &'a Subscribers<T>) {
         match slot {
             Subscribers::None => return,
@@ -344,36 +372,53 @@ impl<T: Target> Level<T> {
         }
     }
 
-    /// Adds every filter below this root that matches `topic`. Breadth first with a list instead of recursion: a
-    /// topic may have tens of thousands of levels.
-    fn find<'a>(&'a self, topic: &str, found: &mut Matches<'a, T>) {
-        let mut reached: Vec<&'a Self> = vec![self];
-        let mut next: Vec<&'a Self> = Vec::new();
-        let last = topic.bytes().filter(|byte| *byte == b'/').count();
-        for (depth, part) in topic.split('/').enumerate() {
-            // Wildcards at the first level do not match topics that start with '$' [MQTT-4.7.2-1].
-            let wildcards_match = depth > 0 || !topic.starts_with('$');
-            for level in reached.drain(..) {
-                if wildcards_match {
+    /// Adds every filter below this root that matches a topic to what was found for it. Breadth first with lists instead
+    /// of recursion: a topic may have tens of thousands of levels.
+    fn find<'a>(&'a self, topics: &[&str], found: &mut [Matches<'a, T>]) {
+        // Of each topic, the level that is looked at and what follows it.
+        let mut parts: Vec<(Option<&str>, Option<&str>)> =
+            topics.iter().map(|topic| (None, Some(*topic))).collect();
+        // Levels of the tree that match what is before, each with the number of its topic.
+        let mut reached: Vec<(usize, &'a Self)> = (0..topics.len()).map(|n| (n, self)).collect();
+        let mut next: Vec<(usize, &'a Self)> = Vec::new();
+        let mut lookups = Vec::new();
+        let mut is_first = true;
+        while !reached.is_empty() {
+            for (part, rest) in &mut parts {
+                (*part, *rest) = match rest.map(split_level) {
+                    Some((part, rest)) => (Some(part), rest),
+                    None => (None, None),
+                };
+            }
+            reached.retain(|&(topic, level)| {
+                let found = &mut found[topic];
+                let Some(part) = parts[topic].0 else {
+                    found.add(&level.here);
+                    // "sport/#" matches "sport" too [MQTT-4.7.1-2].
                     found.add(&level.multi);
-                    next.extend(level.single.as_deref());
+                    return false;
+                };
+                // Wildcards at the first level do not match topics that start with '$' [MQTT-4.7.2-1].
+                if !(is_first && part.starts_with('$')) {
+                    found.add(&level.multi);
+                    next.extend(level.single.as_deref().map(|single| (topic, single)));
                 }
-                match level.children.get(part) {
+                lookups.push((&level.children, part));
+                true
+            });
+            PersistentMap::get_each(&lookups, |index, child| {
+                let topic = reached[index].0;
+                match child {
                     None => {}
-                    Some(Child::More(level)) => next.push(level),
-                    Some(Child::End(here)) if depth == last => found.add(here),
+                    Some(Child::More(level)) => next.push((topic, level)),
+                    Some(Child::End(here)) if parts[topic].1.is_none() => found[topic].add(here),
                     Some(Child::End(_)) => {}
                 }
-            }
+            });
+            lookups.clear();
+            reached.clear();
             std::mem::swap(&mut reached, &mut next);
-            if reached.is_empty() {
-                return;
-            }
-        }
-        for level in reached {
-            found.add(&level.here);
-            // "sport/#" matches "sport" too [MQTT-4.7.1-2].
-            found.add(&level.multi);
+            is_first = false;
         }
     }
 }

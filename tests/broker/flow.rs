@@ -3,7 +3,10 @@
 use std::thread;
 
 use nanomq::{
-    mqtt::{Packet, Properties, ProtocolVersion, Publish, QoS},
+    mqtt::{
+        Packet, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion, Publish, QoS,
+        matches,
+    },
     stats::Metric,
 };
 
@@ -173,6 +176,76 @@ fn many_publishers_keep_their_own_order() {
     publishers
         .into_iter()
         .for_each(|publisher| publisher.join().unwrap());
+}
+
+/// The routes of the topics in a chunk are looked up some at a time, and batches delivered some at a time.
+#[test]
+fn a_chunk_of_many_topics_reaches_every_subscriber_in_its_order() {
+    const MESSAGES: u32 = 900;
+    let broker = TestBroker::start();
+    let mut readers = ["t/+/x", "t/#", "t/7/x", "t/late/x"].map(|filter| {
+        let mut client = Client::v5(broker.address, &filter.replace('/', "-"));
+        if filter != "t/late/x" {
+            client.subscribe(filter, QoS::AtMostOnce);
+        }
+        (filter, client, Vec::new())
+    });
+    let mut publisher = Client::v5(broker.address, "p");
+    let mut bytes = Vec::new();
+    for n in 0..MESSAGES {
+        let topic = match n {
+            500.. if n % 5 == 0 => "t/late/x".to_owned(),
+            _ if n % 11 == 0 => format!("nobody/{n}"),
+            _ if n % 3 == 0 => "t/7/x".to_owned(),
+            _ if n % 4 == 0 => "t/7/x".to_owned(),
+            _ => format!("t/{}/x", n * 7919 % 350),
+        };
+        let mut alias = PropertiesBuf::default();
+        if n % 13 == 0 {
+            alias.push(Property::TopicAlias(1));
+        }
+        let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][n as usize % 3];
+        let publish = |topic, properties| {
+            let publish = Publish {
+                dup: false,
+                qos,
+                retain: n % 17 == 0,
+                topic,
+                packet_id: PacketId::new(n as u16 + 1).filter(|_| qos > QoS::AtMostOnce),
+                properties,
+                payload: &n.to_be_bytes(),
+            };
+            bytes_of(&Packet::Publish(publish), V5)
+        };
+        bytes.extend_from_slice(&publish(topic.as_str(), alias.as_properties()));
+        for (filter, _, expected) in &mut readers {
+            // The last one subscribes in the middle of the chunk, from where its topic is used.
+            if matches(filter, &topic) {
+                expected.push(n);
+            }
+        }
+        if n == 499 {
+            bytes.extend_from_slice(&subscribe_bytes(V5, 1, &[("t/late/x", QoS::AtMostOnce)]));
+        }
+    }
+    publisher.send_bytes(&bytes);
+    for (filter, reader, expected) in &mut readers {
+        let reader = match *filter {
+            "t/late/x" => &mut publisher,
+            _ => reader,
+        };
+        let mut got = Vec::new();
+        while got.len() < expected.len() {
+            if let Got::Publish(message) = reader.next() {
+                got.push(u32::from_be_bytes(message.payload.try_into().unwrap()));
+            }
+        }
+        assert_eq!(&got, expected, "{filter}");
+    }
+    for (filter, reader, _) in &mut readers {
+        reader.send(&Packet::PingReq);
+        assert_eq!(reader.next(), Got::PingResp, "nothing more for {filter}");
+    }
 }
 
 #[test]

@@ -9,7 +9,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Router, delivering::deliver};
+use super::{
+    Router,
+    ahead::Ahead,
+    delivering::{complete, deliver},
+};
 use crate::{
     bridge::Origin,
     messages::{Inbox, StoreRetained},
@@ -24,6 +28,7 @@ pub struct Pass<'a> {
     publisher: Option<&'a Arc<Inbox>>,
     chunk: &'a Bytes,
     now: Instant,
+    ahead: Ahead,
     /// The publisher is a bridge of another broker that speaks MQTT 3.
     v3_bridge: Option<V3Publisher>,
 }
@@ -49,6 +54,7 @@ impl<'a> Pass<'a> {
             publisher,
             chunk,
             now,
+            ahead: Ahead::default(),
             v3_bridge: None,
         }
     }
@@ -111,6 +117,7 @@ impl<'a> Pass<'a> {
             now,
             ..
         } = self;
+        complete(router, publisher, now);
         deliver(router, publisher, now);
         if let Some(durable) = &mut router.durable {
             durable.note_taken(publisher);
@@ -121,7 +128,8 @@ impl<'a> Pass<'a> {
             .add(Metric::MessagesWithoutSubscriber, unmatched);
     }
 
-    /// Makes room in the batch for a message to `topic`; false when nobody is subscribed.
+    /// Makes room in the batch for a message to `topic`; false when nobody is subscribed. `behind` is what follows its
+    /// packet in the chunk, if it lies there.
     ///
     /// Acknowledged messages may go by way of the durable store, the others do not. They are in batches of their own, so
     /// that no message with QoS 0 takes the longer way and comes behind a later one `[MQTT-4.6.0-5]`.
@@ -129,9 +137,14 @@ impl<'a> Pass<'a> {
         &mut self,
         topic: &str,
         qos: QoS,
+        behind: Option<&[u8]>,
         fits: impl FnOnce(&BatchBuilder, &Bytes) -> bool,
     ) -> bool {
-        let routes = self.router.routes(topic);
+        let ahead = &mut self.ahead;
+        let routes = self.router.routes(topic, |router| match behind {
+            Some(behind) => ahead.routes(router, topic, behind),
+            None => Arc::new(router.snapshot.tree.routes(topic)),
+        });
         if routes.is_empty() {
             self.router.unmatched += 1;
             return false;
@@ -140,7 +153,7 @@ impl<'a> Pass<'a> {
         let batch = &self.router.batch;
         let one_way = self.router.durable.is_none() || batch.stays_uniform(qos);
         if !same || !one_way || !fits(batch, self.chunk) {
-            deliver(self.router, self.publisher, self.now);
+            complete(self.router, self.publisher, self.now);
             self.router.batch_routes = self.router.last_routes.clone();
         }
         true
@@ -200,8 +213,17 @@ impl<'a> Pass<'a> {
             stored,
         };
         self.router.store_retained.do_send(told);
-        self.router.refresh();
+        if self.router.refresh() {
+            self.ahead.clear();
+        }
     }
+}
+
+/// What follows `packet` in `chunk`, of which it is a slice.
+fn behind<'a>(chunk: &'a [u8], packet: &[u8]) -> &'a [u8] {
+    let end = packet.as_ptr_range().end.addr();
+    let at = end.checked_sub(chunk.as_ptr().addr());
+    at.and_then(|at| chunk.get(at..)).unwrap_or_default()
 }
 
 impl Publishing for Pass<'_> {
@@ -234,7 +256,12 @@ impl Publishing for Pass<'_> {
                 publish.packet_id,
             );
         }
-        let matched = self.prepare(publish.topic, publish.qos, BatchBuilder::takes_from);
+        let matched = self.prepare(
+            publish.topic,
+            publish.qos,
+            Some(behind(self.chunk, packet)),
+            BatchBuilder::takes_from,
+        );
         self.note_taken(publish.qos, publish.packet_id, matched);
         if matched {
             self.router.batch.push(self.chunk, packet, publish, version);
@@ -249,7 +276,7 @@ impl Publishing for Pass<'_> {
         if message.retain {
             self.retain(message, packet_id);
         }
-        let matched = self.prepare(message.topic, message.qos, |batch, _| {
+        let matched = self.prepare(message.topic, message.qos, None, |batch, _| {
             batch.takes_detached()
         });
         self.note_taken(message.qos, packet_id, matched);

@@ -134,3 +134,36 @@ proptest! {
         prop_assert!(UnsubscribeFilters::from_validated(&raw).iter().count() <= raw.len());
     }
 }
+
+#[test]
+fn the_topics_of_whole_publish_packets_are_read_as_far_as_they_can_be() {
+    let mut all = Vec::new();
+    let mut topics = Vec::new();
+    for case in corpus() {
+        all.extend_from_slice(case.bytes);
+        if let Packet::Publish(publish) = &case.packet
+            && !publish.topic.is_empty()
+        {
+            topics.push((all.len(), publish.topic));
+        }
+    }
+    assert!(topics.len() > 1);
+    for len in 0..=all.len() {
+        let whole = topics.iter().filter(|(end, _)| *end <= len);
+        let whole: Vec<_> = whole.map(|(_, topic)| *topic).collect();
+        let read: Vec<_> = topics_in(&all[..len]).collect();
+        assert_eq!(read, whole, "cut to {len}");
+    }
+    // Behind what is no packet nothing is read, nor from a topic that is longer than its packet or no text.
+    for broken in [
+        &[0x00, 0x00][..],
+        &[0x30, 0xff, 0xff, 0xff, 0xff],
+        &[0x30, 0x01, 0x00],
+        &[0x30, 0x02, 0x00, 0x01],
+        &[0x30, 0x03, 0x00, 0x01, 0xff],
+    ] {
+        let publish = [0x30, 0x03, 0x00, 0x01, b't'];
+        let bytes = [&publish, broken, &publish].concat();
+        assert_eq!(topics_in(&bytes).collect::<Vec<_>>(), ["t"], "{broken:?}");
+    }
+}

@@ -107,8 +107,15 @@ proptest! {
                 .filter_map(|(filter, _)| Some(TopicFilter::parse(filter).ok()?.filter()))
                 .collect();
             prop_assert_eq!(tree.filters(), filters.len());
-            for topic in &topics {
-                let got: Vec<usize> = tree.routes(topic).deliveries.iter().map(|to| to.target.name).collect();
+            let each: Vec<&str> = topics.iter().map(String::as_str).collect();
+            let names = |routes: Routes<Client>| -> Vec<usize> {
+                routes.deliveries.iter().map(|to| to.target.name).collect()
+            };
+            let each: Vec<_> = tree.routes_of_each(&each).map(names).collect();
+            prop_assert_eq!(each.len(), topics.len());
+            for (topic, of_each) in topics.iter().zip(each) {
+                let got = names(tree.routes(topic));
+                prop_assert_eq!(&of_each, &got);
                 let expected: BTreeSet<usize> = model
                     .iter()
                     .filter(|(filter, _)| matches(filter, topic))
