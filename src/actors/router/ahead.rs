@@ -30,9 +30,10 @@ impl Ahead {
     ) -> Arc<Routes<Inbox>> {
         let at = topic.as_ptr().addr();
         // Messages that were not taken are passed over.
-        while let Some((place, routes)) = self.0.pop_front_if(|(place, _)| *place <= at) {
-            if place == at {
-                return routes;
+        while self.0.front().is_some_and(|(place, _)| *place <= at) {
+            match self.0.pop_front() {
+                Some((place, routes)) if place == at => return routes,
+                _ => {}
             }
         }
         let mut topics = vec![topic];
