@@ -97,6 +97,16 @@ impl Conn {
         Rc::clone(&self.stream)
     }
 
+    /// The socket alone, non-blocking, of a connection with plain TCP on which nothing is under way.
+    pub fn into_socket(self) -> Result<std::net::TcpStream> {
+        if self.filled > 0 || self.has_output() || self.carrier.is_some() {
+            return Err(Failure::protocol("the broker said more than was asked"));
+        }
+        let stream = Rc::try_unwrap(self.stream)
+            .map_err(|_| Failure::Io(io::Error::other("the socket is in use")))?;
+        Ok(stream.into_std()?)
+    }
+
     pub fn has_output(&self) -> bool {
         let in_carrier = self
             .carrier

@@ -1,6 +1,16 @@
-//! What the broker under test has used so far, read from /proc by its process id.
+//! What the broker under test has used so far, read from /proc by its process id; and stopping it for a while.
 
+use std::collections::HashMap;
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Failure, Result};
+
+/// How long all threads of a process may take to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// The broker's process, if the run was told it.
 #[derive(Clone, Copy)]
@@ -9,17 +19,61 @@ pub struct Broker(pub Option<u32>);
 impl Broker {
     /// CPU time of all its threads in microseconds; 0 for a broker that is not known.
     pub fn cpu_us(self) -> u64 {
-        let Some(pid) = self.0 else { return 0 };
-        let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-            return 0;
-        };
+        self.threads().values().map(|time| time.used_us).sum()
+    }
+
+    /// The time of each of its threads.
+    pub fn threads(self) -> HashMap<u32, ThreadTime> {
         // schedstat counts nanoseconds on a processor; stat only knows ticks of 10 ms.
-        let nanoseconds: u64 = threads
+        self.of_threads("schedstat")
+            .filter_map(|(thread, line)| {
+                let mut nanoseconds = line.split_whitespace().map(str::parse::<u64>);
+                let mut next_us = || Some(nanoseconds.next()?.ok()? / 1000);
+                let time = ThreadTime {
+                    used_us: next_us()?,
+                    waited_us: next_us()?,
+                };
+                Some((thread, time))
+            })
+            .collect()
+    }
+
+    /// Stops all its threads, until the value that is returned is dropped.
+    pub fn stop(self) -> Result<Stopped> {
+        let pid = self
+            .0
+            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let pid = pid.ok_or_else(|| Failure::usage("no process to stop"))?;
+        kill_process(pid, Signal::STOP).map_err(std::io::Error::from)?;
+        let stopped = Stopped(pid);
+        let deadline = Instant::now() + STOP_LIMIT;
+        // The state follows the name, which is in brackets and may hold any character.
+        let stands = |stat: &str| {
+            let state = stat
+                .rsplit_once(')')
+                .and_then(|(_, rest)| rest.trim().chars().next());
+            state == Some('T')
+        };
+        while !self.of_threads("stat").all(|(_, stat)| stands(&stat)) {
+            if Instant::now() >= deadline {
+                return Err(Failure::protocol("the broker does not stop"));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(stopped)
+    }
+
+    /// The content of a file of each thread.
+    fn of_threads(self, file: &str) -> impl Iterator<Item = (u32, String)> {
+        self.0
+            .and_then(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok())
+            .into_iter()
             .flatten()
-            .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
-            .filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok())
-            .sum();
-        nanoseconds / 1000
+            .flatten()
+            .filter_map(move |thread| {
+                let number = thread.file_name().to_str()?.parse().ok()?;
+                Some((number, fs::read_to_string(thread.path().join(file)).ok()?))
+            })
     }
 
     /// Resident memory in KiB; 0 for a broker that is not known.
@@ -31,6 +85,25 @@ impl Broker {
             .find_map(|line| line.strip_prefix("VmRSS:"))
             .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
             .unwrap_or(0)
+    }
+}
+
+/// Microseconds of one thread.
+#[derive(Clone, Copy, Default)]
+pub struct ThreadTime {
+    /// On a processor.
+    pub used_us: u64,
+    /// Ready to run, while the processors were taken by others.
+    pub waited_us: u64,
+}
+
+/// A process that is stopped; it goes on when this is dropped.
+pub struct Stopped(Pid);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // Refused only if it is gone, which the connections tell.
+        let _ = kill_process(self.0, Signal::CONT);
     }
 }
 

@@ -12,11 +12,13 @@ mod conn;
 mod cost;
 mod flood;
 mod idle;
+mod pair;
 mod pingpong;
 mod poll;
 mod publisher;
 mod receivers;
 mod report;
+mod scaling;
 mod senders;
 mod subscriptions;
 mod tally;
@@ -60,6 +62,8 @@ enum Command {
     Backlog(backlog::Options),
     /// Reads an HTTP API without a pause.
     Poll(poll::Options),
+    /// Has the broker work off what waits in the sockets of many pairs, alone on the machine.
+    Scaling(scaling::Options),
 }
 
 /// What every sub-command needs to reach a broker.
@@ -140,6 +144,7 @@ fn main() -> ExitCode {
         Command::Subscriptions(options) => subscriptions::run(&options),
         Command::Backlog(options) => backlog::run(&options),
         Command::Poll(options) => poll::run(&options),
+        Command::Scaling(options) => scaling::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

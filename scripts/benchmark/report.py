@@ -50,9 +50,11 @@ def show(chosen, kinds, results):
         value = above / below
         met = (growth.most is None or value <= growth.most) and (growth.least is None or value >= growth.least)
         bound = f"<= {growth.most:g}" if growth.most is not None else f">= {growth.least:g}"
-        if not met:
+        judged = (os.cpu_count() or 1) >= growth.cores
+        if judged and not met:
             missed.append(f"{growth.label} {bound}")
-        rows.append([growth.label, "", number(value), *[""] * (len(rows[0]) - 4), f"{bound} {'met' if met else 'MISSED'}"])
+        verdict = "met" if met else "MISSED" if judged else f"needs {growth.cores} cores"
+        rows.append([growth.label, "", number(value), *[""] * (len(rows[0]) - 4), f"{bound} {verdict}"])
     widths = [max(len(row[column]) for row in rows if len(row) > column and len(row) > 1) for column in range(len(rows[0]))]
     for row in rows:
         cells = [cell.ljust(width) if column in (0, 1, len(rows[0]) - 1) else cell.rjust(width)

@@ -210,6 +210,20 @@ def churn(name, title, *options, rounds_of_clients=5000, **keys):
     return Scenario(name, title, ["churn", "--rounds", str(rounds_of_clients), *options], metrics, **keys)
 
 
+def scaling(workers):
+    """The broker alone: the generator has filled the sockets before the time counts, and does next to nothing then."""
+    return Scenario(
+        f"scaling_{workers}", f"20 pairs, QoS 0, 16 B, {workers} worker{'s' if workers > 1 else ''} and no generator beside them",
+        ["scaling", "--pairs", "20", "--rounds", "5", "--warm-up", "4"],
+        [
+            Metric("broker_cpu_us", "CPU per message", "us"), Metric("msgs_per_sec", "rate", "msg/s"),
+            # Of all threads together: 0 where nothing else runs.
+            Metric("broker_waited_share", "processors that others had", ""),
+        ],
+        brokers=("nanomq",), keys={"system.num_taskq_thread": workers},
+    )
+
+
 def behind(door, name, most_kb, quick, among):
     """The most telling scenarios through a door that is not plain TCP."""
     keys = {"door": door, "rounds": 1, "brokers": among}
@@ -256,6 +270,8 @@ ALL = [
     flood("fan1000", "fan-out 1:1,000, QoS 0, 16 B", "--subs", "1000", "--topics", "one", "--messages", "1000", shares=FAN),
     flood("pairs_qos1", "20 pairs, QoS 1, window 20", *pairs(20, "--qos", "1", "--seconds", "3"), shares=ACKNOWLEDGED, quick=True),
     flood("pairs_qos2", "20 pairs, QoS 2, window 20", *pairs(20, "--qos", "2", "--seconds", "3"), shares=ACKNOWLEDGED),
+    scaling(1),
+    scaling(2),
     stored("", "20 pairs, QoS 1, window 20, sessions kept, no store", (20, 20)),
     stored("none", "20 pairs, QoS 1, window 20, sessions stored, durability none; mosquitto writes every second", (20, 20)),
     stored("async", "20 pairs, QoS 1, window 20, sessions stored, durability async", (20, 20)),
@@ -326,6 +342,8 @@ class Growth:
     below: tuple
     most: float | None = None
     least: float | None = None
+    # How many the machine must have for the bounds to hold.
+    cores: int = 1
 
 
 GROWTH = [
@@ -335,4 +353,5 @@ GROWTH = [
            ("subs_exact_1m", "broker_cpu_us_per_subscribe_first"), most=1.5),
     Growth("p99 while lists are read against without", ("lists", "p99_us"), ("lists", "p99_us_alone"), most=2.0),
     Growth("rate of 50 fast subscribers beside a slow one against without", ("slow", "msgs_per_sec"), ("fan50", "msgs_per_sec"), least=0.9),
+    Growth("rate of two workers against one", ("scaling_2", "msgs_per_sec"), ("scaling_1", "msgs_per_sec"), least=1.7, cores=2),
 ]

@@ -5,7 +5,7 @@ use std::{future::poll_fn, rc::Rc, task::Poll};
 use actix::{Actor, AtomicResponse, Context, Handler, WrapFuture};
 
 use super::{Worker, clock};
-use crate::messages::{NotStored, PublishMessages};
+use crate::messages::{NotStored, PublishMessages, Turn};
 
 /// See the module's description. Like a connection it goes on only when the workers have caught up; until then
 /// askers wait.
@@ -30,18 +30,21 @@ impl Handler<PublishMessages> for Publisher {
     fn handle(&mut self, told: PublishMessages, _: &mut Self::Context) -> Self::Result {
         let mut router = self.worker.router.borrow_mut();
         let outcome = router.publish_all(&told.0, clock::now());
-        let overloaded = router.take_overloaded();
+        let mut turn = router.take_overloaded().map(Turn::new);
         drop(router);
         // Workers never block, so this ends; asker and mailbox wait meanwhile.
-        let caught_up = poll_fn(move |cx| match &overloaded {
-            Some(load) if load.wait(cx.waker()) => Poll::Pending,
-            _ => match &outcome {
+        let caught_up = poll_fn(move |cx| {
+            if turn.as_mut().is_some_and(|turn| turn.wait(cx.waker())) {
+                return Poll::Pending;
+            }
+            turn = None;
+            match &outcome {
                 Some(outcome) => outcome.poll(cx).map(|kept| match kept {
                     true => Ok(()),
                     false => Err(NotStored),
                 }),
                 None => Poll::Ready(Ok(())),
-            },
+            }
         });
         AtomicResponse::new(Box::pin(caught_up.into_actor(self)))
     }

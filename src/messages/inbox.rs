@@ -276,7 +276,7 @@ impl Inbox {
         if self.congested_since.load(Ordering::Relaxed) != 0 {
             self.congested_since.store(0, Ordering::SeqCst);
             if let Some(load) = self.lock().owner.load() {
-                load.wake_all();
+                load.wake_parked();
             }
         }
     }

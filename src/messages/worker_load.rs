@@ -3,21 +3,41 @@
 //! `do_send` knows no bound, so the bound is kept here: every inbox adds the bytes that wait in it to the load of
 //! the worker that is to drain it, and a publisher that finds a worker over its limit stops reading its socket
 //! until the worker has caught up. Workers never block, so that ends.
+//!
+//! Publishers go on in the order in which they came to wait, and while any waits, each that publishes gets in line
+//! after one chunk: those that run would keep the load just high enough for the others to wait for ever. The first few
+//! may go on in any order, for the first of all may be on another thread and busy.
 
 use std::{
+    collections::VecDeque,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Waker,
 };
+
+/// So many at the front of the line may go on when the worker has caught up.
+const FRONT: usize = 32;
 
 /// Bytes that wait in the inboxes of one worker, and who waits for them to shrink.
 #[derive(Debug)]
 pub struct WorkerLoad {
     pending: AtomicUsize,
     limit: usize,
-    waiting: Mutex<Vec<Waker>>,
+    /// Whether publishers stand in line.
+    has_line: AtomicBool,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Publishers by number, ascending.
+    line: VecDeque<(u64, Waker)>,
+    /// Number of the next one.
+    next: u64,
+    /// Those that wait for something else which this worker does.
+    parked: Vec<Waker>,
 }
 
 impl WorkerLoad {
@@ -26,6 +46,7 @@ impl WorkerLoad {
         Self {
             pending: AtomicUsize::new(0),
             limit,
+            has_line: AtomicBool::new(false),
             waiting: Mutex::default(),
         }
     }
@@ -40,7 +61,11 @@ impl WorkerLoad {
         let before = self.pending.fetch_sub(bytes, Ordering::AcqRel);
         let after = before.saturating_sub(bytes);
         if before > self.limit / 2 && after <= self.limit / 2 {
-            self.wake_all();
+            let mut waiting = self.lock();
+            let parked = std::mem::take(&mut waiting.parked);
+            waiting.wake_front();
+            drop(waiting);
+            parked.into_iter().for_each(Waker::wake);
         }
     }
 
@@ -52,36 +77,108 @@ impl WorkerLoad {
 
     /// True when publishers are to pause.
     pub fn is_over(&self) -> bool {
-        self.pending.load(Ordering::Acquire) > self.limit
-    }
-
-    /// Wakes `waker` when the worker has caught up; false when it has already.
-    pub fn wait(&self, waker: &Waker) -> bool {
-        let mut waiting = self.lock();
-        // Looked at under the lock: `remove` takes the list after it has lowered the sum.
-        let over = self.pending.load(Ordering::Acquire) > self.limit / 2;
-        if over && !waiting.iter().any(|other| other.will_wake(waker)) {
-            waiting.push(waker.clone());
-        }
-        over
+        self.pending.load(Ordering::Acquire) > self.limit || self.has_line.load(Ordering::Acquire)
     }
 
     /// Wakes `waker` with the others at the next occasion.
     pub fn park(&self, waker: &Waker) {
         let mut waiting = self.lock();
-        if !waiting.iter().any(|other| other.will_wake(waker)) {
-            waiting.push(waker.clone());
+        if !waiting.parked.iter().any(|other| other.will_wake(waker)) {
+            waiting.parked.push(waker.clone());
         }
     }
 
-    /// Wakes everybody who waits, to look again.
-    pub fn wake_all(&self) {
-        let waiting = std::mem::take(&mut *self.lock());
-        waiting.into_iter().for_each(Waker::wake);
+    /// Wakes everybody who is parked, to look again.
+    pub fn wake_parked(&self) {
+        let parked = std::mem::take(&mut self.lock().parked);
+        parked.into_iter().for_each(Waker::wake);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
+    /// One has left the line that had so many before it.
+    fn left(&self, waiting: &Waiting, before: usize) {
+        self.has_line
+            .store(!waiting.line.is_empty(), Ordering::Release);
+        // Another has come to the front by that.
+        if let Some((_, waker)) = waiting.line.get(FRONT - 1).filter(|_| before < FRONT) {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn wake_front(&self) {
+        let front = self.line.iter().take(FRONT);
+        front.for_each(|(_, waker)| waker.wake_by_ref());
+    }
+
+    /// How many stand before this one.
+    fn before(&self, number: u64) -> usize {
+        self.line.partition_point(|(other, _)| *other < number)
+    }
+}
+
+/// A publisher's place in the line before a worker that has too much to do. Dropped, it is given up.
+#[derive(Debug)]
+pub struct Turn {
+    load: Arc<WorkerLoad>,
+    number: Option<u64>,
+}
+
+impl Turn {
+    /// Of a publisher that waits for this worker from the next call of [`Turn::wait`] on.
+    pub fn new(load: Arc<WorkerLoad>) -> Self {
+        Self { load, number: None }
+    }
+
+    /// False when the worker has caught up and it is this publisher's turn. Else `waker` is woken when that may have
+    /// changed; whoever is woken must call this again or give its place up, for others stand behind it.
+    pub fn wait(&mut self, waker: &Waker) -> bool {
+        let mut waiting = self.load.lock();
+        // Looked at under the lock: `remove` wakes the front after it has lowered the sum.
+        let over = self.load.pending.load(Ordering::Acquire) > self.load.limit / 2;
+        let Some(number) = self.number else {
+            let before = waiting.line.len();
+            if before == 0 && !over {
+                return false;
+            }
+            self.number = Some(waiting.next);
+            let place = (waiting.next, waker.clone());
+            waiting.next += 1;
+            waiting.line.push_back(place);
+            self.load.has_line.store(true, Ordering::Release);
+            if before < FRONT && !over {
+                // Nobody else will: it goes on after those who were woken before.
+                waker.wake_by_ref();
+            }
+            return true;
+        };
+        let before = waiting.before(number);
+        if before < FRONT && !over {
+            self.number = None;
+            waiting.line.remove(before);
+            self.load.left(&waiting, before);
+            return false;
+        }
+        if let Some((_, own)) = waiting.line.get_mut(before) {
+            own.clone_from(waker);
+        }
+        true
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(number) = self.number else {
+            return;
+        };
+        let mut waiting = self.load.lock();
+        let before = waiting.before(number);
+        waiting.line.remove(before);
+        self.load.left(&waiting, before);
     }
 }
 
@@ -102,20 +199,105 @@ mod tests {
         }
     }
 
+    /// A publisher that has found the worker over its limit.
+    struct Publisher(Turn, Arc<Woken>);
+
+    impl Publisher {
+        fn new(load: &Arc<WorkerLoad>) -> Self {
+            Self(Turn::new(load.clone()), Arc::default())
+        }
+
+        fn waits(&mut self) -> bool {
+            self.0.wait(&waker(self.1.clone()))
+        }
+
+        fn woken(&self) -> usize {
+            self.1.0.load(Ordering::SeqCst)
+        }
+    }
+
     #[test]
-    fn waiters_are_woken_once_when_half_is_drained() {
-        let load = WorkerLoad::new(100);
-        let woken = Arc::new(Woken::default());
+    fn a_publisher_is_woken_once_when_half_is_drained() {
+        let load = Arc::new(WorkerLoad::new(100));
         load.add(100);
         assert!(!load.is_over());
         load.add(50);
         assert!(load.is_over());
-        assert!(load.wait(&waker(woken.clone())));
-        assert!(load.wait(&waker(woken.clone())));
+        let mut publisher = Publisher::new(&load);
+        assert!(publisher.waits());
+        assert!(publisher.waits());
         load.remove(60);
-        assert_eq!(woken.0.load(Ordering::SeqCst), 0);
+        assert_eq!(publisher.woken(), 0);
         load.remove(60);
-        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
-        assert!(!load.wait(&waker(woken)));
+        assert_eq!(publisher.woken(), 1);
+        assert!(!publisher.waits());
+        assert!(!load.is_over());
+    }
+
+    #[test]
+    fn publishers_go_on_in_the_order_in_which_they_came() {
+        let load = Arc::new(WorkerLoad::new(100));
+        load.add(101);
+        let mut line: Vec<_> = (0..FRONT + 2).map(|_| Publisher::new(&load)).collect();
+        assert!(line.iter_mut().all(Publisher::waits));
+        load.remove(101);
+        let woken: Vec<_> = line.iter().map(Publisher::woken).collect();
+        assert_eq!(woken, [vec![1; FRONT], vec![0; 2]].concat());
+        // One that has published meanwhile gets in line, however little waits.
+        assert!(load.is_over());
+        line.push(Publisher::new(&load));
+        assert!(line[FRONT + 2].waits());
+        assert!(line[FRONT].waits(), "it is not its turn");
+        for (place, publisher) in line.iter_mut().enumerate() {
+            assert_eq!(publisher.woken(), 1, "{place}");
+            assert!(!publisher.waits(), "{place}");
+        }
+        assert!(!load.is_over());
+    }
+
+    #[test]
+    fn a_slow_one_at_the_front_holds_nobody_up() {
+        let load = Arc::new(WorkerLoad::new(100));
+        load.add(101);
+        let (mut slow, mut other) = (Publisher::new(&load), Publisher::new(&load));
+        assert!(slow.waits());
+        load.remove(101);
+        assert!(other.waits());
+        assert_eq!(other.woken(), 1);
+        assert!(!other.waits());
+        assert!(!slow.waits());
+        assert!(!load.is_over());
+    }
+
+    #[test]
+    fn the_load_is_looked_at_anew_before_each_goes_on() {
+        let load = Arc::new(WorkerLoad::new(100));
+        load.add(101);
+        let (mut first, mut second) = (Publisher::new(&load), Publisher::new(&load));
+        assert!(first.waits() && second.waits());
+        load.remove(101);
+        assert!(!first.waits());
+        load.add(51);
+        assert!(second.waits());
+        load.remove(1);
+        assert_eq!(second.woken(), 2);
+        assert!(!second.waits());
+    }
+
+    #[test]
+    fn a_place_that_is_given_up_holds_nobody_up() {
+        for leaver in [0, FRONT - 1, FRONT] {
+            let load = Arc::new(WorkerLoad::new(100));
+            load.add(101);
+            let mut line: Vec<_> = (0..FRONT + 1).map(|_| Publisher::new(&load)).collect();
+            assert!(line.iter_mut().all(Publisher::waits));
+            drop(line.remove(leaver));
+            load.remove(101);
+            for publisher in &mut line {
+                assert!(publisher.woken() > 0, "{leaver}");
+                assert!(!publisher.waits(), "{leaver}");
+            }
+            assert!(!load.is_over());
+        }
     }
 }

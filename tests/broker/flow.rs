@@ -1,6 +1,10 @@
 //! Messages on their way: chunks, order, slow readers, retained messages.
 
-use std::thread;
+use std::{
+    io::{ErrorKind, Read, Write},
+    thread,
+    time::Instant,
+};
 
 use nanomq::{
     mqtt::{
@@ -10,7 +14,7 @@ use nanomq::{
     stats::Metric,
 };
 
-use crate::kit::{Client, Got, TestBroker, bytes_of, publish_bytes, subscribe_bytes};
+use crate::kit::{Client, DEADLINE, Got, TestBroker, bytes_of, publish_bytes, subscribe_bytes};
 
 const V5: ProtocolVersion = ProtocolVersion::V5;
 
@@ -282,4 +286,53 @@ fn publishers_wait_for_a_subscriber_that_catches_up() {
     }
     publishing.join().unwrap();
     assert_eq!(broker.stats().totals.messages_dropped(), 0);
+}
+
+/// Writes `bytes` as far as the socket takes them, from `at` on and over again.
+fn write_on(client: &mut Client, bytes: &[u8], at: &mut usize) {
+    match client.socket.write(&bytes[*at..]) {
+        Ok(count) => *at = (*at + count) % bytes.len(),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+    }
+}
+
+#[test]
+fn publishers_that_publish_all_they_can_all_have_their_turns() {
+    const PAIRS: usize = 40;
+    const BYTES_EACH: usize = 512 * 1024;
+    let broker = TestBroker::with(|config| {
+        config.system.num_taskq_thread = 1;
+        // A fifth of what the publishers have the broker hold if none of them waits.
+        config.system.max_worker_backlog = 8 * 1024 * 1024;
+    });
+    let mut pairs: Vec<_> = (0..PAIRS)
+        .map(|n| {
+            let topic = format!("pair/{n}");
+            let mut subscriber = Client::v5(broker.address, &format!("s{n}"));
+            subscriber.subscribe(&topic, QoS::AtMostOnce);
+            let publisher = Client::v5(broker.address, &format!("p{n}"));
+            for client in [&subscriber, &publisher] {
+                client.socket.set_nonblocking(true).unwrap();
+            }
+            let message = publish_bytes(V5, &topic, b"payload", QoS::AtMostOnce, 0);
+            (subscriber, publisher, message.repeat(3000), 0)
+        })
+        .collect();
+    let mut received = [0; PAIRS];
+    let mut sink = [0; 65_536];
+    let deadline = Instant::now() + DEADLINE;
+    while received.iter().any(|bytes| *bytes < BYTES_EACH) {
+        assert!(Instant::now() < deadline, "{received:?}");
+        for ((subscriber, publisher, messages, at), received) in pairs.iter_mut().zip(&mut received)
+        {
+            write_on(publisher, messages, at);
+            match subscriber.socket.read(&mut sink) {
+                Ok(count) => {
+                    assert_ne!(count, 0, "closed");
+                    *received += count;
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+    }
 }

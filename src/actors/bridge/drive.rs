@@ -201,7 +201,7 @@ impl Bridge {
     }
 
     fn is_held(&mut self, cx: &mut task::Context<'_>, now: Instant) -> bool {
-        let is_held = self.hold.as_ref().is_some_and(|hold| hold.holds(cx, now));
+        let is_held = self.hold.as_mut().is_some_and(|hold| hold.holds(cx, now));
         if !is_held {
             self.hold = None;
         }

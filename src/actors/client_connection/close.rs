@@ -55,6 +55,7 @@ impl ClientConnection {
         );
         self.worker.shared.gauges.closing.increment();
         self.unread = Unread::default();
+        self.hold = None;
         match reason {
             CloseReason::Violation(violation) => {
                 self.worker.counters.add_error(violation.kind_name());

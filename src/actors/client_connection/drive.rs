@@ -59,7 +59,8 @@ impl ClientConnection {
             }
             self.fetch_bodies(ctx);
             self.fetch_retained(ctx);
-            if !self.may_handle() || self.is_held(cx, now) {
+            // Asked in any case: others may stand in line behind it.
+            if self.is_held(cx, now) || !self.may_handle() {
                 return self.rest(ctx, cx);
             }
             if let Some(data) = self.unread.take_waiting() {

@@ -5,14 +5,14 @@ use std::{sync::Arc, task, time::Instant};
 use super::ClientConnection;
 use crate::{
     actors::Router,
-    messages::{Inbox, WorkerLoad},
+    messages::{Inbox, Turn},
 };
 
 /// Why a connection is not read from.
 #[derive(Debug)]
 pub(in crate::actors) enum Hold {
     /// Too many bytes wait for a worker. It works them off, so this always ends.
-    Worker(Arc<WorkerLoad>),
+    Worker(Turn),
     /// A connected subscriber has nearly as much waiting as it may. This ends at the latest at the given time, and
     /// is not done again for a subscriber that has not caught up by then: a slow one holds nobody up for long.
     Subscriber(Arc<Inbox>, Instant),
@@ -22,7 +22,7 @@ impl Hold {
     /// What the router found while it delivered the last messages.
     pub(in crate::actors) fn new(router: &mut Router, now: Instant) -> Option<Self> {
         if let Some(load) = router.take_overloaded() {
-            return Some(Self::Worker(load));
+            return Some(Self::Worker(Turn::new(load)));
         }
         let (inbox, left) = router.take_congested(now)?;
         Some(Self::Subscriber(inbox, now.checked_add(left)?))
@@ -39,9 +39,10 @@ impl Hold {
 
 impl Hold {
     /// True while the publisher is not to be read from; the task is woken when that may have changed.
-    pub(in crate::actors) fn holds(&self, cx: &mut task::Context<'_>, now: Instant) -> bool {
+    /// For as long as there is one it has to be asked whenever the task is woken.
+    pub(in crate::actors) fn holds(&mut self, cx: &mut task::Context<'_>, now: Instant) -> bool {
         match self {
-            Self::Worker(load) => load.wait(cx.waker()),
+            Self::Worker(turn) => turn.wait(cx.waker()),
             Self::Subscriber(inbox, until) => {
                 now < *until && inbox.wait_uncongested(cx.waker(), now)
             }
@@ -52,7 +53,7 @@ impl Hold {
 impl ClientConnection {
     /// True while the client is not to be read from; the task is woken when that may have changed.
     pub(super) fn is_held(&mut self, cx: &mut task::Context<'_>, now: Instant) -> bool {
-        let held = match self.hold.as_deref() {
+        let held = match self.hold.as_deref_mut() {
             None => return false,
             Some(hold) => hold.holds(cx, now),
         };

@@ -71,8 +71,7 @@ impl ClientConnection {
                 if !connected.asking
                     && !connected.reading
                     && !connected.is_followed
-                    && connected.retained.is_none()
-                    && self.hold.is_none() => {}
+                    && connected.retained.is_none() => {}
             _ => return false,
         }
         request.connections = request.connections.saturating_sub(1);
@@ -96,6 +95,8 @@ impl ClientConnection {
             return false;
         };
         self.stop_timer();
+        // It waits again behind what it publishes next: if it had to stay, subscribers would leave without their publishers.
+        self.hold = None;
         to.do_send(MovedConnection {
             stream,
             peer: self.peer,
