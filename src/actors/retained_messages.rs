@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Instant};
 
-use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
 
 use super::{Shared, clock, durable};
 use crate::{
     config::Mqtt,
     messages::{
-        GiveUpRetained, Refused, RemoveRetained, RetainedPage, RetainedPageRequest,
+        GiveUpRetained, LookUpRetained, Refused, RemoveRetained, RetainedPage, RetainedPageRequest,
         RetainedRemoved, StoreRetained, WriteRecord,
     },
     mqtt::{Message, MessageRef},
@@ -158,11 +158,32 @@ impl Handler<RetainedPageRequest> for RetainedMessages {
 
     fn handle(&mut self, ask: RetainedPageRequest, _: &mut Self::Context) -> Self::Result {
         let mut cursor = ask.cursor;
-        let (messages, more) = self.store.page(&mut cursor, ask.limit, clock::now());
+        let limits = (ask.limit, ask.max_bytes);
+        let (messages, more) = self.store.page(&mut cursor, limits, clock::now());
         RetainedPage {
             messages,
             next: more.then_some(cursor),
         }
+    }
+}
+
+impl Handler<LookUpRetained> for RetainedMessages {
+    type Result = MessageResult<LookUpRetained>;
+
+    fn handle(&mut self, ask: LookUpRetained, _: &mut Self::Context) -> Self::Result {
+        let now = clock::now();
+        let mut found = Vec::with_capacity(ask.topics.len());
+        let mut bytes = 0;
+        for topic in &ask.topics {
+            if bytes > ask.max_bytes {
+                break;
+            }
+            let message = self.store.get(topic);
+            let message = message.filter(|message| !message.is_expired(now));
+            bytes += message.map_or(0, |message| message.size());
+            found.push(message.cloned());
+        }
+        MessageResult(found)
     }
 }
 
@@ -171,7 +192,8 @@ impl Handler<RemoveRetained> for RetainedMessages {
 
     fn handle(&mut self, ask: RemoveRetained, ctx: &mut Self::Context) -> Self::Result {
         let mut cursor = ask.cursor;
-        let (messages, more) = self.store.page(&mut cursor, ask.limit, clock::now());
+        let limits = (ask.limit, usize::MAX);
+        let (messages, more) = self.store.page(&mut cursor, limits, clock::now());
         for message in &messages {
             self.store.clear(message.topic());
             let part = Some(ask.part.another());

@@ -21,9 +21,9 @@ use crate::{
     config::Config,
     messages::{
         AddressedCommand, AskAgain, AskPermissions, AskSuperuser, CountClientFailure,
-        DurableTarget, EndSession, Inbox, InboxItem, KeepSession, KeptSession, LogIn, OpenSession,
-        RetainedPageRequest, SessionCommand, StartScram, StoreRetained, Subscribe, Unsubscribe,
-        WorkerLoad,
+        DurableTarget, EndSession, Inbox, InboxItem, KeepSession, KeptSession, LogIn,
+        LookUpRetained, OpenSession, RetainedPageRequest, SessionCommand, StartScram,
+        StoreRetained, Subscribe, Unsubscribe, WorkerLoad,
     },
     mqtt::{BatchBuilder, Message},
     routing::{RetainedCursor, RouteTable},
@@ -56,6 +56,8 @@ pub struct Shared {
     pub retained_load: Arc<WorkerLoad>,
     /// To the retained messages.
     pub retained_pages: Recipient<RetainedPageRequest>,
+    /// To the same, for single topics.
+    pub retained_lookups: Recipient<LookUpRetained>,
     /// To the durable store, if there is one.
     pub store: Option<StoreHandles>,
     /// What all bridges know together.
@@ -69,6 +71,7 @@ impl Shared {
         let page = RetainedPageRequest {
             cursor: RetainedCursor::new("$none"),
             limit: 1,
+            max_bytes: usize::MAX,
         };
         self.registry.kept.do_send(AddressedCommand {
             client_id: "".into(),

@@ -92,6 +92,7 @@ pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
         let ask_for = RetainedPageRequest {
             cursor,
             limit: PAGE,
+            max_bytes: usize::MAX,
         };
         let found = ask(&state.retained, ask_for).await?;
         for message in found.messages {

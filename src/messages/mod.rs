@@ -45,7 +45,8 @@ pub use registry::{
 };
 pub use restart::{CarriedClient, CarriedClients, GiveUpClients, GiveUpRetained, GiveUpSessions};
 pub use retained::{
-    RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved, StoreRetained,
+    LookUpRetained, RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved,
+    StoreRetained,
 };
 pub use session::{AddressedCommand, HandOver, KeptSession, SessionCommand};
 pub use stats::{

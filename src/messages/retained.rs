@@ -27,6 +27,19 @@ pub struct RetainedPageRequest {
     pub cursor: RetainedCursor,
     /// How many at most.
     pub limit: usize,
+    /// Bytes after which the page ends.
+    pub max_bytes: usize,
+}
+
+/// Asks for the retained messages of topics, for subscriptions that publishers can see already. The answer has a place for
+/// each of them, with the message if there is one, and ends early where the messages become too many bytes.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Option<Arc<crate::mqtt::Message>>>")]
+pub struct LookUpRetained {
+    /// The topics.
+    pub topics: Vec<Box<str>>,
+    /// Bytes after which no more messages are looked up.
+    pub max_bytes: usize,
 }
 
 /// Removes retained messages, a page at a time.

@@ -73,6 +73,11 @@ impl RetainedCursor {
     pub fn filter(&self) -> &str {
         &self.filter
     }
+
+    /// The only topic that the filter matches, if it has no wildcard.
+    pub fn topic(&self) -> Option<&str> {
+        (!self.filter.contains(['+', '#'])).then_some(&self.filter)
+    }
 }
 
 impl RetainedStore {
@@ -173,29 +178,37 @@ impl RetainedStore {
     }
 
     /// Up to `limit` messages that match the cursor's filter, in the order of their topics, less those that have expired;
-    /// true when there may be more. At most `limit * 8` topics are looked at in one call, so that a page that matches little stays short.
+    /// true when there may be more. The page ends with the message that makes it more than `max_bytes`. At most `limit * 8`
+    /// topics are looked at in one call, so that a page that matches little stays short.
     pub fn page(
         &self,
         cursor: &mut RetainedCursor,
-        limit: usize,
+        (limit, max_bytes): (usize, usize),
         now: Instant,
     ) -> (Vec<Arc<Message>>, bool) {
         let mut found = Vec::new();
-        let more = match cursor.filter.contains(['+', '#']) {
-            true => self.walk(cursor, limit, &mut found),
-            false => {
-                let key = cursor.from.as_ref().map(String::as_str);
-                if let Bound::Included(key) = key {
-                    found.extend(self.messages.get(key));
-                }
+        let more = match cursor.topic() {
+            None => self.walk(cursor, limit, &mut found),
+            Some(topic) => {
+                found.extend(self.get(topic));
                 false
             }
         };
         // In steps, as most of them may be in no cache: see [`Message::fetch`].
         found.retain(|message| !message.is_expired(now));
-        let found: Vec<_> = found.into_iter().cloned().collect();
+        let mut found: Vec<_> = found.into_iter().cloned().collect();
         found.iter().for_each(|message| message.fetch());
-        (found, more)
+        let mut bytes = 0;
+        let over = found.iter().position(|message| {
+            bytes += message.size();
+            bytes > max_bytes
+        });
+        let Some(behind) = over.and_then(|last| found.get(last + 1)) else {
+            return (found, more);
+        };
+        cursor.from = Bound::Included(key_of(behind.topic()));
+        found.truncate(over.map_or(found.len(), |last| last + 1));
+        (found, true)
     }
 
     /// The part of [`Self::page`] for filters with wildcards; true when there may be more.
@@ -351,11 +364,24 @@ mod tests {
         ))
     }
 
-    fn all(store: &RetainedStore, filter: &str, page: usize, now: Instant) -> Vec<String> {
+    /// In pages of so many messages, and of so many bytes.
+    fn all(
+        store: &RetainedStore,
+        filter: &str,
+        (page, max_bytes): (usize, usize),
+        now: Instant,
+    ) -> Vec<String> {
         let mut cursor = RetainedCursor::new(filter);
         let mut topics = Vec::new();
         loop {
-            let (found, more) = store.page(&mut cursor, page, now);
+            let (found, more) = store.page(&mut cursor, (page, max_bytes), now);
+            let bytes: usize = found
+                .iter()
+                .rev()
+                .skip(1)
+                .map(|message| message.size())
+                .sum();
+            assert!(found.len() <= page && bytes <= max_bytes);
             topics.extend(found.iter().map(|message| message.topic().to_owned()));
             if !more {
                 return topics;
@@ -381,7 +407,7 @@ mod tests {
             topics in proptest::collection::vec(proptest::collection::vec(level(), 1..5), 0..60),
             filters in proptest::collection::vec(
                 (proptest::collection::vec(prop_oneof![2 => level(), 2 => Just("+")], 1..5), any::<bool>()), 10),
-            page in 1usize..7,
+            page in (1usize..7, prop_oneof![1usize..400, Just(usize::MAX)]),
         ) {
             let now = Instant::now();
             let mut store = RetainedStore::new(WIDE);
@@ -452,7 +478,7 @@ mod tests {
             store.store(message("a", &big, None, now)),
             StoreOutcome::Full
         );
-        assert_eq!(all(&store, "#", 10, now), ["a"]);
+        assert_eq!(all(&store, "#", (10, usize::MAX), now), ["a"]);
     }
 
     #[test]
@@ -463,8 +489,8 @@ mod tests {
         store.store(message("long", "1", Some(500), now));
         store.store(message("short", "2", Some(6), now));
         let later = now + Duration::from_secs(6);
-        assert_eq!(all(&store, "+", 10, now), ["long", "short"]);
-        assert_eq!(all(&store, "+", 10, later), ["long"]);
+        assert_eq!(all(&store, "+", (10, usize::MAX), now), ["long", "short"]);
+        assert_eq!(all(&store, "+", (10, usize::MAX), later), ["long"]);
         assert!(store.expire(now + Duration::from_secs(5)).is_empty());
         assert_eq!(store.expire(later), ["short"]);
         assert_eq!(store.len(), 1);

@@ -144,6 +144,50 @@ fn every_retained_message_reaches_a_new_subscriber_once() {
     assert_eq!(subscriber.next(), Got::PingResp, "nothing comes twice");
 }
 
+/// Many more bytes than may wait to be written: they are fetched as the client reads, by one filter or by many.
+#[test]
+fn large_retained_messages_all_reach_a_new_subscriber() {
+    const TOPICS: u16 = 300;
+    const SIZE: usize = 40_000;
+    let broker = TestBroker::start();
+    let mut publisher = Client::v5(broker.address, "p");
+    for n in 0..TOPICS {
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            topic: &format!("r/{n}"),
+            packet_id: PacketId::new(n + 1),
+            properties: Properties::EMPTY,
+            payload: &vec![n as u8; SIZE],
+        };
+        publisher.send(&Packet::Publish(publish));
+        assert!(matches!(publisher.next(), Got::PubAck(..)));
+    }
+    let each: Vec<String> = (0..TOPICS).map(|n| format!("r/{n}")).collect();
+    let each = each.iter().map(|filter| (filter.as_str(), QoS::AtMostOnce));
+    for (name, filters) in [
+        ("one filter", vec![("r/+", QoS::AtMostOnce)]),
+        ("many filters", each.collect()),
+    ] {
+        let mut subscriber = Client::v5(broker.address, "s");
+        subscriber.send_bytes(&subscribe_bytes(V5, 1, &filters));
+        // Read only when all that can be written has been.
+        broker.until(name, |stats| stats.totals.get(Metric::MessagesSentQoS0) > 0);
+        assert!(matches!(subscriber.next(), Got::SubAck(1, _)));
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..TOPICS {
+            let message = subscriber.message();
+            assert_eq!(message.payload.len(), SIZE);
+            assert!(seen.insert(message.topic), "{name}");
+        }
+        subscriber.send(&Packet::PingReq);
+        assert_eq!(subscriber.next(), Got::PingResp, "{name}: nothing more");
+        subscriber.goodbye();
+    }
+    assert_eq!(broker.stats().totals.messages_dropped(), 0);
+}
+
 #[test]
 fn many_publishers_keep_their_own_order() {
     const EACH: u32 = 3000;

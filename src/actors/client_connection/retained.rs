@@ -4,19 +4,22 @@ use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
-use super::{ClientConnection, Connected, Phase};
+use super::{ClientConnection, Connected, Phase, Retrieval};
 use crate::{
     actors::clock,
-    messages::{RetainedPage, RetainedPageRequest},
-    mqtt::QoS,
+    messages::{LookUpRetained, RetainedPageRequest},
+    mqtt::{Message, QoS},
     routing::RetainedCursor,
     session::{Delivery, SubscribeRequest},
     stats::Metric,
 };
 
 /// Retained messages asked for at once.
-const RETAINED_PAGE: usize = 256;
-/// Bytes to be written above which no more retained messages are asked for.
+const RETAINED_PAGE: usize = 512;
+/// Retained messages of single topics asked for at once.
+const LOOK_UPS: usize = 64;
+/// Bytes to be written above which no more retained messages are asked for, and about as many as are asked for at once:
+/// so they fit what may be written, however large each is.
 const RETAINED_WIRE_MAX: usize = 256 * 1024;
 
 impl Connected {
@@ -54,6 +57,13 @@ impl Connected {
     }
 }
 
+impl Retrieval {
+    /// True when the subscription has gone since its messages were asked for.
+    fn is_gone(&self, filter: &str) -> bool {
+        self.gone.iter().any(|gone| **gone == *filter)
+    }
+}
+
 impl ClientConnection {
     /// Asks for the next retained messages of new subscriptions, when the client has taken the last ones.
     pub(super) fn fetch_retained(&mut self, ctx: &mut Context<Self>) {
@@ -69,6 +79,19 @@ impl ClientConnection {
         {
             return;
         }
+        // What goes by way of the store goes one by one.
+        let room = self.worker.shared.config.load().mqtt.max_mqueue_len;
+        let most = match connected.inbox.durable() {
+            None => LOOK_UPS.min(room).max(1),
+            Some(_) => 1,
+        };
+        let waiting = retained.waiting.iter().take(most);
+        let topics: Vec<Box<str>> = waiting
+            .map_while(|(cursor, _)| cursor.topic().map(Box::from))
+            .collect();
+        if !topics.is_empty() {
+            return self.look_up_retained(topics, ctx);
+        }
         let Some((cursor, delivery)) = retained.waiting.pop_front() else {
             connected.retained = None;
             return;
@@ -76,41 +99,87 @@ impl ClientConnection {
         retained.fetching = true;
         retained.gone.clear();
         let filter: Box<str> = cursor.filter().into();
-        let room = self.worker.shared.config.load().mqtt.max_mqueue_len;
         let ask = self.worker.shared.retained_pages.send(RetainedPageRequest {
             cursor,
             limit: RETAINED_PAGE.min(room).max(1),
+            max_bytes: RETAINED_WIRE_MAX,
         });
         ctx.spawn(ask.into_actor(self).map(move |page, connection, ctx| {
-            if let Ok(page) = page {
-                connection.deliver_retained(page, &filter, delivery, ctx);
-                connection.wake();
+            let Ok(page) = page else {
+                return;
+            };
+            if let Some(retained) = connection.retained_have_come()
+                && !retained.is_gone(&filter)
+            {
+                if let Some(next) = page.next {
+                    retained.waiting.push_front((next, delivery.clone()));
+                }
+                connection.deliver_retained(&page.messages, &delivery, ctx);
             }
+            connection.wake();
         }));
+    }
+
+    /// Asks for the retained messages of the topics that are the next filters.
+    fn look_up_retained(&mut self, topics: Vec<Box<str>>, ctx: &mut Context<Self>) {
+        let Some(retained) = self.retrieval() else {
+            return;
+        };
+        retained.fetching = true;
+        retained.gone.clear();
+        let mut asked: Vec<_> = retained.waiting.drain(..topics.len()).collect();
+        let ask = self.worker.shared.retained_lookups.send(LookUpRetained {
+            topics,
+            max_bytes: RETAINED_WIRE_MAX,
+        });
+        ctx.spawn(ask.into_actor(self).map(move |found, connection, ctx| {
+            let Ok(found) = found else {
+                return;
+            };
+            if let Some(retained) = connection.retained_have_come() {
+                for left in asked.drain(found.len()..).rev() {
+                    retained.waiting.push_front(left);
+                }
+            }
+            for ((cursor, delivery), message) in asked.into_iter().zip(found) {
+                if let Some(message) = message
+                    && let Some(retained) = connection.retrieval()
+                    && !retained.is_gone(cursor.filter())
+                {
+                    connection.deliver_retained(&[message], &delivery, ctx);
+                }
+            }
+            connection.wake();
+        }));
+    }
+
+    fn retrieval(&mut self) -> Option<&mut Retrieval> {
+        match &mut self.phase {
+            Phase::Connected(connected) => Some(connected.retained.get_or_insert_default()),
+            _ => None,
+        }
+    }
+
+    fn retained_have_come(&mut self) -> Option<&mut Retrieval> {
+        let retained = self.retrieval()?;
+        retained.fetching = false;
+        Some(retained)
     }
 
     fn deliver_retained(
         &mut self,
-        page: RetainedPage,
-        filter: &str,
-        delivery: Delivery,
+        messages: &[Arc<Message>],
+        delivery: &Delivery,
         ctx: &mut Context<Self>,
     ) {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
-        let retained = connected.retained.get_or_insert_default();
-        retained.fetching = false;
-        let gone = std::mem::take(&mut retained.gone);
-        if gone.iter().any(|gone| **gone == *filter) {
-            return;
-        }
         let config = self.worker.shared.config.load();
         let now = clock::now();
         let permissions = &connected.permissions;
         let restricts = permissions.policy().restricts();
-        let received = page
-            .messages
+        let received = messages
             .iter()
             .filter(|message| !restricts || permissions.may_receive(message.topic()));
         let is_durable = connected.inbox.durable().is_some();
@@ -120,7 +189,7 @@ impl ClientConnection {
         for message in rest {
             connected.channel.deliver_retained(
                 message,
-                &delivery,
+                delivery,
                 &config.mqtt,
                 now,
                 &mut self.wire,
@@ -128,21 +197,17 @@ impl ClientConnection {
             );
         }
         let stored: Vec<_> = stored.into_iter().cloned().collect();
-        let retained = connected.retained.get_or_insert_default();
-        if let Some(next) = page.next {
-            retained.waiting.push_front((next, delivery.clone()));
-        }
         if !stored.is_empty() {
             let number = stored.len() as u64;
             self.worker.counters.add(Metric::MessagesDeliveries, number);
             let outcome = self.worker.store_retained_copies(
                 stored.iter().map(|message| &**message),
                 &connected.inbox,
-                &delivery,
+                delivery,
                 now,
             );
             // The next page is for when this one has come through the store.
-            retained.fetching = true;
+            connected.retained.get_or_insert_default().fetching = true;
             let stored = poll_fn(move |cx| match &outcome {
                 Some(outcome) => outcome.poll(cx).map(|_| ()),
                 None => Poll::Ready(()),
