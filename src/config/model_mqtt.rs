@@ -110,7 +110,7 @@ impl Default for Mqtt {
             max_mqueue_len: 2048,
             max_mqueue_bytes: 16 << 20,
             mqueue_policy: MqueuePolicy::DropOldest,
-            max_inflight_window: 128,
+            max_inflight_window: 512,
             max_inflight_bytes: 8 << 20,
             receive_maximum: 1024,
             max_topic_alias: 64,
