@@ -4,7 +4,7 @@
 //! a connection that was taken over cannot change what its successor owns.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry as Slot},
     fmt,
     net::{IpAddr, SocketAddr},
     ops::Bound,
@@ -383,6 +383,11 @@ impl<T: Target> ClientDirectory<T> {
         Some(*entry)
     }
 
+    /// Before several subscriptions are entered: see [`SubscriptionTree::fetch`].
+    pub fn fetch(&self, filters: &[&str]) {
+        self.tree.fetch(filters);
+    }
+
     /// Enters a subscription; true when the client had none with this filter before.
     ///
     /// # Errors
@@ -401,11 +406,18 @@ impl<T: Target> ClientDirectory<T> {
             .filter(|entry| entry.generation == generation)
             .ok_or(SubscribeError::NotOwner)?;
         let parsed = TopicFilter::parse(filter).map_err(|_| SubscribeError::Invalid)?;
-        let is_new = !entry.subscriptions.contains_key(filter);
-        if is_new && max > 0 && entry.subscriptions.len() >= max {
-            return Err(SubscribeError::TooMany);
-        }
-        entry.subscriptions.insert(filter.clone(), subscription);
+        let is_full = max > 0 && entry.subscriptions.len() >= max;
+        let is_new = match entry.subscriptions.entry(filter.clone()) {
+            Slot::Occupied(mut own) => {
+                own.insert(subscription);
+                false
+            }
+            Slot::Vacant(_) if is_full => return Err(SubscribeError::TooMany),
+            Slot::Vacant(slot) => {
+                slot.insert(subscription);
+                true
+            }
+        };
         self.subscriptions += usize::from(is_new);
         let route = Route::new(
             entry.target.clone(),

@@ -34,6 +34,7 @@ pub struct PersistentMap<K, V> {
 
 #[derive(Debug)]
 enum Node<K, V> {
+    /// In the order of the hashes.
     Leaf(Arc<[Entry<K, V>]>),
     Branch(Arc<Children<K, V>>),
 }
@@ -127,40 +128,60 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
             for (reached, (map, key)) in reached.iter_mut().zip(lookups) {
                 *reached = (map.root.as_ref(), hash_of(*key));
             }
-            let mut shift = 0;
-            let mut goes_down = true;
-            while goes_down {
-                goes_down = false;
-                for (node, hash) in reached.iter_mut() {
-                    if let Some(Node::Branch(children)) = node {
-                        *node = children[slot(*hash, shift)].as_ref();
-                        goes_down = true;
-                    }
-                }
-                shift += BITS;
-            }
-            // The hashes of all leaves are read before a key is looked at, for the same reason.
-            let mut candidates = [None; TOGETHER];
-            for (candidate, (node, hash)) in candidates.iter_mut().zip(reached.iter()) {
+            go_down(reached, |_| {});
+            // All leaves are read before one is looked at, for the same reason.
+            let mut read = 0;
+            for (node, hash) in reached.iter() {
                 if let Some(Node::Leaf(entries)) = node {
-                    for entry in entries.iter() {
-                        if entry.hash == *hash {
-                            *candidate = Some(entry);
-                        }
-                    }
+                    read |= entries
+                        .get(guess(entries.len(), *hash))
+                        .map_or(0, |entry| entry.hash);
                 }
             }
-            for (((_, key), (node, hash)), candidate) in lookups.iter().zip(reached).zip(candidates)
-            {
-                let value = match (candidate, node) {
-                    (Some(entry), _) if entry.key.borrow() == *key => Some(&entry.value),
-                    (Some(_), Some(Node::Leaf(entries))) => value_in(entries, *hash, *key),
+            std::hint::black_box(read);
+            for ((_, key), (node, hash)) in lookups.iter().zip(reached) {
+                let value = match node {
+                    Some(Node::Leaf(entries)) => value_in(entries, *hash, *key),
                     _ => None,
                 };
                 found(index, value);
                 index += 1;
             }
         }
+    }
+
+    /// Reads what entering each of the keys is going to copy, some at a time as [`PersistentMap::get_each`] does: above
+    /// all the reference counts beside the paths to them. Nothing is changed.
+    pub fn fetch_each<Q>(&self, keys: &[&Q])
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let mut read = 0;
+        for keys in keys.chunks(TOGETHER) {
+            let mut reached = [(None, 0); TOGETHER];
+            let reached = &mut reached[..keys.len()];
+            for (reached, key) in reached.iter_mut().zip(keys) {
+                *reached = (self.root.as_ref(), hash_of(*key));
+            }
+            go_down(reached, |children| {
+                for child in children.iter().flatten() {
+                    read += match child {
+                        Node::Leaf(entries) => Arc::strong_count(entries),
+                        Node::Branch(children) => Arc::strong_count(children),
+                    };
+                }
+            });
+            for (node, _) in reached {
+                if let Some(Node::Leaf(entries)) = node {
+                    read += entries
+                        .iter()
+                        .map(|entry| entry.hash as usize)
+                        .sum::<usize>();
+                }
+            }
+        }
+        std::hint::black_box(read);
     }
 
     /// The value of `key`, to change it; `default` is entered where there is none.
@@ -184,10 +205,9 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
         loop {
             match node {
                 Node::Leaf(entries) => {
-                    return Arc::make_mut(entries)
-                        .iter_mut()
-                        .find(|entry| entry.hash == hash && entry.key.borrow() == key)
-                        .map(|entry| &mut entry.value);
+                    let place = place_in(entries, hash, key).ok()?;
+                    let entry = Arc::make_mut(entries).get_mut(place);
+                    return entry.map(|entry| &mut entry.value);
                 }
                 Node::Branch(children) => {
                     node = Arc::make_mut(children)[slot(hash, shift)].as_mut()?;
@@ -253,13 +273,61 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
     }
 }
 
+/// Takes each of the nodes to the leaf of its hash, if there is one, all of them a level at a time; `passes` is told the
+/// branches.
+fn go_down<'a, K, V>(
+    reached: &mut [(Option<&'a Node<K, V>>, u32)],
+    mut passes: impl FnMut(&'a Children<K, V>),
+) {
+    let mut shift = 0;
+    let mut goes_down = true;
+    while goes_down {
+        goes_down = false;
+        for (node, hash) in reached.iter_mut() {
+            if let Some(Node::Branch(children)) = node {
+                passes(children);
+                *node = children[slot(*hash, shift)].as_ref();
+                goes_down = true;
+            }
+        }
+        shift += BITS;
+    }
+}
+
+/// About where a hash is among so many that are in order.
+fn guess(len: usize, hash: u32) -> usize {
+    ((len as u64 * u64::from(hash)) >> 32) as usize
+}
+
+/// Where a key is in a leaf or, as an error, where it belongs. The entries of a leaf are in the order of their hashes, so
+/// that few of them are looked at.
+fn place_in<K, V, Q>(entries: &[Entry<K, V>], hash: u32, key: &Q) -> Result<usize, usize>
+where
+    K: Borrow<Q>,
+    Q: Eq + ?Sized,
+{
+    let mut place = guess(entries.len(), hash);
+    while place > 0 && entries[place - 1].hash >= hash {
+        place -= 1;
+    }
+    while let Some(entry) = entries.get(place)
+        && entry.hash <= hash
+    {
+        if entry.hash == hash && entry.key.borrow() == key {
+            return Ok(place);
+        }
+        place += 1;
+    }
+    Err(place)
+}
+
 fn value_in<'a, K, V, Q>(entries: &'a [Entry<K, V>], hash: u32, key: &Q) -> Option<&'a V>
 where
     K: Borrow<Q>,
     Q: Eq + ?Sized,
 {
-    let same = |entry: &&Entry<K, V>| entry.hash == hash && entry.key.borrow() == key;
-    entries.iter().find(same).map(|entry| &entry.value)
+    let place = place_in(entries, hash, key).ok()?;
+    entries.get(place).map(|entry| &entry.value)
 }
 
 fn hash_of<Q: Hash + ?Sized>(key: &Q) -> u32 {
@@ -284,29 +352,27 @@ fn entry_in<K: Hash + Eq + Clone, V: Clone>(
     key: K,
     default: impl FnOnce() -> V,
 ) -> &mut V {
-    let position = |entries: &[Entry<K, V>]| {
-        let same = |entry: &Entry<K, V>| entry.hash == hash && entry.key == key;
-        entries.iter().position(same)
-    };
     if let Node::Leaf(entries) = node
         && entries.len() >= LEAF_MAX
         && shift < HASH_BITS
-        && position(entries).is_none()
+        && place_in(entries, hash, &key).is_err()
     {
         *node = Node::Branch(Arc::new(split(entries, shift)));
     }
     match node {
         Node::Leaf(entries) => {
-            let index = position(entries).unwrap_or_else(|| {
+            let place = place_in(entries, hash, &key).unwrap_or_else(|place| {
                 let entry = Entry {
                     hash,
                     key,
                     value: default(),
                 };
-                *entries = entries.iter().cloned().chain([entry]).collect();
-                entries.len() - 1
+                let (before, after) = entries.split_at(place);
+                let before = before.iter().cloned().chain([entry]);
+                *entries = before.chain(after.iter().cloned()).collect();
+                place
             });
-            &mut Arc::make_mut(entries)[index].value
+            &mut Arc::make_mut(entries)[place].value
         }
         Node::Branch(children) => {
             let child = &mut Arc::make_mut(children)[slot(hash, shift)];
@@ -333,10 +399,7 @@ where
 {
     match node {
         Node::Leaf(entries) => {
-            let found = entries
-                .iter()
-                .position(|entry| entry.hash == hash && entry.key.borrow() == key);
-            let value = found.map(|index| {
+            let value = place_in(entries, hash, key).ok().map(|index| {
                 let value = entries[index].value.clone();
                 let (before, after) = (&entries[..index], &entries[index + 1..]);
                 *entries = before.iter().chain(after).cloned().collect();
@@ -397,6 +460,7 @@ mod tests {
                 let lookups: Vec<_> = keys.iter().map(|key| (&map, key)).collect();
                 let mut each = Vec::new();
                 PersistentMap::get_each(&lookups, |index, value| each.push((index, value)));
+                map.fetch_each(&keys.iter().collect::<Vec<_>>());
                 prop_assert_eq!(each.len(), keys.len());
                 for (place, key) in keys.iter().enumerate() {
                     prop_assert_eq!(map.get(key), model.get(key));

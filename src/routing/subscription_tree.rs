@@ -195,6 +195,12 @@ impl<T: Target> SubscriptionTree<T> {
         }
     }
 
+    /// Reads what entering filters is going to touch. Among very many subscriptions those without wildcards that are not
+    /// shared are entered faster after that.
+    pub fn fetch(&self, filters: &[&str]) {
+        self.exact.fetch_each(filters);
+    }
+
     /// Number of different filters, not counting by whom and in which groups they are subscribed to.
     pub fn filters(&self) -> usize {
         self.filters

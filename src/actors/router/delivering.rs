@@ -14,7 +14,7 @@ use crate::{
 ///
 /// Delivering wakes the threads of subscribers. They take what comes within a short time at once, and go back to sleep
 /// between messages that come one by one.
-const COMPLETE: usize = 64;
+const COMPLETE: usize = 256;
 
 /// Ends the batch that is being collected.
 pub(super) fn complete(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: Instant) {

@@ -26,6 +26,10 @@ impl SubscriptionRegistry {
         may: impl Fn(&SubscribeRequest) -> bool,
     ) -> Vec<Granted> {
         let max = self.shared.config.load().mqtt.max_subscriptions;
+        if requests.len() > 1 {
+            let filters: Vec<&str> = requests.iter().map(|request| &*request.filter).collect();
+            self.directory.fetch(&filters);
+        }
         let answers: Vec<Granted> = requests
             .iter()
             .map(|request| {
