@@ -8,6 +8,7 @@ mod threads;
 use std::{
     io,
     net::SocketAddr,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,14 +27,12 @@ pub use self::identities::check_identities;
 use self::{
     identities::{http_identity, http_tls, listener_identity},
     sockets::{cannot_listen, open_http},
-    starting::{
-        start_acceptors, start_auth, start_bridges, start_knowing, start_store, start_worker,
-    },
+    starting::{start_acceptors, start_auth, start_knowing, start_store, start_worker},
     threads::Threads,
 };
 use crate::{
     actors::{
-        ApiUsers, BridgeCounterList, BridgeKeeper, Carried, ConfigManager, ConfigSource, Door,
+        ApiUsers, BridgeCounterList, BridgeStarter, Carried, ConfigManager, ConfigSource, Door,
         Life, PolicyKeeper, Publisher, Recovered, RetainedMessages, SessionStore, Shared,
         StatsCollector, StoreWriter, SubscriptionRegistry, Worker, open_store,
     },
@@ -62,12 +61,12 @@ pub struct Broker {
     acceptors: Vec<Addr<Acceptor>>,
     balancer: Option<Addr<Balancer>>,
     /// Ends the threads when it is dropped.
-    _threads: Threads,
+    _threads: Rc<Threads>,
     registry: Addr<SubscriptionRegistry>,
     sessions: Addr<SessionStore>,
     retained: Addr<RetainedMessages>,
     config: Addr<ConfigManager>,
-    bridges: Addr<BridgeKeeper>,
+    bridges: Addr<BridgeStarter>,
     stats: Addr<StatsCollector>,
     wanted: UnboundedReceiver<Wanted>,
     store: Option<Addr<StoreWriter>>,
@@ -128,7 +127,7 @@ impl Broker {
 
         let gauges = Arc::new(Gauges::default());
         let opened = open_store(&config.load(), source.path.as_deref())?;
-        let mut threads = Threads(Vec::new());
+        let threads = Rc::new(Threads::default());
         let mut counters = Vec::new();
         let mut store = None;
         let mut recovered = Recovered::default();
@@ -144,7 +143,7 @@ impl Broker {
         let first = threads.start()?;
         let knowing_counters = Arc::new(Counters::default());
         let auth_counters = Arc::new(Counters::default());
-        let auth = start_auth(&threads.start()?, auth_counters.clone()).await?;
+        let auth = start_auth(&threads, &policy.load(), auth_counters.clone()).await?;
         let access = (policy.clone(), auth);
         let durable = store.as_ref().map(|(handles, _)| handles.clone());
         let (shared, registry, sessions, retained) = start_knowing(
@@ -183,21 +182,21 @@ impl Broker {
         let users = users.map(ApiUsers::start);
         let recheck = registry.clone().recipient();
         let keeper = PolicyKeeper::new(policy, source.path.clone(), recheck);
-        let bridges = start_bridges(
-            &threads.start()?,
+        let bridges = BridgeStarter::new(
+            threads.starter(),
             shared.clone(),
             registry.clone().recipient(),
             source.path.clone(),
             bridge_counters,
         )
-        .await?;
+        .start();
         // Before clients come, so that what they publish finds the sessions of the bridges.
         let first_bridges = config.load().bridges.clone();
         let manager = ConfigManager::new(source, config, keeper, identities)
             .telling(bridges.clone().recipient())
             .start();
         let begun = bridges.send(ApplyBridges(first_bridges)).await;
-        begun.map_err(|_| io::Error::other("the bridges could not be started"))?;
+        begun.map_err(io::Error::other)??;
 
         let worker_handles = handles.clone();
         let balancer = (handles.len() > 1).then(|| Balancer::new(handles.clone()).start());

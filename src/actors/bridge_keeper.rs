@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    io,
     rc::Rc,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -14,16 +14,13 @@ use tokio::sync::oneshot;
 use super::{
     Worker,
     bridge::{Bridge, BridgeParts, Configure, LeaveBridge, View},
-    private_file,
+    bridge_identity::BridgeIdentity,
 };
 use crate::{
     config::{BridgeConfig, Bridges},
     messages::{ApplyBridges, BridgeView, CloseBridges, GetBridge, GetSubscriptions, ListBridges},
     stats::Counters,
 };
-
-/// The file beside the configuration that holds what the identity of a broker with bridges is made of.
-const ID_FILE: &str = "nanomq_id";
 
 /// The counters of bridges, for sums over the broker.
 #[derive(Clone, Debug, Default)]
@@ -57,10 +54,7 @@ impl BridgeCounterList {
 pub struct BridgeKeeper {
     worker: Rc<Worker>,
     subscriptions: Recipient<GetSubscriptions>,
-    /// The identity of this broker.
-    own_id: Arc<str>,
-    /// What it is made of is to be written to this file as soon as there is a bridge.
-    unwritten: Option<(PathBuf, String)>,
+    identity: BridgeIdentity,
     bridges: BTreeMap<String, Kept>,
     counters: BridgeCounterList,
     /// Of bridges that have ended.
@@ -80,24 +74,14 @@ impl BridgeKeeper {
     pub fn new(
         worker: Rc<Worker>,
         subscriptions: Recipient<GetSubscriptions>,
-        config_file: Option<PathBuf>,
+        identity: BridgeIdentity,
         counters: BridgeCounterList,
     ) -> Self {
         let ended = counters.new_counters();
-        let id_file = config_file
-            .as_deref()
-            .map(|file| file.with_file_name(ID_FILE));
-        let known = id_file.as_deref().and_then(known_id);
-        let new = || format!("{:016x}", fastrand::u64(..));
-        let (id, is_known) = known.map_or_else(|| (new(), false), |id| (id, true));
-        let own_id = own_id(&id, config_file.as_deref());
-        let unwritten = id_file.filter(|_| !is_known).map(|file| (file, id));
-        worker.shared.marks.prepare_own_id(own_id.clone());
         Self {
             worker,
             subscriptions,
-            own_id,
-            unwritten,
+            identity,
             bridges: BTreeMap::new(),
             counters,
             ended,
@@ -143,25 +127,11 @@ impl BridgeKeeper {
         beginning
     }
 
-    /// Keeps the identity of this broker beside its configuration, so that remotes know its bridges again.
-    fn keep_own_id(&mut self) {
-        let Some((file, id)) = self.unwritten.take() else {
-            return;
-        };
-        if let Err(error) = private_file::replace(&file, &format!("{id}\n")) {
-            log::warn!(
-                "{} cannot be written, so that remotes do not know the bridges of this broker again after a restart, \
-                 unless they have a clientid: {error}",
-                file.display()
-            );
-        }
-    }
-
     /// Starts a bridge; what is returned ends when it has begun.
     fn start(&mut self, name: String, config: Arc<BridgeConfig>) -> oneshot::Receiver<()> {
         let marks = &self.worker.shared.marks;
-        let own_id = marks.set_own_id(|| self.own_id.clone()).clone();
-        self.keep_own_id();
+        let own_id = marks.set_own_id(|| self.identity.id.clone()).clone();
+        self.identity.keep();
         let counters = self.counters.new_counters();
         self.last_number = self.last_number.saturating_add(1);
         let (begins, begun) = oneshot::channel();
@@ -188,36 +158,25 @@ impl BridgeKeeper {
     }
 }
 
-/// The identity of a broker: other brokers may have their configuration in the same folder, and that file with it.
-fn own_id(id: &str, config_file: Option<&Path>) -> Arc<str> {
-    let name = config_file.and_then(Path::file_name).unwrap_or_default();
-    let text = [id.as_bytes(), b"/", name.as_encoded_bytes()].concat();
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &text);
-    let bytes = digest.as_ref().iter().take(8);
-    bytes
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>()
-        .into()
-}
-
-/// What the identity of this broker is made of, in its file.
-fn known_id(file: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let known = text.trim();
-    let is_one = known.len() == 16 && known.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_one.then(|| known.to_owned())
-}
-
 impl Actor for BridgeKeeper {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // No bound: who asks waits for the answer, and a configuration must not wait for room while a later one comes.
+        ctx.set_mailbox_capacity(0);
+    }
 }
 
 impl Handler<ApplyBridges> for BridgeKeeper {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<io::Result<()>>;
 
     fn handle(&mut self, message: ApplyBridges, _: &mut Self::Context) -> Self::Result {
         let begun = join_all(self.apply(message.0));
-        Box::pin(async { drop(begun.await) })
+        Box::pin(async {
+            // One that does not say so has ended already.
+            begun.await;
+            Ok(())
+        })
     }
 }
 
@@ -256,19 +215,5 @@ impl Handler<CloseBridges> for BridgeKeeper {
             .map(|kept| kept.actor.send(LeaveBridge { ends: false }))
             .collect();
         Box::pin(async { drop(join_all(left).await) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn brokers_in_one_folder_have_identities_of_their_own() {
-        let of = |file: &str| own_id("0123456789abcdef", Some(Path::new(file)));
-        assert_eq!(of("/etc/a.conf"), of("/other/a.conf"));
-        assert_ne!(of("/etc/a.conf"), of("/etc/b.conf"));
-        assert_eq!(of("/etc/a.conf").len(), 16);
-        assert!(crate::mqtt::hops::is_id(&of("/etc/a.conf")));
     }
 }

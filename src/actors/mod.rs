@@ -5,7 +5,8 @@
 //! |---|---|---|---|---|
 //! | [`ClientConnection`] | one a socket | a worker | `SessionCommand` | publishers pause while its worker has too much waiting, see [`WorkerLoad`](crate::messages::WorkerLoad) |
 //! | [`ConnectionHost`] | one a worker | a worker | `Accepted` | the acceptors' rate |
-//! | [`BridgeKeeper`] | 1 | an arbiter of its own | `ApplyBridges`, `ListBridges`, `GetBridge`, `CloseBridges` | askers wait |
+//! | [`BridgeStarter`] | 1 | main arbiter | as the keeper | askers wait |
+//! | [`BridgeKeeper`] | 1, from the first bridge on | an arbiter of its own | `ApplyBridges`, `ListBridges`, `GetBridge`, `CloseBridges` | askers wait |
 //! | `Bridge` | one a bridge | that of the keeper | `SessionCommand` | its queue, by `queue_policy`; publishers never wait for it |
 //! | [`SubscriptionRegistry`] | 1 | the first worker | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
 //! | [`RetainedMessages`] | 1 | the first worker | `StoreRetained`, `RetainedPageRequest`, `LookUpRetained`, `RemoveRetained` | askers wait; publishers pause while too much is on its way |
@@ -14,16 +15,20 @@
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |
 //! | [`StatsCollector`] | 1 | main arbiter | `GetStats`, `GetProcessStats`, `ListListeners` | askers wait |
 //! | [`ConfigManager`] | 1 | main arbiter | `GetConfig`, `ReloadConfig`, `ChangeConfig`, `ReplaceConfig`, `GetPending`, `GetCertificates` | askers wait |
-//! | [`Authenticator`] | 1 | an arbiter of its own | `LogIn`, `AskPermissions`, `AskAgain`, `AskSuperuser`, `StartScram`, `CountClientFailure` | more waiting passwords or requests than configured are refused |
+//! | [`AuthStarter`] | 1, unless the policy asks for passwords at start | main arbiter | as the authenticator | as there |
+//! | [`Authenticator`] | 1, from the first login that is checked on | an arbiter of its own | `LogIn`, `AskPermissions`, `AskAgain`, `AskSuperuser`, `StartScram`, `CountClientFailure` | more waiting passwords or requests than configured are refused |
 //! | [`Life`] | 1 | main arbiter | `EndLife` | askers wait |
 //! | [`ApiUsers`] | 1, if the API is served | main arbiter | `BeginLogin`, `ChangeApiUsers`, ... | askers wait |
 
 mod api_users;
+mod auth_starter;
 mod authenticator;
 mod awaiting;
 mod bridge;
 mod bridge_changes;
+mod bridge_identity;
 mod bridge_keeper;
+mod bridge_starter;
 mod carried;
 mod certificate_files;
 mod client_connection;
@@ -52,8 +57,10 @@ mod timers;
 mod worker;
 
 pub use api_users::ApiUsers;
+pub use auth_starter::AuthStarter;
 pub use authenticator::Authenticator;
 pub use bridge_keeper::{BridgeCounterList, BridgeKeeper};
+pub use bridge_starter::BridgeStarter;
 pub use carried::Carried;
 pub use client_connection::{ClientConnection, Door, MoveRequest, MovedConnection};
 pub use config_manager::{ConfigManager, ConfigSource};

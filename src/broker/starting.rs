@@ -1,45 +1,64 @@
 //! Starting the actors, each where it belongs.
 
-use std::{io, net::TcpListener, num::NonZeroU64, path::PathBuf, rc::Rc, sync::Arc};
+use std::{io, net::TcpListener, num::NonZeroU64, rc::Rc, sync::Arc};
 
-use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Recipient};
+use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler};
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 
-use super::threads::on;
+use super::threads::{Threads, on};
 use crate::{
     actors::{
-        AuthHandles, Authenticator, BridgeCounterList, BridgeKeeper, Carried, ConnectionHost, Door,
-        Recovered, RegistryHandles, RetainedMessages, SessionStore, Shared, StoreHandles,
-        StoreWriter, SubscriptionRegistry, Worker, restore,
+        AuthHandles, AuthStarter, Authenticator, Carried, ConnectionHost, Door, Recovered,
+        RegistryHandles, RetainedMessages, SessionStore, Shared, StoreHandles, StoreWriter,
+        SubscriptionRegistry, Worker, restore,
     },
     auth::policy::Policy,
     bridge::Marks,
     config::Config,
     listeners::{Acceptor, Balance, WorkerHandle},
-    messages::{GetSubscriptions, WorkerLoad},
+    messages::{
+        AskAgain, AskPermissions, AskSuperuser, CountClientFailure, LogIn, StartScram, WorkerLoad,
+    },
     routing::RouteTable,
     stats::{Counters, Gauges},
     store::{Store, WallClock},
 };
 
-/// Starts the actor that knows who may come in, on a thread of its own.
+/// Starts the actor that knows who may come in, on a thread of its own; where nobody is asked, only when that changes.
 pub(super) async fn start_auth(
-    arbiter: &ArbiterHandle,
+    threads: &Rc<Threads>,
+    policy: &Policy,
     counters: Arc<Counters>,
 ) -> io::Result<AuthHandles> {
-    on(arbiter, move || {
-        let authenticator = Authenticator::new(counters).start();
-        AuthHandles {
-            log_in: authenticator.clone().recipient(),
-            ask: authenticator.clone().recipient(),
-            start_scram: authenticator.clone().recipient(),
-            ask_again: authenticator.clone().recipient(),
-            ask_superuser: authenticator.clone().recipient(),
-            count_failure: authenticator.recipient(),
-        }
+    if policy.is_open() && !policy.asks() {
+        let starter = AuthStarter::new(threads.starter(), counters);
+        return Ok(auth_handles(&starter.start()));
+    }
+    on(&threads.start()?, move || {
+        auth_handles(&Authenticator::new(counters).start())
     })
     .await
+}
+
+fn auth_handles<A>(actor: &Addr<A>) -> AuthHandles
+where
+    A: Actor<Context = Context<A>>
+        + Handler<LogIn>
+        + Handler<AskPermissions>
+        + Handler<StartScram>
+        + Handler<AskAgain>
+        + Handler<AskSuperuser>
+        + Handler<CountClientFailure>,
+{
+    AuthHandles {
+        log_in: actor.clone().recipient(),
+        ask: actor.clone().recipient(),
+        start_scram: actor.clone().recipient(),
+        ask_again: actor.clone().recipient(),
+        ask_superuser: actor.clone().recipient(),
+        count_failure: actor.clone().recipient(),
+    }
 }
 
 /// Starts the actors that know all clients and what is kept for them.
@@ -176,24 +195,6 @@ pub(super) async fn start_worker(
             idle: host.recipient(),
             metrics: Handle::current().metrics(),
         }
-    })
-    .await
-}
-
-/// Starts the keeper of the bridges on a thread of its own, so that a slow remote delays nobody else.
-pub(super) async fn start_bridges(
-    arbiter: &ArbiterHandle,
-    shared: Shared,
-    subscriptions: Recipient<GetSubscriptions>,
-    config_file: Option<PathBuf>,
-    counters: BridgeCounterList,
-) -> io::Result<Addr<BridgeKeeper>> {
-    on(arbiter, move || {
-        let backlog = shared.config.load().system.max_worker_backlog;
-        let own = counters.new_counters();
-        let load = Arc::new(WorkerLoad::new(backlog));
-        let worker = Worker::new(shared, own, load);
-        BridgeKeeper::new(worker, subscriptions, config_file, counters).start()
     })
     .await
 }

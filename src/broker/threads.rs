@@ -1,25 +1,35 @@
 //! The threads of a broker, and starting actors on them.
 
-use std::io;
+use std::{cell::RefCell, io, rc::Rc};
 
 use actix::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
 /// The threads of a broker; they end when this is dropped.
-pub(super) struct Threads(pub(super) Vec<Arbiter>);
+#[derive(Default)]
+pub(super) struct Threads(RefCell<Vec<Arbiter>>);
 
 impl Threads {
-    pub(super) fn start(&mut self) -> io::Result<ArbiterHandle> {
+    pub(super) fn start(&self) -> io::Result<ArbiterHandle> {
         let arbiter = Arbiter::try_new()?;
         let handle = arbiter.handle();
-        self.0.push(arbiter);
+        self.0.borrow_mut().push(arbiter);
         Ok(handle)
+    }
+
+    /// What starts further threads while the broker runs.
+    pub(super) fn starter(self: &Rc<Self>) -> impl FnMut() -> io::Result<ArbiterHandle> + 'static {
+        let threads = Rc::downgrade(self);
+        move || match threads.upgrade() {
+            Some(threads) => threads.start(),
+            None => Err(io::Error::other("the broker has ended")),
+        }
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        for arbiter in &self.0 {
+        for arbiter in self.0.get_mut() {
             arbiter.stop();
         }
     }

@@ -3,7 +3,7 @@
 //! touches only the bridge it is about, is written to the configuration file if there is one, and is in force when the
 //! answer comes.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use actix::{Message, MessageResponse};
 
@@ -98,9 +98,10 @@ pub struct UnsubscribeBridge {
 }
 
 /// The bridges of a configuration that was read anew: those that differ are changed, the others go on undisturbed. The
-/// answer comes when what is published from then on finds the sessions of those that are new.
+/// answer comes when what is published from then on finds the sessions of those that are new. An error is that they can
+/// have no thread.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "io::Result<()>")]
 pub struct ApplyBridges(pub Bridges);
 
 /// The broker stops: all bridges leave. What waits in them is kept for its next life. The answer comes when they have

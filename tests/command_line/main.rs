@@ -9,13 +9,15 @@ mod setup;
 
 use std::{
     fs::{self, File},
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
+    time::Duration,
 };
 
 use rustix::process::Signal;
 
-use setup::{Daemon, Setup, assert_serves, free_port, nanomq, stderr};
+use setup::{Broker, Daemon, Setup, assert_serves, free_port, nanomq, stderr};
 
 #[test]
 fn a_signal_stops_the_broker_and_its_pid_file_is_removed() {
@@ -89,6 +91,69 @@ fn stop_ends_the_broker() {
     assert!(!pid_file.exists());
     assert!(TcpStream::connect(&broker.address).is_err());
     assert_eq!(broker.wait().code(), Some(0));
+}
+
+/// How many threads of the broker run actors.
+fn threads_of_actors(broker: &Broker) -> usize {
+    let threads = fs::read_dir(format!("/proc/{}/task", broker.pid())).unwrap();
+    threads
+        .map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).unwrap())
+        .filter(|name| name.starts_with("actix-rt"))
+        .count()
+}
+
+#[test]
+fn bridges_have_a_thread_from_the_first_one_on() {
+    let setup = Setup::new();
+    let mut broker = setup.start();
+    let without = threads_of_actors(&broker);
+    let mut more = "bridges.mqtt.one { server = \"mqtt-tcp://127.0.0.1:1\" }".to_owned();
+    for name in ["one", "two"] {
+        setup.configure("127.0.0.1:0", &more);
+        assert_eq!(setup.run(&["reload"]).status.code(), Some(0));
+        broker.wait_for(&format!("bridge \"{name}\""));
+        assert_eq!(threads_of_actors(&broker), without + 1, "{name}");
+        more.push_str("\nbridges.mqtt.two { server = \"mqtt-tcp://127.0.0.1:1\" }");
+    }
+    setup.configure("127.0.0.1:0", "");
+    assert_eq!(setup.run(&["reload"]).status.code(), Some(0));
+    broker.wait_for("bridge \"two\" ends");
+    broker.signal(Signal::TERM);
+    assert_eq!(broker.wait().code(), Some(0));
+}
+
+/// The reason code that a client with user name `u` and a password of one letter gets.
+fn log_in(broker: &Broker, password: u8) -> u8 {
+    let mut socket = TcpStream::connect(&broker.address).unwrap();
+    let timeout = Some(Duration::from_secs(30));
+    socket.set_read_timeout(timeout).unwrap();
+    let mut connect = b"\x10\x13\0\x04MQTT\x04\xc2\0\0\0\x01a\0\x01u\0\x01".to_vec();
+    connect.push(password);
+    socket.write_all(&connect).unwrap();
+    let mut connack = [0; 4];
+    socket.read_exact(&mut connack).unwrap();
+    connack[3]
+}
+
+#[test]
+fn logins_have_a_thread_from_the_first_one_that_is_checked_on() {
+    let setup = Setup::new();
+    let mut broker = setup.start();
+    assert_eq!(log_in(&broker, b'x'), 0);
+    let open = threads_of_actors(&broker);
+    setup.configure("127.0.0.1:0", "auth.password { u = p }");
+    assert_eq!(setup.run(&["reload"]).status.code(), Some(0));
+    broker.wait_for("configuration reloaded");
+    for (password, code) in [(b'p', 0), (b'x', 4), (b'p', 0)] {
+        assert_eq!(log_in(&broker, password), code);
+        assert_eq!(threads_of_actors(&broker), open + 1);
+    }
+    drop(broker);
+    // Where users are there at start, nothing is changed by the first of them.
+    let broker = setup.start();
+    let before = threads_of_actors(&broker);
+    assert_eq!(log_in(&broker, b'p'), 0);
+    assert_eq!(threads_of_actors(&broker), before);
 }
 
 #[test]
