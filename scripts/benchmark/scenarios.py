@@ -255,7 +255,7 @@ ALL = [
             Metric("broker_cpu_us_per_connect", "CPU per connect", "us"),
             Metric("connects_per_sec", "connects", "/s"),
         ],
-        quick=True,
+        quick=True, rounds=2,
     ),
     Scenario(
         "broadcast", "10,000 clients subscribe to one topic and leave", ["idle", "--clients", "10000", "--broadcast"],

@@ -253,7 +253,11 @@ impl Handler<GiveUpClients> for SubscriptionRegistry {
                 client_id,
                 info: entry.info,
                 generation: entry.generation,
-                subscriptions: entry.subscriptions.into_iter().collect(),
+                subscriptions: entry
+                    .subscriptions
+                    .into_iter()
+                    .map(|(filter, subscription)| (filter.into(), subscription))
+                    .collect(),
             });
         CarriedClients {
             clients: clients.collect(),

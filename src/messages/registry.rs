@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use actix::{Message, MessageResponse, Recipient};
+use smol_str::SmolStr;
 use tokio::sync::oneshot;
 
 use super::{Inbox, SessionCommand, WorkerLoad};
@@ -315,7 +316,7 @@ pub struct GetSubscriptions {
 /// [`TopicTreeView`](crate::routing::TopicTreeView) is made of. It is made by who asks, since that may take longer
 /// than the registry can be spared.
 #[derive(Clone, Debug, Message)]
-#[rtype(result = "Page<(Arc<str>, Arc<str>)>")]
+#[rtype(result = "Page<(Arc<str>, SmolStr)>")]
 pub struct GetTopicTree {
     /// Goes on behind this client.
     pub after: Option<Arc<str>>,
@@ -327,7 +328,7 @@ pub struct SubscriptionRow {
     /// Client id.
     pub client_id: Arc<str>,
     /// The whole filter.
-    pub topic: Arc<str>,
+    pub topic: SmolStr,
     /// Granted QoS.
     pub qos: QoS,
 }

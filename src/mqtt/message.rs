@@ -214,6 +214,11 @@ impl Message {
         }
     }
 
+    /// The publisher's QoS.
+    pub fn qos(&self) -> QoS {
+        self.qos
+    }
+
     /// Topic name.
     pub fn topic(&self) -> &str {
         self.view().topic

@@ -11,6 +11,8 @@ use std::{
     sync::Arc,
 };
 
+use smol_str::SmolStr;
+
 use super::{Route, SubscriptionTree, Target};
 use crate::mqtt::{ProtocolVersion, SubscribeOptions, TopicFilter};
 
@@ -83,8 +85,8 @@ pub struct ClientEntry<T> {
     pub generation: u64,
     /// Of that connection.
     pub info: ClientInfo,
-    /// By the whole filter, `$share/group/` included.
-    pub subscriptions: BTreeMap<Arc<str>, StoredSubscription>,
+    /// By the whole filter, `$share/group/` included. Short ones lie in the map itself.
+    pub subscriptions: BTreeMap<SmolStr, StoredSubscription>,
 }
 
 /// See the module's description.
@@ -407,7 +409,7 @@ impl<T: Target> ClientDirectory<T> {
             .ok_or(SubscribeError::NotOwner)?;
         let parsed = TopicFilter::parse(filter).map_err(|_| SubscribeError::Invalid)?;
         let is_full = max > 0 && entry.subscriptions.len() >= max;
-        let is_new = match entry.subscriptions.entry(filter.clone()) {
+        let is_new = match entry.subscriptions.entry(filter.clone().into()) {
             Slot::Occupied(mut own) => {
                 own.insert(subscription);
                 false

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use smol_str::SmolStr;
+
 /// What part of the tree is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicTreeBounds {
@@ -47,7 +49,7 @@ impl TopicTreeView {
     /// its group are levels as others are.
     ///
     /// What lies below a node that is not shown is not looked at.
-    pub fn new(subscriptions: &[(Arc<str>, Arc<str>)], bounds: &TopicTreeBounds) -> Self {
+    pub fn new(subscriptions: &[(Arc<str>, SmolStr)], bounds: &TopicTreeBounds) -> Self {
         let root = bounds.root.as_deref();
         let mut level = vec![Open {
             topic: root.unwrap_or_default(),
@@ -138,7 +140,7 @@ mod tests {
 
     /// Levels as `topic(children)[ids]`, with a line for each level.
     fn show(subscriptions: &[(&str, &str)], bounds: &TopicTreeBounds) -> (String, bool) {
-        let subscriptions: Vec<(Arc<str>, Arc<str>)> = subscriptions
+        let subscriptions: Vec<(Arc<str>, SmolStr)> = subscriptions
             .iter()
             .map(|(client_id, filter)| ((*client_id).into(), (*filter).into()))
             .collect();

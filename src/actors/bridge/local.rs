@@ -60,7 +60,7 @@ impl Bridge {
             let opened = opening.await?;
             let known = known.send(GetSubscriptions { client_id }).await;
             let rows = known.ok().flatten().unwrap_or_default();
-            let filters = rows.into_iter().map(|row| row.topic).collect();
+            let filters = rows.into_iter().map(|row| row.topic.into()).collect();
             Ok((opened, filters))
         };
         ctx.spawn(opening.into_actor(self).map(|opened, bridge, ctx| {

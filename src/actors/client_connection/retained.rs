@@ -137,8 +137,10 @@ impl ClientConnection {
                 return;
             };
             if let Some(retained) = connection.retained_have_come() {
-                for left in asked.drain(found.len()..).rev() {
-                    retained.waiting.push_front(left);
+                for left in asked.drain(found.len().min(asked.len())..).rev() {
+                    if !retained.is_gone(left.0.filter()) {
+                        retained.waiting.push_front(left);
+                    }
                 }
             }
             for ((cursor, delivery), message) in asked.into_iter().zip(found) {
@@ -183,9 +185,8 @@ impl ClientConnection {
             .iter()
             .filter(|message| !restricts || permissions.may_receive(message.topic()));
         let is_durable = connected.inbox.durable().is_some();
-        let (stored, rest): (Vec<_>, Vec<_>) = received.partition(|message| {
-            is_durable && message.view().qos.min(delivery.qos) > QoS::AtMostOnce
-        });
+        let (stored, rest): (Vec<_>, Vec<_>) = received
+            .partition(|message| is_durable && message.qos().min(delivery.qos) > QoS::AtMostOnce);
         for message in rest {
             connected.channel.deliver_retained(
                 message,

@@ -1,19 +1,24 @@
 //! Batches on their way into the inboxes of subscribers.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::Router;
 use crate::{
-    messages::{Inbox, InboxItem, Patience, Pushed},
-    routing::{Group, Route},
+    actors::durable_routing::DurableRouting,
+    messages::{DurableTarget, Inbox, InboxItem, Patience, Pushed, WorkerLoad},
+    mqtt::Batch,
+    routing::{Group, Route, Routes},
     session::Delivery,
     stats::Metric,
 };
 
-/// Batches of one chunk that are complete before the first is delivered.
+/// Batches of one chunk that may be complete before the first is delivered.
 ///
-/// Delivering wakes the threads of subscribers. They take what comes within a short time at once, and go back to sleep
-/// between messages that come one by one.
+/// Delivering wakes the threads of subscribers, which take at once what comes within a short time, but would go back to
+/// sleep between messages that come one by one.
 const COMPLETE: usize = 256;
 
 /// Ends the batch that is being collected.
@@ -36,42 +41,51 @@ pub(super) fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: 
         return;
     }
     let config = router.config.load();
-    let patience = Patience::new(&config.mqtt, now);
-    let max_pause = config.mqtt.max_publisher_pause;
-    let origin = publisher;
-    let publisher = publisher.map(Arc::as_ptr);
-    let durable = &mut router.durable;
-    let (mut overloaded, mut congested) = (None, None);
-    let (mut routed, mut deliveries, mut ended) = (0, 0, 0);
+    let mut delivering = Delivering {
+        durable: router.durable.as_mut(),
+        stored: Vec::new(),
+        publisher,
+        patience: Patience::new(&config.mqtt, now),
+        max_pause: config.mqtt.max_publisher_pause,
+        overloaded: None,
+        congested: None,
+        deliveries: 0,
+        ended: 0,
+    };
+    let mut routed = 0;
     for (batch, routes) in router.complete.drain(..) {
+        routed += batch.len() as u64;
+        delivering.deliver(&batch, &routes);
+    }
+    let counters = &router.counters;
+    counters.add(Metric::MessagesRouted, routed);
+    counters.add(Metric::MessagesDeliveries, delivering.deliveries);
+    counters.add(Metric::DroppedSessionEnded, delivering.ended);
+    router.overloaded = delivering.overloaded.or(router.overloaded.take());
+    router.congested = delivering.congested.or(router.congested.take());
+}
+
+/// Batches of one publisher being delivered.
+struct Delivering<'a> {
+    durable: Option<&'a mut DurableRouting>,
+    /// To whom the batch at hand goes by way of the durable store.
+    stored: Vec<DurableTarget>,
+    publisher: Option<&'a Arc<Inbox>>,
+    patience: Patience,
+    max_pause: Duration,
+    /// The last worker found over its limit.
+    overloaded: Option<Arc<WorkerLoad>>,
+    /// The last subscriber found with nearly as much waiting as it may have.
+    congested: Option<Arc<Inbox>>,
+    deliveries: u64,
+    /// Of the deliveries, those whose sessions had ended.
+    ended: u64,
+}
+
+impl Delivering<'_> {
+    fn deliver(&mut self, batch: &Arc<Batch>, routes: &Routes<Inbox>) {
         let all = 0..batch.len();
-        let mut stored = Vec::new();
-        // False when the session has ended.
-        let mut push = |target: &Arc<Inbox>, item: InboxItem| {
-            match durable
-                .as_mut()
-                .and_then(|durable| durable.wants(target, &item))
-            {
-                Some(to) => {
-                    stored.push(to);
-                    overloaded = target.overloaded().or(overloaded.take());
-                }
-                None => match target.push(item, patience) {
-                    Pushed::Taken => {}
-                    Pushed::Overloaded(load) => overloaded = Some(load),
-                    Pushed::Ended => return false,
-                },
-            }
-            // A client that publishes to itself has to be read from to catch up.
-            if target
-                .congested_for(now)
-                .is_some_and(|since| since < max_pause)
-                && publisher != Some(Arc::as_ptr(target))
-            {
-                congested = Some(target.clone());
-            }
-            true
-        };
+        let publisher = self.publisher.map(Arc::as_ptr);
         for to in &routes.deliveries {
             if !to.serves(publisher) {
                 continue;
@@ -87,45 +101,61 @@ pub(super) fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: 
                     places: None,
                 },
             };
-            deliveries += all.len() as u64;
-            if !push(&to.target, item) {
-                ended += all.len() as u64;
+            self.deliveries += all.len() as u64;
+            if !self.push(&to.target, item) {
+                self.ended += all.len() as u64;
             }
         }
         for group in &routes.groups {
             group.share_out(batch.len(), |member, range| {
                 let number = range.len() as u64;
-                deliveries += number;
+                self.deliveries += number;
                 let is_taken = group.offer(member, |member| {
                     let item = InboxItem {
                         batch: batch.clone(),
                         range: range.clone(),
                         delivery: to_member(group, member),
                     };
-                    push(&member.target, item)
+                    self.push(&member.target, item)
                 });
                 if !is_taken {
-                    ended += number;
+                    self.ended += number;
                 }
             });
         }
-        routed += batch.len() as u64;
-        if let Some(durable) = durable
+        if let Some(durable) = &mut self.durable
             && batch.is_acknowledged()
         {
-            overloaded = durable.overloaded().or(overloaded);
-            match stored.is_empty() {
-                true => durable.only_ids(),
-                false => durable.persist(&batch, stored, origin, now, true),
+            self.overloaded = durable.overloaded().or(self.overloaded.take());
+            match std::mem::take(&mut self.stored) {
+                none if none.is_empty() => durable.only_ids(),
+                some => durable.persist(batch, some, self.publisher, self.patience.now, true),
             }
         }
     }
-    let counters = &router.counters;
-    counters.add(Metric::MessagesRouted, routed);
-    counters.add(Metric::MessagesDeliveries, deliveries);
-    counters.add(Metric::DroppedSessionEnded, ended);
-    router.overloaded = overloaded.or(router.overloaded.take());
-    router.congested = congested.or(router.congested.take());
+
+    /// False when the session has ended.
+    fn push(&mut self, target: &Arc<Inbox>, item: InboxItem) -> bool {
+        let durable = self.durable.as_ref();
+        match durable.and_then(|durable| durable.wants(target, &item)) {
+            Some(to) => {
+                self.stored.push(to);
+                self.overloaded = target.overloaded().or(self.overloaded.take());
+            }
+            None => match target.push(item, self.patience) {
+                Pushed::Taken => {}
+                Pushed::Overloaded(load) => self.overloaded = Some(load),
+                Pushed::Ended => return false,
+            },
+        }
+        // A client that publishes to itself has to be read from to catch up.
+        let is_other = || !self.publisher.is_some_and(|own| Arc::ptr_eq(own, target));
+        let congested = target.congested_for(self.patience.now);
+        if congested.is_some_and(|since| since < self.max_pause) && is_other() {
+            self.congested = Some(target.clone());
+        }
+        true
+    }
 }
 
 /// How a member of a shared subscription is served.

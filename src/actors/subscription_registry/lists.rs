@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use actix::Handler;
+use smol_str::SmolStr;
 
 use super::SubscriptionRegistry;
 use crate::{
@@ -126,7 +127,7 @@ fn subscriptions<'a>(
 }
 
 impl Handler<GetTopicTree> for SubscriptionRegistry {
-    type Result = Page<(Arc<str>, Arc<str>)>;
+    type Result = Page<(Arc<str>, SmolStr)>;
 
     fn handle(&mut self, ask: GetTopicTree, _: &mut Self::Context) -> Self::Result {
         let clients = self.directory.iter_after(ask.after.as_deref());

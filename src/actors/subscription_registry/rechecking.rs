@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::{AsyncContext, Handler};
+use smol_str::SmolStr;
 
 use super::{RECHECKED_AT_ONCE, SubscriptionRegistry, subject};
 use crate::{
@@ -28,7 +29,7 @@ impl SubscriptionRegistry {
             return 0;
         };
         let generation = entry.generation;
-        let lost: Vec<Arc<str>> = entry
+        let lost: Vec<SmolStr> = entry
             .subscriptions
             .keys()
             .filter(|filter| {
@@ -57,7 +58,7 @@ pub(super) fn ask_again(policy: &Policy, subject: &Subject, entry: &ClientEntry<
     let filters = entry.subscriptions.keys();
     let granted: Vec<Arc<str>> = filters
         .filter(|filter| policy.leaves_to_http(subject, filter))
-        .cloned()
+        .map(|filter| filter.clone().into())
         .collect();
     if !granted.is_empty() {
         entry.target.command(SessionCommand::AskAgain(granted));

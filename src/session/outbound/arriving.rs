@@ -85,11 +85,10 @@ impl Outbound {
         counters: &Counters,
     ) {
         counters.add(Metric::MessagesDeliveries, 1);
-        let view = message.view();
-        let qos = view.qos.min(delivery.qos);
+        let qos = message.qos().min(delivery.qos);
         if qos == QoS::AtMostOnce {
             let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
-            match self.send_qos0(&view, true, ids, Some(writer), limits, now) {
+            match self.send_qos0(&message.view(), true, ids, Some(writer), limits, now) {
                 Ok(()) => {
                     self.written += 1;
                     counters.add(Metric::MessagesSentQoS0, 1);
