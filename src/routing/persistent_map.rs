@@ -121,6 +121,9 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        if let [(map, key)] = lookups {
+            return found(0, map.get(*key));
+        }
         let mut index = 0;
         for lookups in lookups.chunks(TOGETHER) {
             let mut reached = [(None, 0); TOGETHER];

@@ -382,12 +382,13 @@ impl<T: Target> Level<T> {
     /// of recursion: a topic may have tens of thousands of levels.
     fn find<'a>(&'a self, topics: &[&str], found: &mut [Matches<'a, T>]) {
         // Of each topic, the level that is looked at and what follows it.
-        let mut parts: Vec<(Option<&str>, Option<&str>)> =
+        let mut parts: SmallVec<[(Option<&str>, Option<&str>); 1]> =
             topics.iter().map(|topic| (None, Some(*topic))).collect();
         // Levels of the tree that match what is before, each with the number of its topic.
-        let mut reached: Vec<(usize, &'a Self)> = (0..topics.len()).map(|n| (n, self)).collect();
-        let mut next: Vec<(usize, &'a Self)> = Vec::new();
-        let mut lookups = Vec::new();
+        let mut reached: SmallVec<[(usize, &'a Self); 4]> =
+            (0..topics.len()).map(|n| (n, self)).collect();
+        let mut next: SmallVec<[(usize, &'a Self); 4]> = SmallVec::new();
+        let mut lookups: SmallVec<[_; 4]> = SmallVec::new();
         let mut is_first = true;
         while !reached.is_empty() {
             for (part, rest) in &mut parts {
@@ -396,7 +397,8 @@ impl<T: Target> Level<T> {
                     None => (None, None),
                 };
             }
-            reached.retain(|&(topic, level)| {
+            reached.retain(|(topic, level)| {
+                let (topic, level) = (*topic, *level);
                 let found = &mut found[topic];
                 let Some(part) = parts[topic].0 else {
                     found.add(&level.here);
@@ -407,10 +409,15 @@ impl<T: Target> Level<T> {
                 // Wildcards at the first level do not match topics that start with '$' [MQTT-4.7.2-1].
                 if !(is_first && part.starts_with('$')) {
                     found.add(&level.multi);
-                    next.extend(level.single.as_deref().map(|single| (topic, single)));
+                    if let Some(single) = &level.single {
+                        next.push((topic, single));
+                    }
                 }
-                lookups.push((&level.children, part));
-                true
+                let goes_on = !level.children.is_empty();
+                if goes_on {
+                    lookups.push((&level.children, part));
+                }
+                goes_on
             });
             PersistentMap::get_each(&lookups, |index, child| {
                 let topic = reached[index].0;
