@@ -1,0 +1,108 @@
+//! What matches a topic: the wildcard filters of the tree, a level at a time, and all of it put together.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::{Child, Level, split_level};
+use crate::routing::{
+    persistent_map::PersistentMap,
+    routes::{Group, Route, Routes, Target},
+    subscribers::Subscribers,
+};
+
+/// What matches one topic.
+pub(super) struct Matches<'a, T> {
+    routes: SmallVec<[&'a Route<T>; 2]>,
+    groups: Vec<Arc<Group<T>>>,
+    /// Filters that contributed.
+    filters: usize,
+}
+
+impl<T> Default for Matches<'_, T> {
+    fn default() -> Self {
+        Self {
+            routes: SmallVec::new(),
+            groups: Vec::new(),
+            filters: 0,
+        }
+    }
+}
+
+impl<'a, T> Matches<'a, T> {
+    pub(super) fn routes(self) -> Routes<T> {
+        Routes::collect(self.routes, self.groups, self.filters < 2)
+    }
+
+    pub(super) fn add(&mut self, slot: &'a Subscribers<T>) {
+        match slot {
+            Subscribers::None => return,
+            Subscribers::One(route) => self.routes.push(route),
+            Subscribers::Many(many) => {
+                self.routes.reserve(many.routes.len());
+                many.routes.for_each(|route| self.routes.push(route));
+                self.groups.extend_from_slice(&many.groups);
+            }
+        }
+        self.filters += 1;
+    }
+}
+
+impl<T: Target> Level<T> {
+    /// Adds every filter below this root that matches a topic to what was found for it. Breadth first with lists instead
+    /// of recursion: a topic may have tens of thousands of levels.
+    pub(super) fn find<'a>(&'a self, topics: &[&str], found: &mut [Matches<'a, T>]) {
+        // Of each topic, the level that is looked at and what follows it.
+        let mut parts: SmallVec<[(Option<&str>, Option<&str>); 1]> =
+            topics.iter().map(|topic| (None, Some(*topic))).collect();
+        // Levels of the tree that match what is before, each with the number of its topic.
+        let mut reached: SmallVec<[(usize, &'a Self); 4]> =
+            (0..topics.len()).map(|n| (n, self)).collect();
+        let mut next: SmallVec<[(usize, &'a Self); 4]> = SmallVec::new();
+        let mut lookups: SmallVec<[_; 4]> = SmallVec::new();
+        let mut is_first = true;
+        while !reached.is_empty() {
+            for (part, rest) in &mut parts {
+                (*part, *rest) = match rest.map(split_level) {
+                    Some((part, rest)) => (Some(part), rest),
+                    None => (None, None),
+                };
+            }
+            reached.retain(|(topic, level)| {
+                let (topic, level) = (*topic, *level);
+                let found = &mut found[topic];
+                let Some(part) = parts[topic].0 else {
+                    found.add(&level.here);
+                    // "sport/#" matches "sport" too [MQTT-4.7.1-2].
+                    found.add(&level.multi);
+                    return false;
+                };
+                // Wildcards at the first level do not match topics that start with '$' [MQTT-4.7.2-1].
+                if !(is_first && part.starts_with('$')) {
+                    found.add(&level.multi);
+                    if let Some(single) = &level.single {
+                        next.push((topic, single));
+                    }
+                }
+                let goes_on = !level.children.is_empty();
+                if goes_on {
+                    lookups.push((&level.children, part));
+                }
+                goes_on
+            });
+            PersistentMap::get_each(&lookups, |index, child| {
+                let topic = reached[index].0;
+                match child {
+                    None => {}
+                    Some(Child::More(level)) => next.push((topic, level)),
+                    Some(Child::End(here)) if parts[topic].1.is_none() => found[topic].add(here),
+                    Some(Child::End(_)) => {}
+                }
+            });
+            lookups.clear();
+            reached.clear();
+            std::mem::swap(&mut reached, &mut next);
+            is_first = false;
+        }
+    }
+}
