@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use smallvec::SmallVec;
+
 use super::Router;
 use crate::{messages::Inbox, mqtt::topics_in, routing::Routes};
 
@@ -36,7 +38,8 @@ impl Ahead {
                 _ => {}
             }
         }
-        let mut topics = vec![topic];
+        let mut topics: SmallVec<[&str; TOGETHER]> = SmallVec::new();
+        topics.push(topic);
         for next in topics_in(behind).take(LOOKED_AT) {
             let follows_itself = topics.last() == Some(&next);
             if !follows_itself && !router.remembered.contains_key(next) {
