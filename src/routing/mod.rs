@@ -9,6 +9,7 @@ mod route_table;
 mod routes;
 mod subscribers;
 mod subscription_tree;
+mod topic_routes;
 mod topic_tree_view;
 
 pub use client_directory::{
@@ -20,4 +21,5 @@ pub use retained::{RetainedCursor, RetainedLimits, RetainedStore, StoreOutcome};
 pub use route_table::{RouteTable, Snapshot};
 pub use routes::{Delivery, Group, OFFERS, Route, Routes, Target};
 pub use subscription_tree::SubscriptionTree;
+pub use topic_routes::TopicRoutes;
 pub use topic_tree_view::{TopicTreeBounds, TopicTreeNode, TopicTreeView};

@@ -177,7 +177,29 @@ pub enum Publishers {
     Own,
 }
 
+impl Publishers {
+    fn of(no_local: bool) -> Self {
+        match no_local {
+            true => Self::Others,
+            false => Self::All,
+        }
+    }
+}
+
 impl<T> Delivery<T> {
+    /// True when it serves this subscription and no other.
+    fn is_of(&self, route: &Route<T>) -> bool {
+        let same_id = match (&self.subscription_ids, route.subscription_id) {
+            (None, id) => id == 0,
+            (Some(ids), id) => **ids == [id],
+        };
+        same_id
+            && Arc::ptr_eq(&self.target, &route.target)
+            && self.qos == route.qos
+            && self.retain_as_published == route.retain_as_published
+            && self.publishers == Publishers::of(route.no_local)
+    }
+
     /// True when a message of the session at `publisher` (none: the broker's own) is to be delivered.
     pub fn serves(&self, publisher: Option<*const T>) -> bool {
         let own = || publisher.is_some_and(|at| std::ptr::eq(at, Arc::as_ptr(&self.target)));
@@ -211,6 +233,14 @@ impl<T> Routes<T> {
     /// True when the topic has no subscriber.
     pub fn is_empty(&self) -> bool {
         self.deliveries.is_empty() && self.groups.is_empty()
+    }
+
+    /// True when these are the routes of a topic that this subscription alone matches.
+    pub fn are_of(&self, route: &Route<T>) -> bool {
+        match &self.deliveries[..] {
+            [only] => self.groups.is_empty() && only.is_of(route),
+            _ => false,
+        }
     }
 
     /// Puts the subscriptions that match a topic together, one delivery a session `[MQTT-3.3.4-2]`.
@@ -261,9 +291,6 @@ fn merge<T>(routes: &[&Route<T>], chosen: impl Fn(&Route<T>) -> bool) -> Deliver
         subscription_ids: (!ids.is_empty()).then(|| ids.into()),
         qos,
         retain_as_published,
-        publishers: match no_local {
-            true => Publishers::Others,
-            false => Publishers::All,
-        },
+        publishers: Publishers::of(no_local),
     }
 }

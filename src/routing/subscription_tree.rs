@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use self::matching::Matches;
+pub use self::matching::Matches;
 use super::{
     persistent_map::PersistentMap,
     routes::{Group, Route, Routes, Target},
@@ -270,8 +270,13 @@ impl<T: Target> SubscriptionTree<T> {
         }
     }
 
-    /// Everybody subscribed to `topic` `[MQTT-4.7.2-1]`, `[MQTT-4.7.3]`.
+    /// Everybody subscribed to `topic`.
     pub fn routes(&self, topic: &str) -> Routes<T> {
+        self.matches(topic).routes()
+    }
+
+    /// The subscriptions that match `topic` `[MQTT-4.7.2-1]`, `[MQTT-4.7.3]`.
+    pub fn matches(&self, topic: &str) -> Matches<'_, T> {
         let mut found = Matches::default();
         if let Some(slot) = self.exact.get(topic) {
             found.add(slot);
@@ -280,12 +285,15 @@ impl<T: Target> SubscriptionTree<T> {
             self.wildcards
                 .find(&[topic], std::slice::from_mut(&mut found));
         }
-        found.routes()
+        found
     }
 
-    /// As [`SubscriptionTree::routes`] for several topics. Among very many subscriptions that takes less time than one
+    /// As [`SubscriptionTree::matches`] for several topics. Among very many subscriptions that takes less time than one
     /// after the other.
-    pub fn routes_of_each(&self, topics: &[&str]) -> impl Iterator<Item = Routes<T>> {
+    pub fn matches_of_each(
+        &self,
+        topics: &[&str],
+    ) -> impl Iterator<Item = Matches<'_, T>> + use<'_, T> {
         let mut found: Vec<_> = topics.iter().map(|_| Matches::default()).collect();
         let lookups: Vec<_> = topics.iter().map(|topic| (&self.exact, *topic)).collect();
         PersistentMap::get_each(&lookups, |index, slot| {
@@ -296,7 +304,7 @@ impl<T: Target> SubscriptionTree<T> {
         if !self.wildcards.is_empty() {
             self.wildcards.find(topics, &mut found);
         }
-        found.into_iter().map(Matches::routes)
+        found.into_iter()
     }
 }
 

@@ -21,8 +21,8 @@ impl Router {
         orphans: impl FnOnce() -> Vec<Orphan>,
         now: Instant,
     ) {
-        self.refresh();
-        let Some(group) = self.snapshot.tree.group(group) else {
+        self.routes.refresh();
+        let Some(group) = self.routes.tree().group(group) else {
             return;
         };
         let other = group.others(leaving).next();

@@ -11,7 +11,6 @@ use bytes::Bytes;
 
 use super::{
     Router,
-    ahead::Ahead,
     delivering::{complete, deliver},
 };
 use crate::{
@@ -28,7 +27,6 @@ pub struct Pass<'a> {
     publisher: Option<&'a Arc<Inbox>>,
     chunk: &'a Bytes,
     now: Instant,
-    ahead: Ahead,
     /// The publisher is a bridge of another broker that speaks MQTT 3.
     v3_bridge: Option<V3Publisher>,
 }
@@ -49,12 +47,12 @@ impl<'a> Pass<'a> {
         chunk: &'a Bytes,
         now: Instant,
     ) -> Self {
+        router.routes.begin_chunk();
         Self {
             router,
             publisher,
             chunk,
             now,
-            ahead: Ahead::default(),
             v3_bridge: None,
         }
     }
@@ -140,11 +138,7 @@ impl<'a> Pass<'a> {
         behind: Option<&[u8]>,
         fits: impl FnOnce(&BatchBuilder, &Bytes) -> bool,
     ) -> bool {
-        let ahead = &mut self.ahead;
-        let routes = self.router.routes(topic, |router| match behind {
-            Some(behind) => ahead.routes(router, topic, behind),
-            None => Arc::new(router.snapshot.tree.routes(topic)),
-        });
+        let routes = self.router.routes.routes(topic, behind);
         if routes.is_empty() {
             self.router.unmatched += 1;
             return false;
@@ -154,7 +148,7 @@ impl<'a> Pass<'a> {
         let one_way = self.router.durable.is_none() || batch.stays_uniform(qos);
         if !same || !one_way || !fits(batch, self.chunk) {
             complete(self.router, self.publisher, self.now);
-            self.router.batch_routes = self.router.last_routes.clone();
+            self.router.batch_routes = self.router.routes.last().clone();
         }
         true
     }
@@ -213,9 +207,7 @@ impl<'a> Pass<'a> {
             stored,
         };
         self.router.store_retained.do_send(told);
-        if self.router.refresh() {
-            self.ahead.clear();
-        }
+        self.router.routes.refresh();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::routing::{
 };
 
 /// What matches one topic.
-pub(super) struct Matches<'a, T> {
+pub struct Matches<'a, T> {
     routes: SmallVec<[&'a Route<T>; 2]>,
     groups: Vec<Arc<Group<T>>>,
     /// Filters that contributed.
@@ -30,7 +30,16 @@ impl<T> Default for Matches<'_, T> {
 }
 
 impl<'a, T> Matches<'a, T> {
-    pub(super) fn routes(self) -> Routes<T> {
+    /// The subscription, where it is the only one and not a shared one.
+    pub fn single(&self) -> Option<&'a Route<T>> {
+        match &self.routes[..] {
+            [route] if self.groups.is_empty() => Some(route),
+            _ => None,
+        }
+    }
+
+    /// All of it put together.
+    pub fn routes(self) -> Routes<T> {
         Routes::collect(self.routes, self.groups, self.filters < 2)
     }
 

@@ -111,7 +111,7 @@ proptest! {
             let names = |routes: Routes<Client>| -> Vec<usize> {
                 routes.deliveries.iter().map(|to| to.target.name).collect()
             };
-            let each: Vec<_> = tree.routes_of_each(&each).map(names).collect();
+            let each: Vec<_> = tree.matches_of_each(&each).map(|found| names(found.routes())).collect();
             prop_assert_eq!(each.len(), topics.len());
             for (topic, of_each) in topics.iter().zip(each) {
                 let got = names(tree.routes(topic));
