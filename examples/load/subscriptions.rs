@@ -85,6 +85,10 @@ async fn play(options: &Options) -> Result<()> {
                 .0,
         );
     }
+    // It comes while the broker has nothing to do, however many subscriptions there will be, so that a broker with several
+    // threads has the same reason to give it to one of them.
+    let name = format!("subs{process:x}p");
+    let (mut publisher, _) = Conn::open(target, &name, Session::Clean, KEEP_ALIVE).await?;
     let (rss, mut costs) = (broker.rss_kb(), Vec::new());
     let part = options.count / PARTS;
     for start in (0..PARTS).map(|n| n * part) {
@@ -95,13 +99,6 @@ async fn play(options: &Options) -> Result<()> {
     let entered = part * PARTS;
     let bytes = (broker.rss_kb().saturating_sub(rss) * 1024) as f64 / f64::from(entered);
 
-    let (mut publisher, _) = Conn::open(
-        target,
-        &format!("subs{process:x}p"),
-        Session::Clean,
-        KEEP_ALIVE,
-    )
-    .await?;
     let (before, started) = (broker.cpu_us(), Instant::now());
     publish(options, &mut publisher, &mut clients, entered).await?;
     let (cpu, seconds) = (broker.cpu_us() - before, started.elapsed().as_secs_f64());

@@ -9,7 +9,7 @@
 //! | [`BridgeKeeper`] | 1, from the first bridge on | an arbiter of its own | `ApplyBridges`, `ListBridges`, `GetBridge`, `CloseBridges` | askers wait |
 //! | `Bridge` | one a bridge | that of the keeper | `SessionCommand` | its queue, by `queue_policy`; publishers never wait for it |
 //! | [`SubscriptionRegistry`] | 1 | the first worker | `OpenSession`, `Subscribe`, ..., `ListClients`, ... | one request a connection at a time: askers wait |
-//! | [`RetainedMessages`] | 1 | the first worker | `StoreRetained`, `RetainedPageRequest`, `LookUpRetained`, `RemoveRetained` | askers wait; publishers pause while too much is on its way |
+//! | [`RetainedMessages`] | 1 | the first worker | `StoreRetained`, `RetainedPagesRequest`, `RemoveRetained` | askers wait; publishers pause while too much is on its way |
 //! | [`SessionStore`] | 1 | the first worker | `KeptSession`, `AddressedCommand` | publishers pause, as for a worker |
 //! | [`StoreWriter`] | 1, if the store is on | an arbiter of its own, which blocks on the disk | `Persist`, `WriteRecord`, `ReadBodies` | publishers pause, as for a worker |
 //! | [`Publisher`] | 1 | main arbiter | `PublishMessages` | askers wait until the workers have caught up |

@@ -2,17 +2,17 @@
 
 use std::{sync::Arc, time::Instant};
 
-use actix::{Actor, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 
 use super::{Shared, clock, durable};
 use crate::{
     config::Mqtt,
     messages::{
-        GiveUpRetained, LookUpRetained, Refused, RemoveRetained, RetainedPage, RetainedPageRequest,
+        GiveUpRetained, Refused, RemoveRetained, RetainedPages, RetainedPagesRequest,
         RetainedRemoved, StoreRetained, WriteRecord,
     },
     mqtt::{Message, MessageRef},
-    routing::{RetainedLimits, RetainedStore, StoreOutcome},
+    routing::{RetainedBudget, RetainedLimits, RetainedStore, StoreOutcome},
     stats::{Counters, Metric},
     store::{Part, Record},
 };
@@ -153,37 +153,21 @@ impl Handler<StoreRetained> for RetainedMessages {
     }
 }
 
-impl Handler<RetainedPageRequest> for RetainedMessages {
-    type Result = RetainedPage;
+impl Handler<RetainedPagesRequest> for RetainedMessages {
+    type Result = RetainedPages;
 
-    fn handle(&mut self, ask: RetainedPageRequest, _: &mut Self::Context) -> Self::Result {
-        let mut cursor = ask.cursor;
-        let limits = (ask.limit, ask.max_bytes);
-        let (messages, more) = self.store.page(&mut cursor, limits, clock::now());
-        RetainedPage {
-            messages,
-            next: more.then_some(cursor),
-        }
-    }
-}
-
-impl Handler<LookUpRetained> for RetainedMessages {
-    type Result = MessageResult<LookUpRetained>;
-
-    fn handle(&mut self, ask: LookUpRetained, _: &mut Self::Context) -> Self::Result {
-        let now = clock::now();
-        let mut found = Vec::with_capacity(ask.topics.len());
-        let mut bytes = 0;
-        for topic in &ask.topics {
-            if bytes > ask.max_bytes {
+    fn handle(&mut self, ask: RetainedPagesRequest, _: &mut Self::Context) -> Self::Result {
+        let (now, mut budget) = (clock::now(), RetainedBudget::new(ask.limit, ask.max_bytes));
+        let mut found = RetainedPages::default();
+        for mut cursor in ask.cursors {
+            let (messages, more) = self.store.page(&mut cursor, &mut budget, now);
+            found.pages.push(messages);
+            found.next = more.then_some(cursor);
+            if more || budget.is_spent() {
                 break;
             }
-            let message = self.store.get(topic);
-            let message = message.filter(|message| !message.is_expired(now));
-            bytes += message.map_or(0, |message| message.size());
-            found.push(message.cloned());
         }
-        MessageResult(found)
+        found
     }
 }
 
@@ -192,8 +176,8 @@ impl Handler<RemoveRetained> for RetainedMessages {
 
     fn handle(&mut self, ask: RemoveRetained, ctx: &mut Self::Context) -> Self::Result {
         let mut cursor = ask.cursor;
-        let limits = (ask.limit, usize::MAX);
-        let (messages, more) = self.store.page(&mut cursor, limits, clock::now());
+        let mut budget = RetainedBudget::new(ask.limit, usize::MAX);
+        let (messages, more) = self.store.page(&mut cursor, &mut budget, clock::now());
         for message in &messages {
             self.store.clear(message.topic());
             let part = Some(ask.part.another());

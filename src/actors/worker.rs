@@ -21,9 +21,9 @@ use crate::{
     config::Config,
     messages::{
         AddressedCommand, AskAgain, AskPermissions, AskSuperuser, CountClientFailure,
-        DurableTarget, EndSession, Inbox, InboxItem, KeepSession, KeptSession, LogIn,
-        LookUpRetained, OpenSession, RetainedPageRequest, SessionCommand, StartScram,
-        StoreRetained, Subscribe, Unsubscribe, WorkerLoad,
+        DurableTarget, EndSession, Inbox, InboxItem, KeepSession, KeptSession, LogIn, OpenSession,
+        RetainedPagesRequest, SessionCommand, StartScram, StoreRetained, Subscribe, Unsubscribe,
+        WorkerLoad,
     },
     mqtt::{BatchBuilder, Message},
     routing::{RetainedCursor, RouteTable},
@@ -55,9 +55,7 @@ pub struct Shared {
     /// Bytes on the way to the retained messages, for which publishers pause.
     pub retained_load: Arc<WorkerLoad>,
     /// To the retained messages.
-    pub retained_pages: Recipient<RetainedPageRequest>,
-    /// To the same, for single topics.
-    pub retained_lookups: Recipient<LookUpRetained>,
+    pub retained_pages: Recipient<RetainedPagesRequest>,
     /// To the durable store, if there is one.
     pub store: Option<StoreHandles>,
     /// What all bridges know together.
@@ -68,8 +66,8 @@ impl Shared {
     /// Waits until the session store and the retained messages have had the durable store know all that they were told.
     pub async fn kept_are_noted(&self) -> bool {
         let (reply, noted) = oneshot::channel();
-        let page = RetainedPageRequest {
-            cursor: RetainedCursor::new("$none"),
+        let page = RetainedPagesRequest {
+            cursors: vec![RetainedCursor::new("$none")],
             limit: 1,
             max_bytes: usize::MAX,
         };

@@ -16,7 +16,7 @@ use super::{
     state::{ask, stored},
 };
 use crate::{
-    messages::{RemoveRetained, RetainedPageRequest},
+    messages::{RemoveRetained, RetainedPagesRequest},
     mqtt::{Message, TopicFilter},
     routing::RetainedCursor,
     store::Outcome,
@@ -89,13 +89,13 @@ pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
     let mut messages: Vec<Arc<Message>> = Vec::new();
     let mut next = Some(cursor);
     while let Some(cursor) = next {
-        let ask_for = RetainedPageRequest {
-            cursor,
+        let ask_for = RetainedPagesRequest {
+            cursors: vec![cursor],
             limit: PAGE,
             max_bytes: usize::MAX,
         };
         let found = ask(&state.retained, ask_for).await?;
-        for message in found.messages {
+        for message in found.pages.into_iter().flatten() {
             if count >= end - limit && count < end {
                 messages.push(message);
             }

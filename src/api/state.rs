@@ -18,7 +18,7 @@ use crate::{
         GetProcessStats, GetQueueTotals, GetStats, GetSubscriptions, GetTopicTree, IdleRow,
         KickClient, ListBridges, ListClients, ListIdle, ListListeners, ListSlowClients,
         ListSubscriptions, PublishMessages, PutBridge, ReloadConfig, RemoveRetained, ReplaceConfig,
-        RetainedPageRequest, SubscribeBridge, SwitchBridge, UnsubscribeBridge,
+        RetainedPagesRequest, SubscribeBridge, SwitchBridge, UnsubscribeBridge,
     },
     store::Outcome,
 };
@@ -66,7 +66,7 @@ pub struct ApiState {
     /// Knows the listeners.
     pub listeners: Recipient<ListListeners>,
     /// Knows the retained messages.
-    pub retained: Recipient<RetainedPageRequest>,
+    pub retained: Recipient<RetainedPagesRequest>,
     /// Removes retained messages.
     pub remove_retained: Recipient<RemoveRetained>,
     /// True from the moment when the broker begins to stop.

@@ -109,7 +109,6 @@ pub(super) async fn start_knowing(
             store_retained: retained.address().recipient(),
             retained_load: Arc::new(WorkerLoad::new(backlog)),
             retained_pages: retained.address().recipient(),
-            retained_lookups: retained.address().recipient(),
             store: durable,
             marks: Arc::new(Marks::default()),
         };

@@ -45,8 +45,7 @@ pub use registry::{
 };
 pub use restart::{CarriedClient, CarriedClients, GiveUpClients, GiveUpRetained, GiveUpSessions};
 pub use retained::{
-    LookUpRetained, RemoveRetained, RetainedPage, RetainedPageRequest, RetainedRemoved,
-    StoreRetained,
+    RemoveRetained, RetainedPages, RetainedPagesRequest, RetainedRemoved, StoreRetained,
 };
 pub use session::{AddressedCommand, HandOver, KeptSession, SessionCommand};
 pub use stats::{

@@ -19,26 +19,15 @@ pub struct StoreRetained {
     pub stored: bool,
 }
 
-/// Asks for retained messages, page by page, for a subscription that publishers can see already.
+/// Asks for retained messages, for subscriptions that publishers can see already.
 #[derive(Debug, Message)]
-#[rtype(result = "RetainedPage")]
-pub struct RetainedPageRequest {
-    /// Where to go on.
-    pub cursor: RetainedCursor,
-    /// How many at most.
+#[rtype(result = "RetainedPages")]
+pub struct RetainedPagesRequest {
+    /// Where to go on, for each of the subscriptions.
+    pub cursors: Vec<RetainedCursor>,
+    /// How many messages at most, of all of them together.
     pub limit: usize,
-    /// Bytes after which the page ends.
-    pub max_bytes: usize,
-}
-
-/// Asks for the retained messages of topics, for subscriptions that publishers can see already. The answer has a place for
-/// each of them, with the message if there is one, and ends early where the messages become too many bytes.
-#[derive(Debug, Message)]
-#[rtype(result = "Vec<Option<Arc<crate::mqtt::Message>>>")]
-pub struct LookUpRetained {
-    /// The topics.
-    pub topics: Vec<Box<str>>,
-    /// Bytes after which no more messages are looked up.
+    /// Bytes after which there are no more.
     pub max_bytes: usize,
 }
 
@@ -63,11 +52,11 @@ pub struct RetainedRemoved {
     pub next: Option<RetainedCursor>,
 }
 
-/// A page of retained messages.
-#[derive(Debug, actix::MessageResponse)]
-pub struct RetainedPage {
-    /// The messages, in the order of their topics.
-    pub messages: Vec<Arc<crate::mqtt::Message>>,
-    /// Where to go on, if there may be more.
+/// Retained messages of several subscriptions.
+#[derive(Debug, Default, actix::MessageResponse)]
+pub struct RetainedPages {
+    /// The messages of the first subscriptions that were asked for, at least one; those of each in the order of their topics.
+    pub pages: Vec<Vec<Arc<crate::mqtt::Message>>>,
+    /// Where the last of them goes on, if there may be more.
     pub next: Option<RetainedCursor>,
 }

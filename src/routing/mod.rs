@@ -17,7 +17,7 @@ pub use client_directory::{
     StoredSubscription, SubscribeError,
 };
 pub use persistent_map::PersistentMap;
-pub use retained::{RetainedCursor, RetainedLimits, RetainedStore, StoreOutcome};
+pub use retained::{RetainedBudget, RetainedCursor, RetainedLimits, RetainedStore, StoreOutcome};
 pub use route_table::{RouteTable, Snapshot};
 pub use routes::{Delivery, Group, OFFERS, Route, Routes, Target};
 pub use subscription_tree::SubscriptionTree;

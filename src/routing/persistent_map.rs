@@ -63,15 +63,14 @@ impl<K, V> Default for PersistentMap<K, V> {
     }
 }
 
-impl<K, V: Clone> PersistentMap<K, V> {
-    /// Empties the map: gives `take` the values that no clone shares, and leaves the others to the clones.
-    pub fn drain_own(&mut self, take: &mut impl FnMut(V)) {
-        fn walk<K, V: Clone>(node: Node<K, V>, take: &mut impl FnMut(V)) {
+impl<K, V> PersistentMap<K, V> {
+    /// Empties the map: shows `take` the values that no clone shares before they go, and leaves the others to the clones.
+    pub fn drain_own(&mut self, take: &mut impl FnMut(&mut V)) {
+        fn walk<K, V>(node: Node<K, V>, take: &mut impl FnMut(&mut V)) {
             match node {
-                // The clones are the only ones left when the leaf is gone, at the end of this.
                 Node::Leaf(mut entries) => {
                     let own = Arc::get_mut(&mut entries).into_iter().flatten();
-                    own.for_each(|entry| take(entry.value.clone()));
+                    own.for_each(|entry| take(&mut entry.value));
                 }
                 // At most HASH_BITS / BITS levels deep.
                 Node::Branch(children) => {
@@ -126,11 +125,8 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
         }
         let mut index = 0;
         for lookups in lookups.chunks(TOGETHER) {
-            let mut reached = [(None, 0); TOGETHER];
+            let mut reached = start(lookups);
             let reached = &mut reached[..lookups.len()];
-            for (reached, (map, key)) in reached.iter_mut().zip(lookups) {
-                *reached = (map.root.as_ref(), hash_of(*key));
-            }
             go_down(reached, |_| {});
             // All leaves are read before one is looked at, for the same reason.
             let mut read = 0;
@@ -153,20 +149,17 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
         }
     }
 
-    /// Reads what entering each of the keys is going to copy, some at a time as [`PersistentMap::get_each`] does: above
-    /// all the reference counts beside the paths to them. Nothing is changed.
-    pub fn fetch_each<Q>(&self, keys: &[&Q])
+    /// Reads what entering each of the keys into a map of its own is going to copy, some at a time as
+    /// [`PersistentMap::get_each`] does: above all the reference counts beside the paths to them. Nothing is changed.
+    pub fn fetch_each<Q>(keys: &[(&Self, &Q)])
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let mut read = 0;
         for keys in keys.chunks(TOGETHER) {
-            let mut reached = [(None, 0); TOGETHER];
+            let mut reached = start(keys);
             let reached = &mut reached[..keys.len()];
-            for (reached, key) in reached.iter_mut().zip(keys) {
-                *reached = (self.root.as_ref(), hash_of(*key));
-            }
             go_down(reached, |children| {
                 for child in children.iter().flatten() {
                     read += match child {
@@ -276,10 +269,24 @@ impl<K: Hash + Eq + Clone, V: Clone> PersistentMap<K, V> {
     }
 }
 
+/// A node on the way to a key, if it goes on, and the hash of the key.
+type Reached<'a, K, V> = (Option<&'a Node<K, V>>, u32);
+
+/// The roots of maps in which keys are looked for, [`TOGETHER`] at most.
+fn start<'a, K: Borrow<Q>, V, Q: Hash + ?Sized>(
+    keys: &[(&'a PersistentMap<K, V>, &Q)],
+) -> [Reached<'a, K, V>; TOGETHER] {
+    let mut reached = [(None, 0); TOGETHER];
+    for (reached, (map, key)) in reached.iter_mut().zip(keys) {
+        *reached = (map.root.as_ref(), hash_of(*key));
+    }
+    reached
+}
+
 /// Takes each of the nodes to the leaf of its hash, if there is one, all of them a level at a time; `passes` is told the
 /// branches.
 fn go_down<'a, K, V>(
-    reached: &mut [(Option<&'a Node<K, V>>, u32)],
+    reached: &mut [Reached<'a, K, V>],
     mut passes: impl FnMut(&'a Children<K, V>),
 ) {
     let mut shift = 0;

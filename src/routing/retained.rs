@@ -45,6 +45,32 @@ pub struct RetainedStore {
     limits: RetainedLimits,
 }
 
+/// What may be found before a look-up has to be gone on with later.
+#[derive(Clone, Copy, Debug)]
+pub struct RetainedBudget {
+    messages: usize,
+    /// The message that makes it less than none is the last one.
+    bytes: usize,
+    /// Topics that may be looked at: a look-up that finds little is not to take long either.
+    looks: usize,
+}
+
+impl RetainedBudget {
+    /// So many messages, and about so many bytes of them.
+    pub fn new(messages: usize, bytes: usize) -> Self {
+        Self {
+            messages,
+            bytes,
+            looks: messages.saturating_mul(8),
+        }
+    }
+
+    /// True when nothing more may be looked at.
+    pub fn is_spent(&self) -> bool {
+        self.messages == 0 || self.bytes == 0 || self.looks == 0
+    }
+}
+
 /// Where a paged look-up goes on.
 #[derive(Clone, Debug)]
 pub struct RetainedCursor {
@@ -56,16 +82,14 @@ pub struct RetainedCursor {
 impl RetainedCursor {
     /// A look-up of the messages that match `filter`, a filter without its `$share/group/`.
     pub fn new(filter: &str) -> Self {
-        let first_wildcard = filter
-            .split('/')
-            .position(|part| part == "+" || part == "#");
-        let prefix: Vec<&str> = filter
-            .split('/')
-            .take(first_wildcard.unwrap_or(usize::MAX))
-            .collect();
+        // Up to the level of the first wildcard, which is a level by itself.
+        let prefix = match filter.find(['+', '#']) {
+            Some(at) => filter.get(..at.saturating_sub(1)).unwrap_or_default(),
+            None => filter,
+        };
         Self {
             filter: filter.into(),
-            from: Bound::Included(key_of(&prefix.join("/"))),
+            from: Bound::Included(key_of(prefix)),
         }
     }
 
@@ -177,20 +201,21 @@ impl RetainedStore {
         self.expiries.first().map(|(at, _)| *at)
     }
 
-    /// Up to `limit` messages that match the cursor's filter, in the order of their topics, less those that have expired;
-    /// true when there may be more. The page ends with the message that makes it more than `max_bytes`. At most `limit * 8`
-    /// topics are looked at in one call, so that a page that matches little stays short.
+    /// Messages that match the cursor's filter, in the order of their topics, less those that have expired; true when there
+    /// may be more, for which the budget was not enough.
     pub fn page(
         &self,
         cursor: &mut RetainedCursor,
-        (limit, max_bytes): (usize, usize),
+        budget: &mut RetainedBudget,
         now: Instant,
     ) -> (Vec<Arc<Message>>, bool) {
         let mut found = Vec::new();
         let more = match cursor.topic() {
-            None => self.walk(cursor, limit, &mut found),
+            None => self.walk(cursor, budget, &mut found),
             Some(topic) => {
                 found.extend(self.get(topic));
+                budget.looks = budget.looks.saturating_sub(1);
+                budget.messages = budget.messages.saturating_sub(found.len());
                 false
             }
         };
@@ -198,10 +223,10 @@ impl RetainedStore {
         found.retain(|message| !message.is_expired(now));
         let mut found: Vec<_> = found.into_iter().cloned().collect();
         found.iter().for_each(|message| message.fetch());
-        let mut bytes = 0;
         let over = found.iter().position(|message| {
-            bytes += message.size();
-            bytes > max_bytes
+            let left = budget.bytes.checked_sub(message.size());
+            budget.bytes = left.unwrap_or(0);
+            left.is_none()
         });
         let Some(behind) = over.and_then(|last| found.get(last + 1)) else {
             return (found, more);
@@ -215,7 +240,7 @@ impl RetainedStore {
     fn walk<'a>(
         &'a self,
         cursor: &mut RetainedCursor,
-        limit: usize,
+        budget: &mut RetainedBudget,
         found: &mut Vec<&'a Arc<Message>>,
     ) -> bool {
         let parts: Vec<&str> = cursor.filter.split('/').collect();
@@ -225,17 +250,16 @@ impl RetainedStore {
             _ => None,
         };
         let is_below = |key: &str| above.as_ref().is_some_and(|above| key.starts_with(above));
-        let mut looks = limit.saturating_mul(8);
         // One pass is a stretch of topics that follow one another and match.
         loop {
             let range = (cursor.from.as_ref().map(String::as_str), Bound::Unbounded);
             let mut matched: Option<&SmolStr> = None;
             let mut seek = None;
             for (key, message) in self.messages.range::<str, _>(range) {
-                if looks == 0 || found.len() >= limit {
+                if budget.is_spent() {
                     break;
                 }
-                looks -= 1;
+                budget.looks -= 1;
                 let step = match is_below(key) {
                     true => Step::Match,
                     false => step(&parts, key),
@@ -244,6 +268,7 @@ impl RetainedStore {
                     Step::Match => {
                         matched = Some(key);
                         found.push(message);
+                        budget.messages -= 1;
                     }
                     Step::Seek(next) => {
                         seek = Some(next);
@@ -255,9 +280,9 @@ impl RetainedStore {
             match (seek, matched) {
                 (Some(next), _) => cursor.from = Bound::Included(next),
                 (None, Some(last)) => cursor.from = Bound::Excluded(last.to_string()),
-                (None, None) => return looks == 0,
+                (None, None) => return budget.is_spent(),
             }
-            if looks == 0 || found.len() >= limit {
+            if budget.is_spent() {
                 return true;
             }
         }

@@ -5,15 +5,20 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{persistent_map::PersistentMap, routes::Route};
 
 /// Subscriptions that are kept as a list.
 const FEW: usize = 32;
 
+/// A list of subscriptions; most hold one.
+pub(super) type FewRoutes<T> = SmallVec<[Route<T>; 1]>;
+
 /// See the module's description.
 #[derive(Debug)]
 pub(super) enum RouteSet<T> {
-    Few(Vec<Route<T>>),
+    Few(FewRoutes<T>),
     Many {
         by_session: PersistentMap<Session, Route<T>>,
         count: usize,
@@ -77,7 +82,7 @@ impl<T> RouteSet<T> {
                 *count -= 1;
                 // Half, so that one that comes and goes does not turn the list into a map and back each time.
                 if *count <= FEW / 2 {
-                    let mut routes = Vec::with_capacity(*count);
+                    let mut routes = FewRoutes::with_capacity(*count);
                     self.for_each(|route| routes.push(route.clone()));
                     *self = Self::Few(routes);
                 }
@@ -117,7 +122,7 @@ fn put<T>(by_session: &mut PersistentMap<Session, Route<T>>, count: &mut usize, 
 }
 
 /// Enters a session's subscription into a list, or replaces the one it has.
-pub(super) fn replace_or_push<T>(routes: &mut Vec<Route<T>>, route: Route<T>, is_new: bool) {
+pub(super) fn replace_or_push<T>(routes: &mut FewRoutes<T>, route: Route<T>, is_new: bool) {
     let same = |own: &&mut Route<T>| Arc::ptr_eq(&own.target, &route.target);
     match (!is_new).then(|| routes.iter_mut().find(same)).flatten() {
         Some(own) => *own = route,
@@ -126,7 +131,7 @@ pub(super) fn replace_or_push<T>(routes: &mut Vec<Route<T>>, route: Route<T>, is
 }
 
 /// Takes a session's subscription out of a list; false when it has none.
-pub(super) fn take_out<T>(routes: &mut Vec<Route<T>>, target: &Arc<T>) -> bool {
+pub(super) fn take_out<T>(routes: &mut FewRoutes<T>, target: &Arc<T>) -> bool {
     let before = routes.len();
     routes.retain(|route| !Arc::ptr_eq(&route.target, target));
     routes.len() != before
@@ -151,7 +156,7 @@ mod tests {
     #[test]
     fn a_set_of_any_size_holds_one_subscription_a_session() {
         let targets: Vec<_> = (0..10 * FEW).map(Arc::new).collect();
-        let mut set = RouteSet::Few(Vec::new());
+        let mut set = RouteSet::Few(FewRoutes::new());
         let mut expected = Vec::new();
         for target in &targets {
             set.insert(route(target, QoS::AtMostOnce), true);

@@ -61,9 +61,9 @@ pub struct Group<T> {
     /// The whole `$share/group/filter`.
     pub full_filter: Arc<str>,
     /// At least one.
-    pub members: Vec<Route<T>>,
-    /// Whose turn it is; shared by all versions of the group.
-    turn: Arc<AtomicUsize>,
+    pub members: SmallVec<[Route<T>; 1]>,
+    /// Whose turn it is. Versions of the group that are read at the same time go on by themselves.
+    turn: AtomicUsize,
 }
 
 impl<T> Clone for Group<T> {
@@ -71,7 +71,7 @@ impl<T> Clone for Group<T> {
         Self {
             full_filter: self.full_filter.clone(),
             members: self.members.clone(),
-            turn: self.turn.clone(),
+            turn: AtomicUsize::new(self.turn.load(Ordering::Relaxed)),
         }
     }
 }
@@ -81,8 +81,8 @@ impl<T: Target> Group<T> {
     pub fn new(full_filter: Arc<str>, member: Route<T>) -> Self {
         Self {
             full_filter,
-            members: vec![member],
-            turn: Arc::default(),
+            members: SmallVec::from_buf([member]),
+            turn: AtomicUsize::default(),
         }
     }
 
@@ -151,6 +151,9 @@ impl<T: Target> Group<T> {
     }
 }
 
+/// Groups of one filter, or all that match a topic.
+pub type Groups<T> = SmallVec<[Arc<Group<T>>; 2]>;
+
 /// How one session is served from a topic: all its matching subscriptions in one copy.
 #[derive(Debug)]
 pub struct Delivery<T> {
@@ -217,14 +220,14 @@ pub struct Routes<T> {
     /// One entry a session (two where No Local asks for it); that of a single one lies in the routes themselves.
     pub deliveries: SmallVec<[Delivery<T>; 1]>,
     /// Shared groups; each picks one member a message.
-    pub groups: Vec<Arc<Group<T>>>,
+    pub groups: Groups<T>,
 }
 
 impl<T> Default for Routes<T> {
     fn default() -> Self {
         Self {
             deliveries: SmallVec::new(),
-            groups: Vec::new(),
+            groups: Groups::new(),
         }
     }
 }
@@ -247,7 +250,7 @@ impl<T> Routes<T> {
     /// `distinct` says that no session occurs twice.
     pub fn collect(
         mut matched: SmallVec<[&Route<T>; 2]>,
-        groups: Vec<Arc<Group<T>>>,
+        groups: Groups<T>,
         distinct: bool,
     ) -> Self {
         let mut deliveries = SmallVec::with_capacity(matched.len());

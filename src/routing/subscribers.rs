@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    route_set::{RouteSet, replace_or_push, take_out},
-    routes::{Group, Route, Target},
+    route_set::{FewRoutes, RouteSet, replace_or_push, take_out},
+    routes::{Group, Groups, Route, Target},
 };
 
 /// The subscriptions of one filter.
@@ -18,7 +18,7 @@ pub(super) enum Subscribers<T> {
 #[derive(Debug)]
 pub(super) struct Many<T> {
     pub(super) routes: RouteSet<T>,
-    pub(super) groups: Vec<Arc<Group<T>>>,
+    pub(super) groups: Groups<T>,
 }
 
 impl<T> Clone for Subscribers<T> {
@@ -44,12 +44,12 @@ impl<T: Target> Subscribers<T> {
     fn many_mut(&mut self) -> &mut Many<T> {
         if !matches!(self, Self::Many(_)) {
             let routes = match std::mem::replace(self, Self::None) {
-                Self::One(route) => vec![route],
-                _ => Vec::new(),
+                Self::One(route) => FewRoutes::from_buf([route]),
+                _ => FewRoutes::new(),
             };
             *self = Self::Many(Arc::new(Many {
                 routes: RouteSet::Few(routes),
-                groups: Vec::new(),
+                groups: Groups::new(),
             }));
         }
         match self {

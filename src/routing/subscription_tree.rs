@@ -3,13 +3,16 @@
 //! Filters without wildcards live in one map by their whole text, so that matching them is one look-up however
 //! many there are. Filters with wildcards form a tree of topic levels.
 
+mod levels;
 mod matching;
+mod removing;
 
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 
 pub use self::matching::Matches;
+use self::{levels::Level, removing::remove_below};
 use super::{
     persistent_map::PersistentMap,
     routes::{Group, Route, Routes, Target},
@@ -47,128 +50,6 @@ impl<T> Default for SubscriptionTree<T> {
     }
 }
 
-/// A node of the tree: what follows a prefix of levels.
-#[derive(Debug)]
-struct Level<T> {
-    /// Filters that end here.
-    here: Subscribers<T>,
-    /// Filters that end with `#` below this prefix.
-    multi: Subscribers<T>,
-    /// The `+` branch.
-    single: Option<Arc<Level<T>>>,
-    children: PersistentMap<SmolStr, Child<T>>,
-}
-
-/// A named branch.
-#[derive(Debug)]
-enum Child<T> {
-    /// Nothing is below it, which is so for most: the filters that end there.
-    End(Subscribers<T>),
-    More(Arc<Level<T>>),
-}
-
-impl<T> Clone for Child<T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::End(here) => Self::End(here.clone()),
-            Self::More(level) => Self::More(level.clone()),
-        }
-    }
-}
-
-impl<T> Child<T> {
-    /// The filters that end here.
-    fn here(&self) -> &Subscribers<T> {
-        match self {
-            Self::End(here) => here,
-            Self::More(level) => &level.here,
-        }
-    }
-
-    /// What is below, if anything is.
-    fn level(&self) -> Option<&Arc<Level<T>>> {
-        match self {
-            Self::End(_) => None,
-            Self::More(level) => Some(level),
-        }
-    }
-
-    /// The filters that end here, to be changed.
-    fn here_mut(&mut self) -> &mut Subscribers<T> {
-        match self {
-            Self::End(here) => here,
-            Self::More(level) => &mut Arc::make_mut(level).here,
-        }
-    }
-
-    /// What is below, made if nothing is.
-    fn level_mut(&mut self) -> &mut Level<T> {
-        if let Self::End(here) = self {
-            let mut level = Level::default();
-            level.here = std::mem::replace(here, Subscribers::None);
-            *self = Self::More(Arc::new(level));
-        }
-        match self {
-            Self::More(level) => Arc::make_mut(level),
-            // Made into the other just above.
-            Self::End(_) => unreachable!("an end was turned into a level"),
-        }
-    }
-}
-
-impl<T> Default for Level<T> {
-    fn default() -> Self {
-        Self {
-            here: Subscribers::None,
-            multi: Subscribers::None,
-            single: None,
-            children: PersistentMap::default(),
-        }
-    }
-}
-
-impl<T> Clone for Level<T> {
-    fn clone(&self) -> Self {
-        Self {
-            here: self.here.clone(),
-            multi: self.multi.clone(),
-            single: self.single.clone(),
-            children: self.children.clone(),
-        }
-    }
-}
-
-impl<T> Drop for Level<T> {
-    /// With a list instead of recursion: a filter may have tens of thousands of levels.
-    fn drop(&mut self) {
-        let mut rest = Vec::new();
-        self.let_go(&mut rest);
-        while let Some(level) = rest.pop() {
-            if let Some(mut level) = Arc::into_inner(level) {
-                level.let_go(&mut rest);
-            }
-        }
-    }
-}
-
-impl<T> Level<T> {
-    /// Moves the branches below to `rest`.
-    fn let_go(&mut self, rest: &mut Vec<Arc<Self>>) {
-        rest.extend(self.single.take());
-        self.children.drain_own(&mut |child| match child {
-            Child::End(_) => {}
-            Child::More(level) => rest.push(level),
-        });
-    }
-
-    fn is_empty(&self) -> bool {
-        matches!(self.here, Subscribers::None)
-            && matches!(self.multi, Subscribers::None)
-            && self.single.is_none()
-            && self.children.is_empty()
-    }
-}
-
 impl<T: Target> SubscriptionTree<T> {
     /// Enters a subscription, or replaces the one the same session had on the same filter `[MQTT-3.8.4-3]`;
     /// `is_new` says that it had none, so that none is looked for among what may be very many.
@@ -197,10 +78,19 @@ impl<T: Target> SubscriptionTree<T> {
         }
     }
 
-    /// Reads what entering filters is going to touch. Among very many subscriptions those without wildcards that are not
-    /// shared are entered faster after that.
+    /// Reads what entering filters is going to touch. Among very many subscriptions they are entered faster after that.
     pub fn fetch(&self, filters: &[&str]) {
-        self.exact.fetch_each(filters);
+        let filters = filters
+            .iter()
+            .filter_map(|filter| TopicFilter::parse(filter).ok());
+        let (wildcards, exact): (Vec<_>, Vec<_>) = filters.partition(|filter| filter.is_wildcard());
+        let exact: Vec<_> = exact
+            .iter()
+            .map(|filter| (&self.exact, filter.filter()))
+            .collect();
+        PersistentMap::fetch_each(&exact);
+        self.wildcards
+            .fetch(wildcards.iter().map(|filter| filter.filter()));
     }
 
     /// Number of different filters, not counting by whom and in which groups they are subscribed to.
@@ -305,130 +195,6 @@ impl<T: Target> SubscriptionTree<T> {
             self.wildcards.find(topics, &mut found);
         }
         found.into_iter()
-    }
-}
-
-impl<T: Target> Level<T> {
-    /// The slot of a wildcard filter, made if it is not there.
-    fn slot_mut(&mut self, filter: &str) -> &mut Subscribers<T> {
-        let mut level = self;
-        let mut rest = filter;
-        loop {
-            let (part, below) = split_level(rest);
-            level = match (part, below) {
-                ("#", _) => return &mut level.multi,
-                ("+", _) => Arc::make_mut(level.single.get_or_insert_default()),
-                (name, below) => {
-                    let make = || Child::End(Subscribers::None);
-                    let child = level.children.get_or_insert_with(name.into(), make);
-                    match below {
-                        None => return child.here_mut(),
-                        Some(_) => child.level_mut(),
-                    }
-                }
-            };
-            match below {
-                None => return &mut level.here,
-                Some(below) => rest = below,
-            }
-        }
-    }
-
-    fn slot(&self, filter: &str) -> Option<&Subscribers<T>> {
-        let mut level = self;
-        let mut rest = filter;
-        loop {
-            let (part, below) = split_level(rest);
-            level = match (part, below) {
-                ("#", _) => return Some(&level.multi),
-                ("+", _) => level.single.as_ref()?,
-                (name, None) => return level.children.get(name).map(Child::here),
-                (name, Some(_)) => level.children.get(name)?.level()?,
-            };
-            match below {
-                None => return Some(&level.here),
-                Some(below) => rest = below,
-            }
-        }
-    }
-}
-
-/// The first level of a filter, and what follows it.
-fn split_level(filter: &str) -> (&str, Option<&str>) {
-    match filter.split_once('/') {
-        Some((part, below)) => (part, Some(below)),
-        None => (filter, None),
-    }
-}
-
-/// Removes a wildcard filter and the levels that it leaves empty. Walks down once to find how much of the path
-/// only this filter needs, then cuts there.
-fn remove_below<T: Target>(
-    root: &mut Level<T>,
-    filter: &str,
-    group: Option<&str>,
-    target: &Arc<T>,
-) -> bool {
-    match root.slot(filter) {
-        None | Some(Subscribers::None) => return false,
-        Some(_) => {}
-    }
-    let slot = root.slot_mut(filter);
-    let removed = slot.remove(group, target);
-    if !matches!(slot, Subscribers::None) {
-        return removed;
-    }
-    // The deepest level that something else needs stays, the branch below it goes.
-    let parts: Vec<&str> = filter.split('/').filter(|part| *part != "#").collect();
-    let mut keep = 0;
-    let mut level = &*root;
-    let mut is_empty = level.is_empty();
-    for (depth, part) in parts.iter().enumerate() {
-        if !has_only_child(level, part) {
-            keep = depth;
-        }
-        let child = match *part {
-            "+" => level.single.as_ref(),
-            name => level.children.get(name).and_then(Child::level),
-        };
-        // Where there is no level, it is the end of the filter, and empty.
-        let Some(child) = child else {
-            is_empty = true;
-            break;
-        };
-        level = child;
-        is_empty = level.is_empty();
-    }
-    if !is_empty {
-        return removed;
-    }
-    let mut level = root;
-    for part in &parts[..keep] {
-        let child = match *part {
-            "+" => level.single.as_mut().map(Arc::make_mut),
-            name => level.children.get_mut(name).map(Child::level_mut),
-        };
-        let Some(child) = child else { return removed };
-        level = child;
-    }
-    match parts.get(keep) {
-        None => {}
-        Some(&"+") => level.single = None,
-        Some(name) => {
-            level.children.remove(*name);
-        }
-    }
-    removed
-}
-
-/// True when nothing but the branch `part` keeps the level alive.
-fn has_only_child<T: Target>(level: &Level<T>, part: &str) -> bool {
-    if !matches!(level.here, Subscribers::None) || !matches!(level.multi, Subscribers::None) {
-        return false;
-    }
-    match part {
-        "+" => level.children.is_empty(),
-        _ => level.single.is_none() && level.children.is_single(),
     }
 }
 

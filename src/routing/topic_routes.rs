@@ -133,7 +133,8 @@ impl<T: Target> TopicRoutes<T> {
         while self.ahead.front().is_some_and(|ahead| ahead.at < at) {
             self.ahead.pop_front();
         }
-        self.ahead.pop_front_if(|ahead| ahead.at == at)
+        let is_there = self.ahead.front().is_some_and(|ahead| ahead.at == at);
+        is_there.then(|| self.ahead.pop_front()).flatten()
     }
 
     /// Looks up a topic, and those that follow in the chunk and are not remembered.

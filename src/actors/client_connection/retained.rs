@@ -7,7 +7,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use super::{ClientConnection, Connected, Phase, Retrieval};
 use crate::{
     actors::clock,
-    messages::{LookUpRetained, RetainedPageRequest},
+    messages::RetainedPagesRequest,
     mqtt::{Message, QoS},
     routing::RetainedCursor,
     session::{Delivery, SubscribeRequest},
@@ -16,8 +16,8 @@ use crate::{
 
 /// Retained messages asked for at once.
 const RETAINED_PAGE: usize = 512;
-/// Retained messages of single topics asked for at once.
-const LOOK_UPS: usize = 64;
+/// Subscriptions whose retained messages are asked for at once.
+const SUBSCRIPTIONS: usize = 64;
 /// Bytes to be written above which no more retained messages are asked for, and about as many as are asked for at once:
 /// so they fit what may be written, however large each is.
 const RETAINED_WIRE_MAX: usize = 256 * 1024;
@@ -82,73 +82,46 @@ impl ClientConnection {
         // What goes by way of the store goes one by one.
         let room = self.worker.shared.config.load().mqtt.max_mqueue_len;
         let most = match connected.inbox.durable() {
-            None => LOOK_UPS.min(room).max(1),
+            None => SUBSCRIPTIONS.min(room).max(1),
             Some(_) => 1,
         };
-        let waiting = retained.waiting.iter().take(most);
-        let topics: Vec<Box<str>> = waiting
-            .map_while(|(cursor, _)| cursor.topic().map(Box::from))
-            .collect();
-        if !topics.is_empty() {
-            return self.look_up_retained(topics, ctx);
-        }
-        let Some((cursor, delivery)) = retained.waiting.pop_front() else {
+        let most = most.min(retained.waiting.len());
+        if most == 0 {
             connected.retained = None;
             return;
-        };
+        }
+        let mut asked: Vec<_> = retained.waiting.drain(..most).collect();
         retained.fetching = true;
         retained.gone.clear();
-        let filter: Box<str> = cursor.filter().into();
-        let ask = self.worker.shared.retained_pages.send(RetainedPageRequest {
-            cursor,
-            limit: RETAINED_PAGE.min(room).max(1),
-            max_bytes: RETAINED_WIRE_MAX,
-        });
-        ctx.spawn(ask.into_actor(self).map(move |page, connection, ctx| {
-            let Ok(page) = page else {
-                return;
-            };
-            if let Some(retained) = connection.retained_have_come()
-                && !retained.is_gone(&filter)
-            {
-                if let Some(next) = page.next {
-                    retained.waiting.push_front((next, delivery.clone()));
-                }
-                connection.deliver_retained(&page.messages, &delivery, ctx);
-            }
-            connection.wake();
-        }));
-    }
-
-    /// Asks for the retained messages of the topics that are the next filters.
-    fn look_up_retained(&mut self, topics: Vec<Box<str>>, ctx: &mut Context<Self>) {
-        let Some(retained) = self.retrieval() else {
-            return;
-        };
-        retained.fetching = true;
-        retained.gone.clear();
-        let mut asked: Vec<_> = retained.waiting.drain(..topics.len()).collect();
-        let ask = self.worker.shared.retained_lookups.send(LookUpRetained {
-            topics,
-            max_bytes: RETAINED_WIRE_MAX,
-        });
+        let ask = self
+            .worker
+            .shared
+            .retained_pages
+            .send(RetainedPagesRequest {
+                cursors: asked.iter().map(|(cursor, _)| cursor.clone()).collect(),
+                limit: RETAINED_PAGE.min(room).max(1),
+                max_bytes: RETAINED_WIRE_MAX,
+            });
         ctx.spawn(ask.into_actor(self).map(move |found, connection, ctx| {
             let Ok(found) = found else {
                 return;
             };
-            if let Some(retained) = connection.retained_have_come() {
-                for left in asked.drain(found.len().min(asked.len())..).rev() {
-                    if !retained.is_gone(left.0.filter()) {
-                        retained.waiting.push_front(left);
-                    }
+            let Some(retained) = connection.retrieval() else {
+                return;
+            };
+            retained.fetching = false;
+            // What the last one that was come to has left is next, and then those behind it.
+            let behind = asked.split_off(found.pages.len().min(asked.len()));
+            let last = asked.last().map(|(_, delivery)| delivery.clone());
+            for next in found.next.zip(last).into_iter().chain(behind).rev() {
+                if !retained.is_gone(next.0.filter()) {
+                    retained.waiting.push_front(next);
                 }
             }
-            for ((cursor, delivery), message) in asked.into_iter().zip(found) {
-                if let Some(message) = message
-                    && let Some(retained) = connection.retrieval()
-                    && !retained.is_gone(cursor.filter())
-                {
-                    connection.deliver_retained(&[message], &delivery, ctx);
+            for ((cursor, delivery), messages) in asked.into_iter().zip(found.pages) {
+                let retained = connection.retrieval();
+                if retained.is_some_and(|retained| !retained.is_gone(cursor.filter())) {
+                    connection.deliver_retained(&messages, &delivery, ctx);
                 }
             }
             connection.wake();
@@ -160,12 +133,6 @@ impl ClientConnection {
             Phase::Connected(connected) => Some(connected.retained.get_or_insert_default()),
             _ => None,
         }
-    }
-
-    fn retained_have_come(&mut self) -> Option<&mut Retrieval> {
-        let retained = self.retrieval()?;
-        retained.fetching = false;
-        Some(retained)
     }
 
     fn deliver_retained(

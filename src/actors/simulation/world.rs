@@ -151,7 +151,6 @@ impl World {
             store_retained: retained.address().recipient(),
             retained_load: load(),
             retained_pages: retained.address().recipient(),
-            retained_lookups: retained.address().recipient(),
             store: writer.as_ref().map(|writer| writer.handles.clone()),
             marks: Arc::default(),
         };

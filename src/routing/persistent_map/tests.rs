@@ -36,7 +36,7 @@ proptest! {
             let lookups: Vec<_> = keys.iter().map(|key| (&map, key)).collect();
             let mut each = Vec::new();
             PersistentMap::get_each(&lookups, |index, value| each.push((index, value)));
-            map.fetch_each(&keys.iter().collect::<Vec<_>>());
+            PersistentMap::fetch_each(&keys.iter().map(|key| (&map, key)).collect::<Vec<_>>());
             prop_assert_eq!(each.len(), keys.len());
             for (place, key) in keys.iter().enumerate() {
                 prop_assert_eq!(map.get(key), model.get(key));
@@ -55,11 +55,11 @@ fn a_map_gives_away_what_no_clone_shares() {
     let mut clone = map.clone();
     *clone.get_or_insert_with(7, || 0) = 700;
     let mut taken = Vec::new();
-    clone.drain_own(&mut |value| taken.push(value));
+    clone.drain_own(&mut |value| taken.push(*value));
     assert!(clone.is_empty() && taken.contains(&700) && taken.len() < 100);
     assert_eq!(map.get(&7), Some(&7));
     taken.clear();
-    map.drain_own(&mut |value| taken.push(value));
+    map.drain_own(&mut |value| taken.push(*value));
     taken.sort_unstable();
     assert!(map.is_empty() && taken.into_iter().eq(0..100));
 }

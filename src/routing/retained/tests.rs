@@ -41,7 +41,7 @@ fn all(
     let mut cursor = RetainedCursor::new(filter);
     let mut topics = Vec::new();
     loop {
-        let (found, more) = store.page(&mut cursor, (page, max_bytes), now);
+        let (found, more) = store.page(&mut cursor, &mut RetainedBudget::new(page, max_bytes), now);
         let bytes: usize = found
             .iter()
             .rev()

@@ -1,20 +1,21 @@
 //! What matches a topic: the wildcard filters of the tree, a level at a time, and all of it put together.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 
-use super::{Child, Level, split_level};
+use super::levels::{Child, Level, split_level};
 use crate::routing::{
     persistent_map::PersistentMap,
-    routes::{Group, Route, Routes, Target},
+    routes::{Groups, Route, Routes, Target},
     subscribers::Subscribers,
 };
+
+/// Levels and topics that are looked at without an allocation.
+const FEW: usize = 16;
 
 /// What matches one topic.
 pub struct Matches<'a, T> {
     routes: SmallVec<[&'a Route<T>; 2]>,
-    groups: Vec<Arc<Group<T>>>,
+    groups: Groups<T>,
     /// Filters that contributed.
     filters: usize,
 }
@@ -23,7 +24,7 @@ impl<T> Default for Matches<'_, T> {
     fn default() -> Self {
         Self {
             routes: SmallVec::new(),
-            groups: Vec::new(),
+            groups: Groups::new(),
             filters: 0,
         }
     }
@@ -50,7 +51,7 @@ impl<'a, T> Matches<'a, T> {
             Subscribers::Many(many) => {
                 self.routes.reserve(many.routes.len());
                 many.routes.for_each(|route| self.routes.push(route));
-                self.groups.extend_from_slice(&many.groups);
+                self.groups.extend(many.groups.iter().cloned());
             }
         }
         self.filters += 1;
@@ -62,13 +63,15 @@ impl<T: Target> Level<T> {
     /// of recursion: a topic may have tens of thousands of levels.
     pub(super) fn find<'a>(&'a self, topics: &[&str], found: &mut [Matches<'a, T>]) {
         // Of each topic, the level that is looked at and what follows it.
-        let mut parts: SmallVec<[(Option<&str>, Option<&str>); 1]> =
+        let mut parts: SmallVec<[(Option<&str>, Option<&str>); FEW]> =
             topics.iter().map(|topic| (None, Some(*topic))).collect();
         // Levels of the tree that match what is before, each with the number of its topic.
-        let mut reached: SmallVec<[(usize, &'a Self); 4]> =
+        let mut reached: SmallVec<[(usize, &'a Self); FEW]> =
             (0..topics.len()).map(|n| (n, self)).collect();
-        let mut next: SmallVec<[(usize, &'a Self); 4]> = SmallVec::new();
-        let mut lookups: SmallVec<[_; 4]> = SmallVec::new();
+        let mut next: SmallVec<[(usize, &'a Self); FEW]> = SmallVec::new();
+        let mut lookups: SmallVec<[_; FEW]> = SmallVec::new();
+        let mut multis: SmallVec<[_; FEW]> = SmallVec::new();
+        let mut topics_of_multis: SmallVec<[usize; FEW]> = SmallVec::new();
         let mut is_first = true;
         while !reached.is_empty() {
             for (part, rest) in &mut parts {
@@ -93,6 +96,10 @@ impl<T: Target> Level<T> {
                         next.push((topic, single));
                     }
                 }
+                if !level.named_multi.is_empty() {
+                    multis.push((&level.named_multi, part));
+                    topics_of_multis.push(topic);
+                }
                 let goes_on = !level.children.is_empty();
                 if goes_on {
                     lookups.push((&level.children, part));
@@ -108,6 +115,14 @@ impl<T: Target> Level<T> {
                     Some(Child::End(_)) => {}
                 }
             });
+            // "sport/#" matches "sport" and all below.
+            PersistentMap::get_each(&multis, |index, here| {
+                if let Some(here) = here {
+                    found[topics_of_multis[index]].add(here);
+                }
+            });
+            multis.clear();
+            topics_of_multis.clear();
             lookups.clear();
             reached.clear();
             std::mem::swap(&mut reached, &mut next);

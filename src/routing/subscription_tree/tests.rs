@@ -97,6 +97,7 @@ proptest! {
             } else {
                 prop_assert_eq!(unsubscribe(&mut tree, &filter, &clients[who]), model.remove(&(filter, who)));
             }
+            tree.fetch(&model.iter().map(|(filter, _)| filter.as_str()).collect::<Vec<_>>());
             if index == 30 {
                 earlier = (tree.clone(), model.clone());
             }
