@@ -20,7 +20,7 @@ use crate::{
 pub struct Carried {
     clients: CarriedClients,
     sessions: Vec<KeptSession>,
-    retained: Vec<Arc<Message>>,
+    retained: Vec<Message>,
 }
 
 impl Carried {

@@ -257,7 +257,7 @@ pub struct Recovered {
     /// The sessions.
     pub sessions: Vec<RecoveredSession>,
     /// The retained messages.
-    pub retained: Vec<Arc<Message>>,
+    pub retained: Vec<Message>,
     /// The number of the next session.
     pub next_session: u64,
     /// The highest number of a connection.
@@ -442,12 +442,12 @@ pub(super) fn inbox_of(recovered: &RecoveredSession, owner: Owner) -> Arc<Inbox>
 }
 
 /// A message as the store gives it back.
-pub(super) fn message(body: StoredBody, clock: &WallClock) -> Arc<Message> {
+pub(super) fn message(body: StoredBody, clock: &WallClock) -> Message {
     let expires_at = body.expires_at.and_then(|at| clock.instant(at));
-    Arc::new(match expires_at {
-        Some(at) => body.message.expiring_by(at),
+    match expires_at {
+        Some(at) => body.message.view().expiring_by(at).to_message(),
         None => body.message,
-    })
+    }
 }
 
 /// What the store keeps of a message that is retained: an empty payload clears its topic `[MQTT-3.3.1-6]`.

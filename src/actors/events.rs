@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
     time::{Instant, SystemTime},
 };
 
@@ -84,6 +83,6 @@ fn publish(
             Properties::EMPTY,
             now,
         );
-        worker.publish(&Arc::new(message), now);
+        worker.publish(&message, now);
     }
 }

@@ -31,7 +31,7 @@ pub struct RetainedMessages {
 
 impl RetainedMessages {
     /// A store with the messages that outlived the last process.
-    pub fn new(shared: Shared, counters: Arc<Counters>, recovered: Vec<Arc<Message>>) -> Self {
+    pub fn new(shared: Shared, counters: Arc<Counters>, recovered: Vec<Message>) -> Self {
         let mut store = RetainedStore::new(limits(&shared.config.load().mqtt));
         for message in recovered {
             store.store(message);
@@ -193,7 +193,7 @@ impl Handler<RemoveRetained> for RetainedMessages {
 }
 
 impl Handler<GiveUpRetained> for RetainedMessages {
-    type Result = Vec<Arc<Message>>;
+    type Result = Vec<Message>;
 
     fn handle(&mut self, _: GiveUpRetained, _: &mut Self::Context) -> Self::Result {
         let messages = self.store.messages();

@@ -92,12 +92,12 @@ impl Router {
     }
 
     /// Publishes a message of the broker itself.
-    pub fn publish_own(&mut self, message: &Arc<Message>, now: Instant) {
+    pub fn publish_own(&mut self, message: &Message, now: Instant) {
         self.publish_all([message], now);
     }
 
     /// Publishes the will of `client`, whose own message it is where it asked for No Local `[MQTT-3.8.3-3]`.
-    pub fn publish_will(&mut self, client: &Arc<Inbox>, message: &Arc<Message>, now: Instant) {
+    pub fn publish_will(&mut self, client: &Arc<Inbox>, message: &Message, now: Instant) {
         self.publish_from(Some(client), [message], now);
     }
 
@@ -105,7 +105,7 @@ impl Router {
     /// to the durable store, if any do.
     pub fn publish_all<'m>(
         &mut self,
-        messages: impl IntoIterator<Item = &'m Arc<Message>>,
+        messages: impl IntoIterator<Item = &'m Message>,
         now: Instant,
     ) -> Option<Arc<Outcome>> {
         self.publish_from(None, messages, now)
@@ -114,7 +114,7 @@ impl Router {
     fn publish_from<'m>(
         &mut self,
         publisher: Option<&Arc<Inbox>>,
-        messages: impl IntoIterator<Item = &'m Arc<Message>>,
+        messages: impl IntoIterator<Item = &'m Message>,
         now: Instant,
     ) -> Option<Arc<Outcome>> {
         static EMPTY: Bytes = Bytes::new();

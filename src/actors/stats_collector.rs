@@ -211,7 +211,7 @@ impl StatsCollector {
             Properties::EMPTY,
             now,
         );
-        self.worker.publish(&Arc::new(message), now);
+        self.worker.publish(&message, now);
         self.published.insert(name.to_owned(), value);
     }
 }

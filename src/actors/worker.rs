@@ -279,7 +279,7 @@ impl Worker {
     }
 
     /// Publishes a message that does not come from a PUBLISH of a client.
-    pub fn publish(&self, message: &Arc<crate::mqtt::Message>, now: Instant) {
+    pub fn publish(&self, message: &crate::mqtt::Message, now: Instant) {
         self.router.borrow_mut().publish_own(message, now);
     }
 }

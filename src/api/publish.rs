@@ -1,6 +1,6 @@
 //! `POST /api/v4/mqtt/publish`, one message or a batch.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use actix_web::{HttpResponse, web::Data};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -74,7 +74,7 @@ async fn send(state: &ApiState, publications: &[Publication]) -> Result<(), ApiE
         for topic in &publication.topics {
             let message = publication.message(topic);
             bytes += message.size();
-            portion.push(Arc::new(message));
+            portion.push(message);
             if bytes >= PORTION {
                 bytes = 0;
                 let told = PublishMessages(std::mem::take(&mut portion));

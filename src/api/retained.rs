@@ -3,7 +3,7 @@
 //! They are asked for page by page, so that neither a long list nor a removal keeps those who wait for the same
 //! actor from being served.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -86,7 +86,7 @@ pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
     let end = page.saturating_mul(limit);
 
     let mut count = 0;
-    let mut messages: Vec<Arc<Message>> = Vec::new();
+    let mut messages: Vec<Message> = Vec::new();
     let mut next = Some(cursor);
     while let Some(cursor) = next {
         let ask_for = RetainedPagesRequest {
@@ -113,7 +113,7 @@ pub async fn list(request: HttpRequest, state: Data<ApiState>) -> Result<HttpRes
     Ok(answer::page(rows, Some(meta)))
 }
 
-fn rows(messages: &[Arc<Message>], encoding: Encoding) -> Vec<Row<'_>> {
+fn rows(messages: &[Message], encoding: Encoding) -> Vec<Row<'_>> {
     let now = Instant::now();
     let mut room = MAX_PAYLOADS;
     let mut rows = Vec::with_capacity(messages.len());
@@ -208,17 +208,17 @@ mod tests {
     fn payloads_that_do_not_fit_are_left_out() {
         let message = |size: usize| {
             let payload = vec![b'x'; size];
-            Arc::new(Message::new(
+            Message::new(
                 "t",
                 &payload,
                 QoS::AtLeastOnce,
                 true,
                 Properties::EMPTY,
                 Instant::now(),
-            ))
+            )
         };
         let sizes = [MAX_PAYLOADS - 2, 3, 2, 1];
-        let messages: Vec<Arc<Message>> = sizes.into_iter().map(message).collect();
+        let messages: Vec<Message> = sizes.into_iter().map(message).collect();
         let rows = rows(&messages, Encoding::Text);
         let shown: Vec<(&str, usize)> = rows
             .iter()

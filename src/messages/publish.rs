@@ -1,7 +1,5 @@
 //! Messages to the publisher.
 
-use std::sync::Arc;
-
 use actix::Message;
 
 /// Publishes application messages, in this order. The answer comes when they are in the inboxes of their
@@ -9,7 +7,7 @@ use actix::Message;
 /// when the durable store has those for durable sessions and to be retained.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), NotStored>")]
-pub struct PublishMessages(pub Vec<Arc<crate::mqtt::Message>>);
+pub struct PublishMessages(pub Vec<crate::mqtt::Message>);
 
 /// The durable store could not take some message; sessions that are not durable have got it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ pub struct GiveUpSessions;
 
 /// Asks for the retained messages but those of the broker itself.
 #[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Vec<Arc<crate::mqtt::Message>>")]
+#[rtype(result = "Vec<crate::mqtt::Message>")]
 pub struct GiveUpRetained;
 
 /// The clients that a registry knew.

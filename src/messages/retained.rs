@@ -1,7 +1,5 @@
 //! Messages to the actor that keeps the retained messages.
 
-use std::sync::Arc;
-
 use actix::Message;
 
 use crate::{routing::RetainedCursor, store::Part};
@@ -12,7 +10,7 @@ use crate::{routing::RetainedCursor, store::Part};
 #[rtype(result = "()")]
 pub struct StoreRetained {
     /// The message.
-    pub message: Arc<crate::mqtt::Message>,
+    pub message: crate::mqtt::Message,
     /// Told when the durable store has it, if the publisher waits for that.
     pub part: Option<Part>,
     /// It was sent to the durable store already, which has to learn if it is not retained after all.
@@ -56,7 +54,7 @@ pub struct RetainedRemoved {
 #[derive(Debug, Default, actix::MessageResponse)]
 pub struct RetainedPages {
     /// The messages of the first subscriptions that were asked for, at least one; those of each in the order of their topics.
-    pub pages: Vec<Vec<Arc<crate::mqtt::Message>>>,
+    pub pages: Vec<Vec<crate::mqtt::Message>>,
     /// Where the last of them goes on, if there may be more.
     pub next: Option<RetainedCursor>,
 }

@@ -39,7 +39,7 @@ pub struct MoveShared {
     /// The session that it leaves, and where it is in the store; none where it is not there.
     pub from: Option<(SessionNumber, Place)>,
     /// The message, where it need not be read from the store.
-    pub message: Option<Arc<mqtt::Message>>,
+    pub message: Option<mqtt::Message>,
     /// Its bytes, for limits.
     pub size: usize,
     /// The member.

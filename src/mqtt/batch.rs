@@ -4,22 +4,16 @@
 //! chunk of bytes that a [`Batch`] shares with every subscriber. Only what outlives its batch (queued, in
 //! flight, retained, a will) becomes a [`Message`] with bytes of its own.
 
-use std::{
-    ops::Range,
-    sync::{Arc, OnceLock},
-    time::Instant,
-};
+use std::{ops::Range, sync::OnceLock, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 
 use super::{
     ProtocolVersion, Publish, QoS,
-    message::{Layout, Message, MessageRef, Span, append, expires_at, needs_rewrite},
+    message::{
+        Head, KEEP_SLICE_MIN, Layout, Message, MessageRef, Span, append, expires_at, needs_rewrite,
+    },
 };
-
-/// Payloads of at least this many bytes are kept as a slice of what was read instead of being copied: below it a
-/// kept message would pin a chunk many times its size.
-const KEEP_SLICE_MIN: usize = 16 * 1024;
 
 /// One message of a batch: where it lies in the batch's bytes, and its flags.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +39,7 @@ pub struct Batch {
     verbatim: Option<Verbatim>,
     /// Some message has QoS 1 or 2.
     acknowledged: bool,
-    kept: OnceLock<Box<[OnceLock<Arc<Message>>]>>,
+    kept: OnceLock<Box<[OnceLock<Message>]>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,35 +101,33 @@ impl Batch {
     }
 
     /// The message at `index` with bytes of its own; every subscriber that keeps it shares one copy.
-    pub fn keep(&self, index: usize) -> Option<Arc<Message>> {
+    pub fn keep(&self, index: usize) -> Option<Message> {
         let entry = self.entries.get(index)?;
         let slots = self
             .kept
             .get_or_init(|| self.entries.iter().map(|_| OnceLock::new()).collect());
         let slot = slots.get(index)?;
-        Some(slot.get_or_init(|| Arc::new(self.copy_out(entry))).clone())
+        Some(slot.get_or_init(|| self.copy_out(entry)).clone())
     }
 
     fn copy_out(&self, entry: &Entry) -> Message {
-        let interval = (entry.expiry_interval != NO_EXPIRY).then_some(entry.expiry_interval);
-        let packet = entry.packet.start as usize..entry.packet.end as usize;
-        let data = if entry.layout.payload.len() >= KEEP_SLICE_MIN {
-            self.data.slice(packet)
-        } else {
-            Bytes::copy_from_slice(entry.packet.slice(&self.data))
-        };
         let by = entry.packet.start;
-        Message {
-            data,
-            layout: Layout {
-                topic: entry.layout.topic.moved_back(by),
-                properties: entry.layout.properties.moved_back(by),
-                payload: entry.layout.payload.moved_back(by),
-            },
+        let layout = Layout {
+            topic: entry.layout.topic.moved_back(by),
+            properties: entry.layout.properties.moved_back(by),
+            payload: entry.layout.payload.moved_back(by),
+        };
+        let is_large = entry.layout.payload.len() >= KEEP_SLICE_MIN;
+        let packet = entry.packet.start as usize..entry.packet.end as usize;
+        let interval = (entry.expiry_interval != NO_EXPIRY).then_some(entry.expiry_interval);
+        let head = Head {
+            layout,
             qos: entry.qos,
             retain: entry.retain,
             expires_at: expires_at(interval, self.received_at),
-        }
+            elsewhere: is_large.then(|| Box::new(self.data.slice(packet))),
+        };
+        Message::of(head, entry.packet.slice(&self.data))
     }
 
     /// The packets of `range` as they were read, where a subscriber at QoS 0 that speaks `version`, takes packets

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use triomphe::ThinArc;
 
 use super::{Properties, PropertiesBuf, Property, QoS};
 
@@ -122,16 +123,26 @@ impl<'a> MessageRef<'a> {
 
     /// A copy that outlives the batch.
     pub fn to_message(&self) -> Message {
-        // No more than it takes: with room to spare, the bytes would be counted apart from themselves.
         let size = self.topic.len() + self.properties.raw().len() + self.payload.len();
         let mut data = BytesMut::with_capacity(size);
         let layout = append(&mut data, self.topic, self.properties, self.payload);
-        Message {
-            data: data.freeze(),
+        let data = data.freeze();
+        let head = Head {
             layout,
             qos: self.qos,
             retain: self.retain,
             expires_at: self.expires_at,
+            elsewhere: (self.payload.len() >= KEEP_SLICE_MIN).then(|| Box::new(data.clone())),
+        };
+        Message::of(head, &data)
+    }
+
+    /// The same message expiring no later than `at`.
+    #[must_use]
+    pub fn expiring_by(self, at: Instant) -> Self {
+        Self {
+            expires_at: Some(self.expires_at.map_or(at, |own| own.min(at))),
+            ..self
         }
     }
 }
@@ -169,14 +180,26 @@ pub(super) fn append(
     }
 }
 
-/// An application message with bytes of its own.
+/// Payloads of at least this many bytes are kept as a slice of what was read instead of being copied: below it a kept message
+/// would pin a chunk many times its size.
+pub(super) const KEEP_SLICE_MIN: usize = 16 * 1024;
+
+/// An application message with bytes of its own. Clones are the same message.
 #[derive(Clone, Debug)]
-pub struct Message {
-    pub(super) data: Bytes,
+pub struct Message(
+    /// With the bytes, unless they are elsewhere: reading a message in no cache then takes one look at memory less.
+    ThinArc<Head, u8>,
+);
+
+/// What a message has besides its bytes.
+#[derive(Debug)]
+pub(super) struct Head {
     pub(super) layout: Layout,
     pub(super) qos: QoS,
     pub(super) retain: bool,
     pub(super) expires_at: Option<Instant>,
+    /// The bytes, if the message is large.
+    pub(super) elsewhere: Option<Box<Bytes>>,
 }
 
 impl Message {
@@ -201,22 +224,43 @@ impl Message {
         .to_message()
     }
 
+    /// A message whose parts lie in `data`.
+    pub(super) fn of(head: Head, data: &[u8]) -> Self {
+        let own = match head.elsewhere {
+            None => data,
+            Some(_) => &[],
+        };
+        Self(ThinArc::from_header_and_slice(head, own))
+    }
+
+    fn head(&self) -> &Head {
+        &self.0.header.header
+    }
+
+    fn data(&self) -> &[u8] {
+        match &self.head().elsewhere {
+            None => &self.0.slice,
+            Some(data) => data,
+        }
+    }
+
     /// The message as it is delivered.
     pub fn view(&self) -> MessageRef<'_> {
-        let (topic, properties, payload) = self.layout.view(&self.data);
+        let head = self.head();
+        let (topic, properties, payload) = head.layout.view(self.data());
         MessageRef {
             topic,
             properties,
             payload,
-            qos: self.qos,
-            retain: self.retain,
-            expires_at: self.expires_at,
+            qos: head.qos,
+            retain: head.retain,
+            expires_at: head.expires_at,
         }
     }
 
     /// The publisher's QoS.
     pub fn qos(&self) -> QoS {
-        self.qos
+        self.head().qos
     }
 
     /// Topic name.
@@ -226,33 +270,31 @@ impl Message {
 
     /// Bytes that the message holds, for limits.
     pub fn size(&self) -> usize {
-        self.layout.topic.len()
-            + self.layout.properties.len()
-            + self.layout.payload.len()
-            + std::mem::size_of::<Self>()
+        let layout = &self.head().layout;
+        layout.topic.len()
+            + layout.properties.len()
+            + layout.payload.len()
+            + std::mem::size_of::<Head>()
     }
 
     /// Reads a little of the message: who is going to read many messages that are in no cache reads them all so before,
     /// which waits for all of them at once instead of for each by itself.
     pub fn fetch(&self) {
-        std::hint::black_box((self.data.first(), self.data.last()));
+        std::hint::black_box((
+            ThinArc::strong_count(&self.0),
+            self.head().expires_at,
+            self.0.slice.last(),
+        ));
     }
 
     /// True when the message's time has come `[MQTT-3.3.2-5]`.
     pub fn is_expired(&self, now: Instant) -> bool {
-        self.expires_at.is_some_and(|at| at <= now)
+        self.expires_at().is_some_and(|at| at <= now)
     }
 
     /// When the message expires, if ever.
     pub fn expires_at(&self) -> Option<Instant> {
-        self.expires_at
-    }
-
-    /// The same message expiring no later than `at`.
-    #[must_use]
-    pub fn expiring_by(mut self, at: Instant) -> Self {
-        self.expires_at = Some(self.expires_at.map_or(at, |own| own.min(at)));
-        self
+        self.head().expires_at
     }
 }
 

@@ -16,7 +16,7 @@ use foldhash::fast::RandomState;
 /// cache where there are many.
 const LEAF_MAX: usize = 12;
 /// Hash bits used per level.
-const BITS: u32 = 3;
+const BITS: u32 = 2;
 const FANOUT: usize = 1 << BITS;
 /// Look-ups that are done together.
 const TOGETHER: usize = 16;

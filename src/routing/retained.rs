@@ -8,7 +8,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
-    sync::Arc,
     time::Instant,
 };
 
@@ -39,7 +38,7 @@ pub enum StoreOutcome {
 /// See the module's description.
 #[derive(Debug)]
 pub struct RetainedStore {
-    messages: BTreeMap<SmolStr, Arc<Message>>,
+    messages: BTreeMap<SmolStr, Message>,
     expiries: BTreeSet<(Instant, SmolStr)>,
     bytes: usize,
     limits: RetainedLimits,
@@ -137,7 +136,7 @@ impl RetainedStore {
 
     /// Retains a message `[MQTT-3.3.1-5]`, or clears its topic when the payload is empty `[MQTT-3.3.1-6]`,
     /// `[MQTT-3.3.1-7]`.
-    pub fn store(&mut self, message: Arc<Message>) -> StoreOutcome {
+    pub fn store(&mut self, message: Message) -> StoreOutcome {
         let key = SmolStr::from(key_of(message.topic()));
         if message.view().payload.is_empty() {
             self.remove(&key);
@@ -158,7 +157,7 @@ impl RetainedStore {
     }
 
     /// The message of a topic.
-    pub fn get(&self, topic: &str) -> Option<&Arc<Message>> {
+    pub fn get(&self, topic: &str) -> Option<&Message> {
         let key: &str = &key_of(topic);
         self.messages.get(key)
     }
@@ -192,7 +191,7 @@ impl RetainedStore {
     }
 
     /// All messages, in the order of their topics.
-    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
         self.messages.values()
     }
 
@@ -208,7 +207,7 @@ impl RetainedStore {
         cursor: &mut RetainedCursor,
         budget: &mut RetainedBudget,
         now: Instant,
-    ) -> (Vec<Arc<Message>>, bool) {
+    ) -> (Vec<Message>, bool) {
         let mut found = Vec::new();
         let more = match cursor.topic() {
             None => self.walk(cursor, budget, &mut found),
@@ -219,10 +218,12 @@ impl RetainedStore {
                 false
             }
         };
-        // In steps, as most of them may be in no cache: see [`Message::fetch`].
-        found.retain(|message| !message.is_expired(now));
-        let mut found: Vec<_> = found.into_iter().cloned().collect();
         found.iter().for_each(|message| message.fetch());
+        let found = found.into_iter();
+        let mut found: Vec<_> = found
+            .filter(|message| !message.is_expired(now))
+            .cloned()
+            .collect();
         let over = found.iter().position(|message| {
             let left = budget.bytes.checked_sub(message.size());
             budget.bytes = left.unwrap_or(0);
@@ -241,7 +242,7 @@ impl RetainedStore {
         &'a self,
         cursor: &mut RetainedCursor,
         budget: &mut RetainedBudget,
-        found: &mut Vec<&'a Arc<Message>>,
+        found: &mut Vec<&'a Message>,
     ) -> bool {
         let parts: Vec<&str> = cursor.filter.split('/').collect();
         // Of a filter whose only wildcard is its last level: what keys that match begin with.

@@ -36,7 +36,7 @@ pub struct Restored {
 }
 
 /// Bodies by the numbers of their messages, or why there is none to be had.
-pub type Bodies = HashMap<u64, Result<Arc<Message>, DropReason>>;
+pub type Bodies = HashMap<u64, Result<Message, DropReason>>;
 
 /// What the store is to know of a session, and what of its messages is in memory.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl Changes {
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     /// In memory alone.
-    Here(Arc<Message>),
+    Here(Message),
     /// In the store, and perhaps in memory.
     Stored(Box<Stored>),
 }
@@ -85,11 +85,11 @@ pub(super) enum Content {
 pub(super) struct Stored {
     place: Place,
     size: usize,
-    message: Option<Arc<Message>>,
+    message: Option<Message>,
 }
 
 impl Content {
-    pub(super) fn new(message: Arc<Message>, place: Option<Place>) -> Self {
+    pub(super) fn new(message: Message, place: Option<Place>) -> Self {
         match place {
             None => Self::Here(message),
             Some(place) => Self::Stored(Box::new(Stored {
@@ -109,7 +109,7 @@ impl Content {
     }
 
     /// The message, if it is in memory.
-    pub(super) fn message(&self) -> Option<&Arc<Message>> {
+    pub(super) fn message(&self) -> Option<&Message> {
         match self {
             Self::Here(message) => Some(message),
             Self::Stored(stored) => stored.message.as_ref(),

@@ -52,7 +52,7 @@ pub struct Delivery {
 #[derive(Clone, Debug)]
 pub struct Orphan {
     /// The message, unless its body is in the store alone.
-    pub message: Option<Arc<Message>>,
+    pub message: Option<Message>,
     /// Where it is in the store, if it is there: it is to be moved from there.
     pub place: Option<Place>,
     /// Its bytes, for limits.

@@ -1,6 +1,6 @@
 //! The will of a client.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use crate::mqtt::{self, Message, PropertiesBuf, Property};
 
@@ -39,15 +39,15 @@ impl Will {
     }
 
     /// The message to publish; its expiry counts from `now`.
-    pub fn message(&self, now: Instant) -> Arc<Message> {
-        Arc::new(Message::new(
+    pub fn message(&self, now: Instant) -> Message {
+        Message::new(
             &self.topic,
             &self.payload,
             self.qos,
             self.retain,
             self.properties.as_properties(),
             now,
-        ))
+        )
     }
 
     /// Topic name.

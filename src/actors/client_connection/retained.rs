@@ -137,7 +137,7 @@ impl ClientConnection {
 
     fn deliver_retained(
         &mut self,
-        messages: &[Arc<Message>],
+        messages: &[Message],
         delivery: &Delivery,
         ctx: &mut Context<Self>,
     ) {
@@ -168,12 +168,9 @@ impl ClientConnection {
         if !stored.is_empty() {
             let number = stored.len() as u64;
             self.worker.counters.add(Metric::MessagesDeliveries, number);
-            let outcome = self.worker.store_retained_copies(
-                stored.iter().map(|message| &**message),
-                &connected.inbox,
-                delivery,
-                now,
-            );
+            let outcome =
+                self.worker
+                    .store_retained_copies(stored.iter(), &connected.inbox, delivery, now);
             // The next page is for when this one has come through the store.
             connected.retained.get_or_insert_default().fetching = true;
             let stored = poll_fn(move |cx| match &outcome {

@@ -178,13 +178,13 @@ impl<'a> Pass<'a> {
     /// Retains a message before the routes are read for it.
     fn retain(&mut self, message: &MessageRef<'_>, packet_id: Option<PacketId>) {
         let lifetime = self.router.config.load().mqtt.retained_expiry_interval;
-        let mut message = message.to_message();
+        let mut message = *message;
         if !lifetime.is_zero()
             && let Some(at) = self.now.checked_add(lifetime)
         {
             message = message.expiring_by(at);
         }
-        let message = Arc::new(message);
+        let message = message.to_message();
         let load = &self.router.retained_load;
         load.add(message.size());
         if load.is_over() {

@@ -39,11 +39,7 @@ pub(super) fn to_persist(
     })
 }
 
-fn body(
-    store: &Store,
-    place: Option<Place>,
-    clock: &WallClock,
-) -> Result<Arc<Message>, DropReason> {
+fn body(store: &Store, place: Option<Place>, clock: &WallClock) -> Result<Message, DropReason> {
     let number = place.ok_or(DropReason::Unreadable)?.message;
     match store.read(number) {
         Ok(Some(body)) => Ok(durable::message(body, clock)),
@@ -153,7 +149,7 @@ impl StoreWriter {
 }
 
 /// A message, and the place that it leaves.
-type Leaving = (Arc<Message>, Option<(u64, Place)>);
+type Leaving = (Message, Option<(u64, Place)>);
 
 fn moves(
     batch: &Batch,

@@ -12,7 +12,7 @@ const WIDE: RetainedLimits = RetainedLimits {
     bytes: usize::MAX,
 };
 
-fn message(topic: &str, payload: &str, expiry: Option<u32>, now: Instant) -> Arc<Message> {
+fn message(topic: &str, payload: &str, expiry: Option<u32>, now: Instant) -> Message {
     let mut buffer = PropertiesBuf::default();
     if let Some(interval) = expiry {
         buffer.push(Property::MessageExpiryInterval(interval));
@@ -21,14 +21,14 @@ fn message(topic: &str, payload: &str, expiry: Option<u32>, now: Instant) -> Arc
         Some(_) => buffer.as_properties(),
         None => Properties::EMPTY,
     };
-    Arc::new(Message::new(
+    Message::new(
         topic,
         payload.as_bytes(),
         QoS::AtMostOnce,
         true,
         properties,
         now,
-    ))
+    )
 }
 
 /// In pages of so many messages, and of so many bytes.

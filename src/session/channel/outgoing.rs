@@ -1,6 +1,6 @@
 //! Messages to the client.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{ops::Range, time::Instant};
 
 use bytes::BytesMut;
 
@@ -46,7 +46,7 @@ impl Channel {
     /// A retained message for a new subscription.
     pub fn deliver_retained(
         &mut self,
-        message: &Arc<Message>,
+        message: &Message,
         delivery: &Delivery,
         limits: &Mqtt,
         now: Instant,

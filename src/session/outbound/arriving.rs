@@ -1,6 +1,6 @@
 //! A message arrives: it is written at once, waits in the queue, or is dropped.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{ops::Range, time::Instant};
 
 use super::{Delivery, Outbound, Queued};
 use crate::{
@@ -77,7 +77,7 @@ impl Outbound {
     /// Delivers a retained message to a new subscription, with RETAIN set `[MQTT-3.3.1-8]`.
     pub fn deliver_retained(
         &mut self,
-        message: &Arc<Message>,
+        message: &Message,
         delivery: &Delivery,
         writer: &mut Writer<'_>,
         limits: &Mqtt,

@@ -1,6 +1,6 @@
 //! The window: what is sent, sent again and acknowledged, and the identifiers of that.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use super::{IDENTIFIERS, Outbound, Queued, Slot};
 use crate::{
@@ -35,7 +35,7 @@ impl Outbound {
         now: Instant,
         counters: &Counters,
     ) {
-        let expired = |message: &Arc<Message>| message.is_expired(now);
+        let expired = |message: &Message| message.is_expired(now);
         if queued.content.message().is_some_and(expired) {
             self.settle(&queued);
             return self.drop_one(DropReason::Expired, counters);

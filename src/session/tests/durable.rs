@@ -1,7 +1,5 @@
 //! A session whose messages are in the durable store.
 
-use std::sync::Arc;
-
 use super::kit::*;
 use crate::{
     config::Mqtt,
@@ -100,7 +98,7 @@ fn provide(broker: &mut Broker, readable: impl Fn(u64) -> bool) {
                 broker.now,
             );
             let body = match readable(*number) {
-                true => Ok(Arc::new(message)),
+                true => Ok(message),
                 false => Err(DropReason::Unreadable),
             };
             (*number, body)
@@ -377,14 +375,14 @@ fn a_session_goes_on_without_a_body_that_made_room() {
     assert_eq!(missing, [1001, 1002, 1004]);
     let body = |number: u64| match number {
         1002 => Err(DropReason::StoreFull),
-        _ => Ok(Arc::new(Message::new(
+        _ => Ok(Message::new(
             "t",
             b"x",
             Q2,
             false,
             Properties::EMPTY,
             broker.now,
-        ))),
+        )),
     };
     let bodies: Bodies = missing
         .iter()

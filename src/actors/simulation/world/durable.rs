@@ -21,18 +21,13 @@ pub(super) struct Writer {
     pub(super) context: Context<StoreWriter>,
     pub(super) actor: StoreWriter,
     sessions: Vec<crate::store::RecoveredSession>,
-    retained: Vec<Arc<Message>>,
+    retained: Vec<Message>,
     next_session: u64,
     last_generation: u64,
 }
 
 /// Clients, kept sessions, retained messages and the number of the next session.
-type Found = (
-    ClientDirectory<Inbox>,
-    Vec<KeptSession>,
-    Vec<Arc<Message>>,
-    u64,
-);
+type Found = (ClientDirectory<Inbox>, Vec<KeptSession>, Vec<Message>, u64);
 
 impl Writer {
     pub(super) fn open(

@@ -267,7 +267,7 @@ impl Broker {
             panic!("not connected");
         };
         channel.deliver_retained(
-            &message.into(),
+            &message,
             delivery,
             &self.limits,
             self.now,
