@@ -188,6 +188,55 @@ fn large_retained_messages_all_reach_a_new_subscriber() {
     assert_eq!(broker.stats().totals.messages_dropped(), 0);
 }
 
+/// The retained messages of several subscriptions are asked for together, and there are more than come at once.
+#[test]
+fn each_of_many_filters_gets_its_retained_messages_in_the_order_of_their_topics() {
+    const TOPICS: u16 = 700;
+    let broker = TestBroker::start();
+    let mut publisher = Client::v5(broker.address, "p");
+    let mut topics: Vec<String> = (0..TOPICS).map(|n| format!("r/{n}")).collect();
+    for topic in &topics {
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            topic,
+            packet_id: PacketId::new(1),
+            properties: Properties::EMPTY,
+            payload: b"x",
+        };
+        publisher.send(&Packet::Publish(publish));
+        assert!(matches!(publisher.next(), Got::PubAck(1, _)));
+    }
+    topics.sort_unstable();
+    let nothing: Vec<String> = (0..100).map(|n| format!("none/{n}/#")).collect();
+    let mut filters = vec!["r/7", "r/+", "none", "+/8"];
+    filters.extend(nothing.iter().map(String::as_str));
+    filters.extend(["#", "r/9"]);
+    let expected: Vec<&str> = filters
+        .iter()
+        .flat_map(|filter| topics.iter().filter(|topic| matches(filter, topic)))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(expected.len(), 2 * usize::from(TOPICS) + 3);
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        let mut subscriber = Client::v5(broker.address, "s");
+        let filters: Vec<_> = filters.iter().map(|filter| (*filter, qos)).collect();
+        subscriber.send_bytes(&subscribe_bytes(V5, 1, &filters));
+        assert!(matches!(subscriber.next(), Got::SubAck(1, _)));
+        for topic in &expected {
+            let message = subscriber.message();
+            assert_eq!(message.topic, *topic);
+            if let Some(id) = message.id {
+                subscriber.ack(Packet::PubAck, id);
+            }
+        }
+        subscriber.send(&Packet::PingReq);
+        assert_eq!(subscriber.next(), Got::PingResp, "{qos:?}: nothing more");
+        subscriber.goodbye();
+    }
+}
+
 #[test]
 fn many_publishers_keep_their_own_order() {
     const EACH: u32 = 3000;
