@@ -53,6 +53,8 @@ class Scenario:
     quick: bool = False
     # How often it runs at most, for one that takes long and hardly varies.
     rounds: int = 99
+    # How often it runs in a round, for one that is short and varies.
+    times: int = 1
     brokers: tuple = KINDS
     # Keys of nanomq's configuration.
     keys: dict = field(default_factory=dict)
@@ -290,10 +292,10 @@ ALL = [
     ),
     Scenario(
         "pingpong", "ping-pong, QoS 1, window 1", ["pingpong", "--rounds", "10000"],
-        [Metric("broker_cpu_us", "CPU per message", "us", NOT_ABOVE_MOSQUITTO), *LATENCY], quick=True,
+        [Metric("broker_cpu_us", "CPU per message", "us", NOT_ABOVE_MOSQUITTO), *LATENCY], quick=True, times=4,
     ),
-    churn("connect", "connect, subscribe, disconnect", quick=True),
-    churn("session", "connect, subscribe, publish, disconnect", "--publish", quick=True),
+    churn("connect", "connect, subscribe, disconnect", quick=True, times=3),
+    churn("session", "connect, subscribe, publish, disconnect", "--publish", quick=True, times=3),
     *behind("tls", "TLS", most_kb=20.0, quick=True, among=WITHOUT_RUMQTTD),
     # Debian's Mosquitto is built without WebSocket.
     *behind("ws", "WebSocket", most_kb=None, quick=False, among=("nanomq",)),
