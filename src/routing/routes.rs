@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 use crate::mqtt::{QoS, SubscribeOptions};
 
@@ -59,7 +60,7 @@ impl<T> Route<T> {
 #[derive(Debug)]
 pub struct Group<T> {
     /// The whole `$share/group/filter`.
-    pub full_filter: Arc<str>,
+    pub full_filter: SmolStr,
     /// At least one.
     pub members: SmallVec<[Route<T>; 1]>,
     /// Whose turn it is. Versions of the group that are read at the same time go on by themselves.
@@ -78,7 +79,7 @@ impl<T> Clone for Group<T> {
 
 impl<T: Target> Group<T> {
     /// A group of one.
-    pub fn new(full_filter: Arc<str>, member: Route<T>) -> Self {
+    pub fn new(full_filter: SmolStr, member: Route<T>) -> Self {
         Self {
             full_filter,
             members: SmallVec::from_buf([member]),
@@ -151,8 +152,10 @@ impl<T: Target> Group<T> {
     }
 }
 
+/// A group as routes share it.
+pub type SharedGroup<T> = triomphe::Arc<Group<T>>;
 /// Groups of one filter, or all that match a topic.
-pub type Groups<T> = SmallVec<[Arc<Group<T>>; 2]>;
+pub type Groups<T> = SmallVec<[SharedGroup<T>; 2]>;
 
 /// How one session is served from a topic: all its matching subscriptions in one copy.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     route_set::{FewRoutes, RouteSet, replace_or_push, take_out},
-    routes::{Group, Groups, Route, Target},
+    routes::{Group, Groups, Route, SharedGroup, Target},
 };
 
 /// The subscriptions of one filter.
@@ -12,6 +12,8 @@ use super::{
 pub(super) enum Subscribers<T> {
     None,
     One(Route<T>),
+    /// A group and nobody else.
+    Shared(SharedGroup<T>),
     Many(Arc<Many<T>>),
 }
 
@@ -26,6 +28,7 @@ impl<T> Clone for Subscribers<T> {
         match self {
             Self::None => Self::None,
             Self::One(route) => Self::One(route.clone()),
+            Self::Shared(group) => Self::Shared(group.clone()),
             Self::Many(many) => Self::Many(many.clone()),
         }
     }
@@ -41,21 +44,32 @@ impl<T> Clone for Many<T> {
 }
 
 impl<T: Target> Subscribers<T> {
+    /// The groups.
+    pub(super) fn groups(&self) -> &[SharedGroup<T>] {
+        match self {
+            Self::None | Self::One(_) => &[],
+            Self::Shared(group) => std::slice::from_ref(group),
+            Self::Many(many) => &many.groups,
+        }
+    }
+
     fn many_mut(&mut self) -> &mut Many<T> {
         if !matches!(self, Self::Many(_)) {
-            let routes = match std::mem::replace(self, Self::None) {
-                Self::One(route) => FewRoutes::from_buf([route]),
-                _ => FewRoutes::new(),
-            };
-            *self = Self::Many(Arc::new(Many {
-                routes: RouteSet::Few(routes),
-                groups: Groups::new(),
-            }));
+            let (mut routes, mut groups) = (FewRoutes::new(), Groups::new());
+            match std::mem::replace(self, Self::None) {
+                Self::One(route) => routes.push(route),
+                Self::Shared(group) => groups.push(group),
+                Self::None | Self::Many(_) => {}
+            }
+            let routes = RouteSet::Few(routes);
+            *self = Self::Many(Arc::new(Many { routes, groups }));
         }
         match self {
             Self::Many(many) => Arc::make_mut(many),
             // Made just above.
-            Self::None | Self::One(_) => unreachable!("subscribers were turned into many"),
+            Self::None | Self::One(_) | Self::Shared(_) => {
+                unreachable!("subscribers were turned into many")
+            }
         }
     }
 
@@ -68,51 +82,71 @@ impl<T: Target> Subscribers<T> {
     }
 
     pub(super) fn insert_shared(&mut self, full_filter: &Arc<str>, route: Route<T>, is_new: bool) {
-        let groups = &mut self.many_mut().groups;
-        match groups
-            .iter_mut()
-            .find(|group| group.full_filter == *full_filter)
-        {
-            Some(group) => replace_or_push(&mut Arc::make_mut(group).members, route, is_new),
-            None => groups.push(Arc::new(Group::new(full_filter.clone(), route))),
+        let is_it = |group: &SharedGroup<T>| *group.full_filter == **full_filter;
+        let new = |route| SharedGroup::new(Group::new(full_filter.clone().into(), route));
+        match self {
+            Self::None => *self = Self::Shared(new(route)),
+            Self::Shared(group) if is_it(group) => {
+                replace_or_push(&mut SharedGroup::make_mut(group).members, route, is_new);
+            }
+            _ => {
+                let groups = &mut self.many_mut().groups;
+                match groups.iter_mut().find(|group| is_it(group)) {
+                    Some(group) => {
+                        replace_or_push(&mut SharedGroup::make_mut(group).members, route, is_new);
+                    }
+                    None => groups.push(new(route)),
+                }
+            }
         }
     }
 
+    /// Takes a session's subscription out, or its membership in a group; false when it has none.
     pub(super) fn remove(&mut self, group: Option<&str>, target: &Arc<T>) -> bool {
         let removed = match (group, &mut *self) {
-            (_, Self::None) => false,
-            (None, Self::One(route)) => {
-                let same = Arc::ptr_eq(&route.target, target);
-                if same {
-                    *self = Self::None;
-                }
-                return same;
-            }
-            (Some(_), Self::One(_)) => false,
+            (_, Self::None) | (Some(_), Self::One(_)) | (None, Self::Shared(_)) => false,
+            (None, Self::One(route)) => Arc::ptr_eq(&route.target, target),
             (None, Self::Many(many)) => Arc::make_mut(many).routes.remove(target),
+            (Some(full_filter), Self::Shared(group)) => {
+                *group.full_filter == *full_filter
+                    && take_out(&mut SharedGroup::make_mut(group).members, target)
+            }
             (Some(full_filter), Self::Many(many)) => {
                 let groups = &mut Arc::make_mut(many).groups;
                 let mut removed = false;
-                groups.retain_mut(|group| {
-                    if &*group.full_filter != full_filter {
+                groups.retain(|group| {
+                    if *group.full_filter != *full_filter {
                         return true;
                     }
-                    let group = Arc::make_mut(group);
+                    let group = SharedGroup::make_mut(group);
                     removed = take_out(&mut group.members, target);
                     !group.members.is_empty()
                 });
                 removed
             }
         };
-        if let Self::Many(many) = self
-            && many.groups.is_empty()
-        {
-            if many.routes.len() == 0 {
-                *self = Self::None;
-            } else if let Some(route) = many.routes.single() {
-                *self = Self::One(route.clone());
-            }
+        if removed {
+            self.shrink();
         }
         removed
+    }
+
+    /// Becomes as small as what is left.
+    fn shrink(&mut self) {
+        match self {
+            Self::None => {}
+            Self::One(_) => *self = Self::None,
+            Self::Shared(group) if group.members.is_empty() => *self = Self::None,
+            Self::Shared(_) => {}
+            Self::Many(many) => {
+                let smaller = match (many.routes.len(), many.routes.single(), &many.groups[..]) {
+                    (0, _, []) => Self::None,
+                    (_, Some(route), []) => Self::One(route.clone()),
+                    (0, _, [group]) => Self::Shared(group.clone()),
+                    _ => return,
+                };
+                *self = smaller;
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ pub use self::matching::Matches;
 use self::{levels::Level, removing::remove_below};
 use super::{
     persistent_map::PersistentMap,
-    routes::{Group, Route, Routes, Target},
+    routes::{Route, Routes, SharedGroup, Target},
     subscribers::Subscribers,
 };
 use crate::mqtt::TopicFilter;
@@ -121,14 +121,11 @@ impl<T: Target> SubscriptionTree<T> {
     }
 
     /// The members of a shared subscription, given its whole `$share/group/filter`.
-    pub fn group(&self, full_filter: &str) -> Option<Arc<Group<T>>> {
+    pub fn group(&self, full_filter: &str) -> Option<SharedGroup<T>> {
         let filter = TopicFilter::parse(full_filter).ok()?;
-        let Subscribers::Many(many) = self.slot(&filter)? else {
-            return None;
-        };
-        many.groups
-            .iter()
-            .find(|group| &*group.full_filter == full_filter)
+        let mut groups = self.slot(&filter)?.groups().iter();
+        groups
+            .find(|group| *group.full_filter == *full_filter)
             .cloned()
     }
 
@@ -143,7 +140,7 @@ impl<T: Target> SubscriptionTree<T> {
             return group.map_or_else(Vec::new, |group| group.members.iter().map(target).collect());
         }
         match self.slot(&filter) {
-            None | Some(Subscribers::None) => Vec::new(),
+            None | Some(Subscribers::None | Subscribers::Shared(_)) => Vec::new(),
             Some(Subscribers::One(route)) => vec![target(route)],
             Some(Subscribers::Many(many)) => {
                 let mut targets = Vec::with_capacity(many.routes.len());
@@ -185,12 +182,14 @@ impl<T: Target> SubscriptionTree<T> {
         topics: &[&str],
     ) -> impl Iterator<Item = Matches<'_, T>> + use<'_, T> {
         let mut found: Vec<_> = topics.iter().map(|_| Matches::default()).collect();
-        let lookups: Vec<_> = topics.iter().map(|topic| (&self.exact, *topic)).collect();
-        PersistentMap::get_each(&lookups, |index, slot| {
-            if let Some((slot, found)) = slot.zip(found.get_mut(index)) {
-                found.add(slot);
-            }
-        });
+        if !self.exact.is_empty() {
+            let lookups: Vec<_> = topics.iter().map(|topic| (&self.exact, *topic)).collect();
+            PersistentMap::get_each(&lookups, |index, slot| {
+                if let Some((slot, found)) = slot.zip(found.get_mut(index)) {
+                    found.add(slot);
+                }
+            });
+        }
         if !self.wildcards.is_empty() {
             self.wildcards.find(topics, &mut found);
         }

@@ -164,7 +164,7 @@ pub(in crate::actors) fn to_member(group: &Group<Inbox>, member: &Route<Inbox>) 
         qos: member.qos,
         retain_as_published: member.retain_as_published,
         subscription_ids: (member.subscription_id != 0).then(|| [member.subscription_id].into()),
-        group: Some(group.full_filter.clone()),
+        group: Some(group.full_filter.clone().into()),
         places: None,
     }
 }

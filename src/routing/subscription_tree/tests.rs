@@ -257,7 +257,7 @@ fn a_group_gives_every_message_to_one_member_and_prefers_the_connected() {
 
 #[test]
 fn a_group_whose_members_are_all_away_still_takes_messages() {
-    let group = Group::new(
+    let group = crate::routing::Group::new(
         "$share/g/t".into(),
         Route::new(
             Arc::new(Client {
@@ -294,4 +294,45 @@ fn filters_of_tens_of_thousands_of_levels_are_let_go_of() {
     drop(tree);
     assert_eq!(snapshot.subscribers(&filters[0]).len(), 1);
     drop(snapshot);
+}
+
+proptest! {
+    #[test]
+    fn sessions_and_members_of_groups_come_and_go_at_one_filter(
+        steps in proptest::collection::vec((any::<bool>(), 0usize..3, 0usize..3), 1..60),
+    ) {
+        const FILTERS: [&str; 3] = ["a/+", "$share/g/a/+", "$share/h/a/+"];
+        let clients: Vec<_> = (0..3).map(client).collect();
+        let mut tree = SubscriptionTree::default();
+        let mut model: BTreeSet<(usize, usize)> = BTreeSet::new();
+        for (insert, filter, who) in steps {
+            if insert {
+                subscribe(&mut tree, FILTERS[filter], &clients[who], options(QoS::AtMostOnce, false), None);
+                model.insert((filter, who));
+            } else {
+                let removed = unsubscribe(&mut tree, FILTERS[filter], &clients[who]);
+                prop_assert_eq!(removed, model.remove(&(filter, who)));
+            }
+            prop_assert_eq!(tree.filters(), usize::from(!model.is_empty()));
+            for (number, filter) in FILTERS.iter().enumerate() {
+                let of_model = model.iter().filter(|(filter, _)| *filter == number);
+                let expected: BTreeSet<_> = of_model.map(|(_, who)| *who).collect();
+                let subscribed = tree.subscribers(filter);
+                prop_assert_eq!(subscribed.len(), expected.len());
+                let subscribed: BTreeSet<_> = subscribed.iter().map(|to| to.name).collect();
+                prop_assert_eq!(&subscribed, &expected, "{}", filter);
+                let routes = tree.routes("a/b");
+                let of_group = routes.groups.iter().find(|group| group.full_filter == **filter);
+                let served: BTreeSet<_> = match number {
+                    0 => routes.deliveries.iter().map(|to| to.target.name).collect(),
+                    _ => of_group.iter().flat_map(|group| &group.members).map(|to| to.target.name).collect(),
+                };
+                prop_assert_eq!(served, expected, "{}", filter);
+            }
+        }
+        for (filter, who) in model {
+            prop_assert!(unsubscribe(&mut tree, FILTERS[filter], &clients[who]));
+        }
+        prop_assert!(tree.wildcards.is_empty(), "nothing is left behind");
+    }
 }
