@@ -1,7 +1,6 @@
 //! What matches a topic: the wildcard filters of the tree, a level at a time, and all of it put together.
 
 use smallvec::SmallVec;
-use smol_str::SmolStr;
 
 use super::levels::{Child, Level, split_level};
 use crate::routing::{
@@ -12,9 +11,6 @@ use crate::routing::{
 
 /// Levels and topics that are looked at without an allocation.
 const FEW: usize = 16;
-
-/// A level's named branches, and the name of one.
-type Lookup<'a, 't, T> = (&'a PersistentMap<SmolStr, Child<T>>, &'t str);
 
 /// What matches one topic.
 pub struct Matches<'a, T> {
@@ -74,10 +70,7 @@ impl<T: Target> Level<T> {
         let mut reached: SmallVec<[(usize, &'a Self); FEW]> =
             (0..topics.len()).map(|n| (n, self)).collect();
         let mut next: SmallVec<[(usize, &'a Self); FEW]> = SmallVec::new();
-        let mut lookups: SmallVec<[Lookup<'_, '_, T>; FEW]> = SmallVec::new();
-        // What was found by each of the look-ups, and for each level that goes on, by which.
-        let mut children: SmallVec<[Option<&'a Child<T>>; FEW]> = SmallVec::new();
-        let mut by: SmallVec<[usize; FEW]> = SmallVec::new();
+        let mut lookups: SmallVec<[_; FEW]> = SmallVec::new();
         let mut multis: SmallVec<[_; FEW]> = SmallVec::new();
         let mut topics_of_multis: SmallVec<[usize; FEW]> = SmallVec::new();
         let mut is_first = true;
@@ -110,26 +103,19 @@ impl<T: Target> Level<T> {
                 }
                 let goes_on = !level.children.is_empty();
                 if goes_on {
-                    // Topics that follow one another often begin alike.
-                    let same = lookups.last().is_some_and(|last| {
-                        std::ptr::eq(last.0, &level.children) && last.1 == part
-                    });
-                    if !same {
-                        lookups.push((&level.children, part));
-                    }
-                    by.push(lookups.len() - 1);
+                    lookups.push((&level.children, part));
                 }
                 goes_on
             });
-            PersistentMap::get_each(&lookups, |_, child| children.push(child));
-            for ((topic, _), by) in reached.iter().zip(&by) {
-                match children[*by] {
+            PersistentMap::get_each(&lookups, |index, child| {
+                let topic = reached[index].0;
+                match child {
                     None => {}
-                    Some(Child::More(level)) => next.push((*topic, level)),
-                    Some(Child::End(here)) if parts[*topic].1.is_none() => found[*topic].add(here),
+                    Some(Child::More(level)) => next.push((topic, level)),
+                    Some(Child::End(here)) if parts[topic].1.is_none() => found[topic].add(here),
                     Some(Child::End(_)) => {}
                 }
-            }
+            });
             // "sport/#" matches "sport" and all below.
             PersistentMap::get_each(&multis, |index, here| {
                 if let Some(here) = here {
@@ -139,8 +125,6 @@ impl<T: Target> Level<T> {
             multis.clear();
             topics_of_multis.clear();
             lookups.clear();
-            children.clear();
-            by.clear();
             reached.clear();
             std::mem::swap(&mut reached, &mut next);
             is_first = false;
