@@ -158,7 +158,8 @@ impl<T: Target> TopicRoutes<T> {
         }
         let tree = &self.snapshot.tree;
         if topics.len() == 1 {
-            return self.single.routes(tree.matches(topic));
+            // No other topic of the chunk would share them.
+            return Arc::new(tree.routes(topic));
         }
         let single = &mut self.single;
         let found = tree.matches_of_each(&topics);
