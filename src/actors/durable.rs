@@ -182,7 +182,7 @@ pub fn restore(
     last_generation: u64,
     shared: &Shared,
 ) -> (ClientDirectory<Inbox>, Vec<KeptSession>) {
-    let mut directory = ClientDirectory::behind(last_generation);
+    let mut directory = ClientDirectory::new(shared.routes.clone(), last_generation);
     let mut all = Vec::new();
     let Some(store) = &shared.store else {
         return (directory, all);

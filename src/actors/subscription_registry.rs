@@ -62,7 +62,7 @@ impl SubscriptionRegistry {
 
     /// Lets publishers see the subscriptions as they are now.
     fn publish_routes(&self) {
-        self.shared.routes.publish(self.directory.tree().clone());
+        self.directory.routes().publish();
         self.update_gauges();
     }
 
@@ -89,7 +89,7 @@ impl SubscriptionRegistry {
         gauges.sessions.set(clients(directory.len(), sessions));
         let subscriptions = clients(directory.subscriptions(), subscriptions);
         gauges.subscriptions.set(subscriptions);
-        gauges.topics.set(self.directory.tree().filters());
+        gauges.topics.set(self.directory.routes().read().filters());
     }
 }
 
@@ -245,7 +245,8 @@ impl Handler<GiveUpClients> for SubscriptionRegistry {
     type Result = CarriedClients;
 
     fn handle(&mut self, _: GiveUpClients, _: &mut Self::Context) -> Self::Result {
-        let directory = std::mem::take(&mut self.directory);
+        let none = ClientDirectory::new(Arc::default(), self.directory.last_generation());
+        let directory = std::mem::replace(&mut self.directory, none);
         let last_generation = directory.last_generation();
         let clients = directory
             .into_clients()

@@ -13,7 +13,7 @@ use std::{
 
 use smol_str::SmolStr;
 
-use super::{Route, SubscriptionTree, Target};
+use super::{Route, RouteTable, Target};
 use crate::mqtt::{ProtocolVersion, SubscribeOptions, TopicFilter};
 
 /// What a client said of itself in CONNECT, and where it came from.
@@ -96,7 +96,8 @@ pub struct ClientDirectory<T> {
     clients: BTreeMap<Arc<str>, Box<ClientEntry<T>>>,
     /// User names with the ids of their clients.
     users: BTreeSet<(Arc<str>, Arc<str>)>,
-    tree: SubscriptionTree<T>,
+    /// The subscriptions as publishers read them.
+    routes: Arc<RouteTable<T>>,
     connected: usize,
     subscriptions: usize,
     last_generation: u64,
@@ -156,31 +157,22 @@ pub enum SubscribeError {
     Invalid,
 }
 
-impl<T> Default for ClientDirectory<T> {
-    fn default() -> Self {
+impl<T: Target> ClientDirectory<T> {
+    /// An empty directory whose connections get numbers behind `generation`. Nobody else changes `routes`, which are empty.
+    pub fn new(routes: Arc<RouteTable<T>>, generation: u64) -> Self {
         Self {
             clients: BTreeMap::new(),
             users: BTreeSet::new(),
-            tree: SubscriptionTree::default(),
+            routes,
             connected: 0,
             subscriptions: 0,
-            last_generation: 0,
-        }
-    }
-}
-
-impl<T: Target> ClientDirectory<T> {
-    /// An empty directory whose connections get numbers behind `generation`.
-    pub fn behind(generation: u64) -> Self {
-        Self {
             last_generation: generation,
-            ..Self::default()
         }
     }
 
-    /// All subscriptions.
-    pub fn tree(&self) -> &SubscriptionTree<T> {
-        &self.tree
+    /// All subscriptions. What publishers remember of them holds until [`RouteTable::publish`].
+    pub fn routes(&self) -> &RouteTable<T> {
+        &self.routes
     }
 
     /// Number of sessions, connected or kept.
@@ -379,15 +371,16 @@ impl<T: Target> ClientDirectory<T> {
         self.subscriptions -= entry.subscriptions.len();
         for filter in entry.subscriptions.keys() {
             if let Ok(parsed) = TopicFilter::parse(filter) {
-                self.tree.remove(&parsed, &entry.target);
+                self.routes
+                    .change(|tree| tree.remove(&parsed, &entry.target));
             }
         }
         Some(*entry)
     }
 
-    /// Before several subscriptions are entered: see [`SubscriptionTree::fetch`].
+    /// Before several subscriptions are entered: see [`super::SubscriptionTree::fetch`].
     pub fn fetch(&self, filters: &[&str]) {
-        self.tree.fetch(filters);
+        self.routes.read().fetch(filters);
     }
 
     /// Enters a subscription; true when the client had none with this filter before.
@@ -426,7 +419,8 @@ impl<T: Target> ClientDirectory<T> {
             subscription.options,
             subscription.subscription_id,
         );
-        self.tree.insert(&parsed, filter, route, is_new);
+        self.routes
+            .change(|tree| tree.insert(&parsed, filter, route, is_new));
         Ok(is_new)
     }
 
@@ -444,7 +438,8 @@ impl<T: Target> ClientDirectory<T> {
         }
         self.subscriptions -= 1;
         if let Ok(parsed) = TopicFilter::parse(filter) {
-            self.tree.remove(&parsed, &entry.target);
+            self.routes
+                .change(|tree| tree.remove(&parsed, &entry.target));
         }
         true
     }

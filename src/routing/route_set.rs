@@ -1,13 +1,12 @@
 //! The subscriptions of one filter, one a session: a list while they are few, a map by session once they are many.
 //!
-//! The subscription tree copies what it changes while readers hold it. A list of the ten thousand devices that listen to
-//! one topic would be copied for each that comes or goes; of the map only a path is.
+//! In a list, one of ten thousand devices that listen to one topic would be searched for among all whenever it goes.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{persistent_map::PersistentMap, routes::Route};
+use super::{linear_hash_map::LinearHashMap, routes::Route};
 
 /// Subscriptions that are kept as a list.
 const FEW: usize = 32;
@@ -19,10 +18,7 @@ pub(super) type FewRoutes<T> = SmallVec<[Route<T>; 1]>;
 #[derive(Debug)]
 pub(super) enum RouteSet<T> {
     Few(FewRoutes<T>),
-    Many {
-        by_session: PersistentMap<Session, Route<T>>,
-        count: usize,
-    },
+    Many(LinearHashMap<Session, Route<T>>),
 }
 
 /// Where a session's [`Route::target`] is, which no other has while the set holds it.
@@ -32,24 +28,12 @@ fn session<T>(target: &Arc<T>) -> Session {
     Arc::as_ptr(target).addr()
 }
 
-impl<T> Clone for RouteSet<T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Few(routes) => Self::Few(routes.clone()),
-            Self::Many { by_session, count } => Self::Many {
-                by_session: by_session.clone(),
-                count: *count,
-            },
-        }
-    }
-}
-
 impl<T> RouteSet<T> {
     /// Number of subscriptions.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Few(routes) => routes.len(),
-            Self::Many { count, .. } => *count,
+            Self::Many(by_session) => by_session.len(),
         }
     }
 
@@ -60,14 +44,13 @@ impl<T> RouteSet<T> {
                 replace_or_push(routes, route, is_new);
             }
             Self::Few(routes) => {
-                let mut by_session = PersistentMap::default();
-                let mut count = 0;
+                let mut by_session = LinearHashMap::default();
                 for route in std::mem::take(routes).into_iter().chain([route]) {
-                    put(&mut by_session, &mut count, route);
+                    put(&mut by_session, route);
                 }
-                *self = Self::Many { by_session, count };
+                *self = Self::Many(by_session);
             }
-            Self::Many { by_session, count } => put(by_session, count, route),
+            Self::Many(by_session) => put(by_session, route),
         }
     }
 
@@ -75,16 +58,13 @@ impl<T> RouteSet<T> {
     pub(super) fn remove(&mut self, target: &Arc<T>) -> bool {
         match self {
             Self::Few(routes) => take_out(routes, target),
-            Self::Many { by_session, count } => {
+            Self::Many(by_session) => {
                 if by_session.remove(&session(target)).is_none() {
                     return false;
                 }
-                *count -= 1;
                 // Half, so that one that comes and goes does not turn the list into a map and back each time.
-                if *count <= FEW / 2 {
-                    let mut routes = FewRoutes::with_capacity(*count);
-                    self.for_each(|route| routes.push(route.clone()));
-                    *self = Self::Few(routes);
+                if by_session.len() <= FEW / 2 {
+                    *self = Self::Few(by_session.take_values().collect());
                 }
                 true
             }
@@ -95,7 +75,7 @@ impl<T> RouteSet<T> {
     pub(super) fn for_each<'a>(&'a self, mut visit: impl FnMut(&'a Route<T>)) {
         match self {
             Self::Few(routes) => routes.iter().for_each(visit),
-            Self::Many { by_session, .. } => by_session.for_each(&mut |_, route| visit(route)),
+            Self::Many(by_session) => by_session.iter().for_each(|(_, route)| visit(route)),
         }
     }
 
@@ -106,18 +86,13 @@ impl<T> RouteSet<T> {
                 [route] => Some(route),
                 _ => None,
             },
-            Self::Many { .. } => None,
+            Self::Many(_) => None,
         }
     }
 }
 
-fn put<T>(by_session: &mut PersistentMap<Session, Route<T>>, count: &mut usize, route: Route<T>) {
-    let mut is_new = false;
-    let slot = by_session.get_or_insert_with(session(&route.target), || {
-        is_new = true;
-        route.clone()
-    });
-    *count += usize::from(is_new);
+fn put<T>(by_session: &mut LinearHashMap<Session, Route<T>>, route: Route<T>) {
+    let slot = by_session.get_or_insert_with(session(&route.target), || route.clone());
     *slot = route;
 }
 
@@ -160,21 +135,17 @@ mod tests {
         let mut expected = Vec::new();
         for target in &targets {
             set.insert(route(target, QoS::AtMostOnce), true);
+            assert_eq!(shown(&set)[**target], (**target, QoS::AtMostOnce));
             // Again, with another QoS.
-            let before = set.clone();
             set.insert(route(target, QoS::AtLeastOnce), false);
             expected.push((**target, QoS::AtLeastOnce));
             assert_eq!(set.len(), expected.len());
-            assert_eq!(before.len(), expected.len());
-            assert_eq!(shown(&before)[**target], (**target, QoS::AtMostOnce));
         }
         assert_eq!(shown(&set), expected);
         assert_eq!(set.single().map(|route| *route.target), None);
         for target in targets.iter().skip(1) {
-            let before = set.clone();
             assert!(set.remove(target));
             assert!(!set.remove(target));
-            assert_eq!(before.len(), set.len() + 1);
             expected.retain(|(number, _)| *number != **target);
             assert_eq!(shown(&set), expected);
         }

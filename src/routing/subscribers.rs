@@ -14,33 +14,13 @@ pub(super) enum Subscribers<T> {
     One(Route<T>),
     /// A group and nobody else.
     Shared(SharedGroup<T>),
-    Many(Arc<Many<T>>),
+    Many(Box<Many<T>>),
 }
 
 #[derive(Debug)]
 pub(super) struct Many<T> {
     pub(super) routes: RouteSet<T>,
     pub(super) groups: Groups<T>,
-}
-
-impl<T> Clone for Subscribers<T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::None => Self::None,
-            Self::One(route) => Self::One(route.clone()),
-            Self::Shared(group) => Self::Shared(group.clone()),
-            Self::Many(many) => Self::Many(many.clone()),
-        }
-    }
-}
-
-impl<T> Clone for Many<T> {
-    fn clone(&self) -> Self {
-        Self {
-            routes: self.routes.clone(),
-            groups: self.groups.clone(),
-        }
-    }
 }
 
 impl<T: Target> Subscribers<T> {
@@ -62,10 +42,10 @@ impl<T: Target> Subscribers<T> {
                 Self::None | Self::Many(_) => {}
             }
             let routes = RouteSet::Few(routes);
-            *self = Self::Many(Arc::new(Many { routes, groups }));
+            *self = Self::Many(Box::new(Many { routes, groups }));
         }
         match self {
-            Self::Many(many) => Arc::make_mut(many),
+            Self::Many(many) => many,
             // Made just above.
             Self::None | Self::One(_) | Self::Shared(_) => {
                 unreachable!("subscribers were turned into many")
@@ -106,13 +86,13 @@ impl<T: Target> Subscribers<T> {
         let removed = match (group, &mut *self) {
             (_, Self::None) | (Some(_), Self::One(_)) | (None, Self::Shared(_)) => false,
             (None, Self::One(route)) => Arc::ptr_eq(&route.target, target),
-            (None, Self::Many(many)) => Arc::make_mut(many).routes.remove(target),
+            (None, Self::Many(many)) => many.routes.remove(target),
             (Some(full_filter), Self::Shared(group)) => {
                 *group.full_filter == *full_filter
                     && take_out(&mut SharedGroup::make_mut(group).members, target)
             }
             (Some(full_filter), Self::Many(many)) => {
-                let groups = &mut Arc::make_mut(many).groups;
+                let groups = &mut many.groups;
                 let mut removed = false;
                 groups.retain(|group| {
                     if *group.full_filter != *full_filter {

@@ -1,4 +1,4 @@
-//! All subscriptions, for matching topics. One writer changes it; its clones are the snapshots publishers read.
+//! All subscriptions, for matching topics.
 //!
 //! Filters without wildcards live in one map by their whole text, so that matching them is one look-up however
 //! many there are. Filters with wildcards form a tree of topic levels.
@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 pub use self::matching::Matches;
 use self::{levels::Level, removing::remove_below};
 use super::{
-    persistent_map::PersistentMap,
+    linear_hash_map::LinearHashMap,
     routes::{Route, Routes, SharedGroup, Target},
     subscribers::Subscribers,
 };
@@ -24,26 +24,16 @@ use crate::mqtt::TopicFilter;
 #[derive(Debug)]
 pub struct SubscriptionTree<T> {
     /// A short filter lies in the map itself: finding it takes one look at memory less.
-    exact: PersistentMap<SmolStr, Subscribers<T>>,
+    exact: LinearHashMap<SmolStr, Subscribers<T>>,
     wildcards: Level<T>,
     /// Filters with subscribers.
     filters: usize,
 }
 
-impl<T> Clone for SubscriptionTree<T> {
-    fn clone(&self) -> Self {
-        Self {
-            exact: self.exact.clone(),
-            wildcards: self.wildcards.clone(),
-            filters: self.filters,
-        }
-    }
-}
-
 impl<T> Default for SubscriptionTree<T> {
     fn default() -> Self {
         Self {
-            exact: PersistentMap::default(),
+            exact: LinearHashMap::default(),
             wildcards: Level::default(),
             filters: 0,
         }
@@ -88,7 +78,7 @@ impl<T: Target> SubscriptionTree<T> {
             .iter()
             .map(|filter| (&self.exact, filter.filter()))
             .collect();
-        PersistentMap::fetch_each(&exact);
+        LinearHashMap::fetch_each(&exact);
         self.wildcards
             .fetch(wildcards.iter().map(|filter| filter.filter()));
     }
@@ -184,7 +174,7 @@ impl<T: Target> SubscriptionTree<T> {
         let mut found: Vec<_> = topics.iter().map(|_| Matches::default()).collect();
         if !self.exact.is_empty() {
             let lookups: Vec<_> = topics.iter().map(|topic| (&self.exact, *topic)).collect();
-            PersistentMap::get_each(&lookups, |index, slot| {
+            LinearHashMap::get_each(&lookups, |index, slot| {
                 if let Some((slot, found)) = slot.zip(found.get_mut(index)) {
                     found.add(slot);
                 }

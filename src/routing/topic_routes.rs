@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use self::single::SingleRoutes;
-use super::{RouteTable, Routes, Snapshot, SubscriptionTree};
+use super::{RouteTable, Routes, TreeRead};
 use crate::{mqtt::topics_in, routing::Target};
 
 /// Topics whose routes are remembered; at the bound all are forgotten and looked up anew.
@@ -26,7 +26,8 @@ const LOOKED_AT: usize = 2 * TOGETHER;
 #[derive(Debug)]
 pub struct TopicRoutes<T> {
     table: Arc<RouteTable<T>>,
-    snapshot: Arc<Snapshot<T>>,
+    /// Of the table, when this was last refreshed.
+    version: u64,
     hasher: RandomState,
     remembered: HashTable<Remembered<T>>,
     /// Hashes of topics that were looked up and not remembered: only what comes again is worth it.
@@ -57,10 +58,9 @@ struct Ahead<T> {
 impl<T: Target> TopicRoutes<T> {
     /// Knows nothing yet.
     pub fn new(table: Arc<RouteTable<T>>) -> Self {
-        let snapshot = Arc::clone(&table.load());
         Self {
+            version: table.version(),
             table,
-            snapshot,
             hasher: RandomState::default(),
             remembered: HashTable::new(),
             seen: vec![0; SEEN_TOPICS].into(),
@@ -73,9 +73,9 @@ impl<T: Target> TopicRoutes<T> {
 
     /// Looks at the newest routes from here on.
     pub fn refresh(&mut self) {
-        let newest = self.table.load();
-        if newest.version != self.snapshot.version {
-            self.snapshot = Arc::clone(&newest);
+        let newest = self.table.version();
+        if newest != self.version {
+            self.version = newest;
             self.remembered.clear();
             self.ahead.clear();
             self.single.clear();
@@ -88,9 +88,9 @@ impl<T: Target> TopicRoutes<T> {
         self.ahead.clear();
     }
 
-    /// The subscriptions as they were at the last [`TopicRoutes::refresh`].
-    pub fn tree(&self) -> &SubscriptionTree<T> {
-        &self.snapshot.tree
+    /// The subscriptions as they are: at least as new as at the last [`TopicRoutes::refresh`].
+    pub fn tree(&self) -> TreeRead<'_, T> {
+        self.table.read()
     }
 
     /// Where messages to the last topic go.
@@ -156,7 +156,7 @@ impl<T: Target> TopicRoutes<T> {
                 }
             }
         }
-        let tree = &self.snapshot.tree;
+        let tree = self.table.read();
         if topics.len() == 1 {
             // No other topic of the chunk would share them.
             return Arc::new(tree.routes(topic));

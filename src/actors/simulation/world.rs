@@ -45,7 +45,7 @@ use crate::{
         AskAgain, AskPermissions, AskSuperuser, CountClientFailure, GetQueueTotals, GiveUpSessions,
         KickClient, LogIn, StartScram, WorkerLoad,
     },
-    routing::RouteTable,
+    routing::{ClientDirectory, RouteTable},
     stats::{Counters, Gauges, Metric, Totals},
     store::tests::fake_disk::FakeDisk,
     transport::{Detached, Memory},
@@ -168,7 +168,9 @@ impl World {
         let own_load = shared.registry.store_load.clone();
         let own_worker = Worker::new(shared.clone(), counters.clone(), own_load);
         let found = writer.as_mut().map(|writer| writer.recovered(&shared));
-        let (directory, kept, retained_before, next) = found.unwrap_or_default();
+        let none = || ClientDirectory::new(shared.routes.clone(), 0);
+        let (directory, kept, retained_before, next) =
+            found.unwrap_or_else(|| (none(), Vec::new(), Vec::new(), 0));
         let waited = kept.iter().map(|kept| {
             let outbound = kept.session.outbound();
             outbound.queue_len() + outbound.inflight()

@@ -59,8 +59,7 @@ fn find_other<T>(
     than: &Arc<Inbox>,
     found: impl FnOnce(&Group<Inbox>, &Route<Inbox>) -> T,
 ) -> Option<T> {
-    let snapshot = routes.load();
-    let group = snapshot.tree.group(group?)?;
+    let group = routes.read().group(group?)?;
     let other = group
         .others(than)
         .find(|member| !member.target.has_ended())?;

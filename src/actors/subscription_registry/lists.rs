@@ -82,7 +82,7 @@ impl Handler<ListSubscriptions> for SubscriptionRegistry {
                 rows.extend(subscriptions(id, entry));
             });
         };
-        let subscribed = self.directory.tree().subscribers(&topic);
+        let subscribed = self.directory.routes().read().subscribers(&topic);
         let mut rows: Vec<SubscriptionRow> = subscribed
             .iter()
             .filter_map(|target| {

@@ -52,7 +52,7 @@ fn subscribe(
 
 #[test]
 fn a_kept_session_goes_on_with_its_subscriptions() {
-    let mut directory = ClientDirectory::default();
+    let mut directory = ClientDirectory::new(Arc::default(), 0);
     let first = open(&mut directory, "a", info(true, 60), 1);
     assert_eq!(
         subscribe(&mut directory, "a", first.generation, "t/+"),
@@ -66,7 +66,7 @@ fn a_kept_session_goes_on_with_its_subscriptions() {
         Previous::Resumed { connected: false }
     ));
     assert_eq!(second.target.0, 1);
-    assert_eq!(directory.tree().routes("t/x").deliveries.len(), 1);
+    assert_eq!(directory.routes().read().routes("t/x").deliveries.len(), 1);
     // The first connection has no say any more.
     directory.keep("a", first.generation, 60);
     assert!(!directory.end("a", first.generation));
@@ -88,7 +88,7 @@ fn a_session_ends_where_it_must() {
         (0, true, false, false),
         (0, true, true, false),
     ] {
-        let mut directory = ClientDirectory::default();
+        let mut directory = ClientDirectory::new(Arc::default(), 0);
         let old = open(&mut directory, "a", info(true, expiry), 1);
         subscribe(&mut directory, "a", old.generation, "t").unwrap();
         if !connected {
@@ -106,7 +106,7 @@ fn a_session_ends_where_it_must() {
             Previous::None => panic!("there was a session"),
         }
         assert_eq!(directory.subscriptions(), usize::from(resumed));
-        assert_eq!(directory.tree().routes("t").is_empty(), !resumed);
+        assert_eq!(directory.routes().read().routes("t").is_empty(), !resumed);
         assert_eq!((directory.connected(), directory.len()), (1, 1));
     }
 }
@@ -114,7 +114,7 @@ fn a_session_ends_where_it_must() {
 #[test]
 fn an_evicted_session_is_gone_with_its_subscriptions() {
     for connected in [true, false] {
-        let mut directory = ClientDirectory::default();
+        let mut directory = ClientDirectory::new(Arc::default(), 0);
         let old = open(&mut directory, "a", info(true, 60), 1);
         subscribe(&mut directory, "a", old.generation, "t").unwrap();
         if !connected {
@@ -123,7 +123,7 @@ fn an_evicted_session_is_gone_with_its_subscriptions() {
         let evicted = directory.evict("a").unwrap();
         assert!(evicted.generation > old.generation);
         assert_eq!(evicted.target.0, 1);
-        assert!(directory.is_empty() && directory.tree().routes("t").is_empty());
+        assert!(directory.is_empty() && directory.routes().read().routes("t").is_empty());
         assert_eq!((directory.connected(), directory.subscriptions()), (0, 0));
         assert!(directory.evict("a").is_none());
         // What its last owner still says changes nothing for a session of the same name.
@@ -136,7 +136,7 @@ fn an_evicted_session_is_gone_with_its_subscriptions() {
 
 #[test]
 fn limits_hold() {
-    let mut directory = ClientDirectory::default();
+    let mut directory = ClientDirectory::new(Arc::default(), 0);
     let opened = directory
         .open("a".into(), info(true, 0), true, 1, |_| Arc::new(Place(1)))
         .unwrap();
@@ -162,12 +162,12 @@ fn limits_hold() {
     assert!(!directory.unsubscribe("a", generation, "1"));
     assert_eq!(directory.subscriptions(), 1);
     assert!(directory.end("a", generation));
-    assert!(directory.is_empty() && directory.tree().routes("2").is_empty());
+    assert!(directory.is_empty() && directory.routes().read().routes("2").is_empty());
 }
 
 #[test]
 fn clients_are_found_by_their_user_names() {
-    let mut directory = ClientDirectory::default();
+    let mut directory = ClientDirectory::new(Arc::default(), 0);
     let named = |name: Option<&str>| ClientInfo {
         username: name.map(Arc::from),
         ..info(false, 60)

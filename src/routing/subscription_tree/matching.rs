@@ -2,9 +2,9 @@
 
 use smallvec::SmallVec;
 
-use super::levels::{Child, Level, split_level};
+use super::levels::{Branch, Level, split_level};
 use crate::routing::{
-    persistent_map::PersistentMap,
+    linear_hash_map::LinearHashMap,
     routes::{Groups, Route, Routes, Target},
     subscribers::Subscribers,
 };
@@ -71,8 +71,6 @@ impl<T: Target> Level<T> {
             (0..topics.len()).map(|n| (n, self)).collect();
         let mut next: SmallVec<[(usize, &'a Self); FEW]> = SmallVec::new();
         let mut lookups: SmallVec<[_; FEW]> = SmallVec::new();
-        let mut multis: SmallVec<[_; FEW]> = SmallVec::new();
-        let mut topics_of_multis: SmallVec<[usize; FEW]> = SmallVec::new();
         let mut is_first = true;
         while !reached.is_empty() {
             for (part, rest) in &mut parts {
@@ -81,6 +79,12 @@ impl<T: Target> Level<T> {
                     None => (None, None),
                 };
             }
+            let mut follow =
+                |topic: usize, branch: &'a Branch<T>, found: &mut Matches<'a, T>| match branch {
+                    Branch::Only(ending, slot) if ending.matches(parts[topic].1) => found.add(slot),
+                    Branch::Only(..) => {}
+                    Branch::More(level) => next.push((topic, level)),
+                };
             reached.retain(|(topic, level)| {
                 let (topic, level) = (*topic, *level);
                 let found = &mut found[topic];
@@ -94,36 +98,21 @@ impl<T: Target> Level<T> {
                 if !(is_first && part.starts_with('$')) {
                     found.add(&level.multi);
                     if let Some(single) = &level.single {
-                        next.push((topic, single));
+                        follow(topic, single, found);
                     }
                 }
-                if !level.named_multi.is_empty() {
-                    multis.push((&level.named_multi, part));
-                    topics_of_multis.push(topic);
-                }
-                let goes_on = !level.children.is_empty();
+                let goes_on = !level.named.is_empty();
                 if goes_on {
-                    lookups.push((&level.children, part));
+                    lookups.push((&level.named, part));
                 }
                 goes_on
             });
-            PersistentMap::get_each(&lookups, |index, child| {
-                let topic = reached[index].0;
-                match child {
-                    None => {}
-                    Some(Child::More(level)) => next.push((topic, level)),
-                    Some(Child::End(here)) if parts[topic].1.is_none() => found[topic].add(here),
-                    Some(Child::End(_)) => {}
+            LinearHashMap::get_each(&lookups, |index, branch| {
+                if let Some(branch) = branch {
+                    let topic = reached[index].0;
+                    follow(topic, branch, &mut found[topic]);
                 }
             });
-            // "sport/#" matches "sport" and all below.
-            PersistentMap::get_each(&multis, |index, here| {
-                if let Some(here) = here {
-                    found[topics_of_multis[index]].add(here);
-                }
-            });
-            multis.clear();
-            topics_of_multis.clear();
             lookups.clear();
             reached.clear();
             std::mem::swap(&mut reached, &mut next);

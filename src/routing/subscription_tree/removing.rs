@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::levels::{Child, Level, split_level};
+use super::levels::{Branch, Level, split_level};
 use crate::routing::{routes::Target, subscribers::Subscribers};
 
-/// Removes a wildcard filter and the levels that it leaves empty. Walks down once to find how much of the path
-/// only this filter needs, then cuts there.
+/// Removes a subscription of a wildcard filter, and what it leaves empty.
 pub(super) fn remove_below<T: Target>(
     root: &mut Level<T>,
     filter: &str,
@@ -19,94 +18,88 @@ pub(super) fn remove_below<T: Target>(
     }
     let slot = root.slot_mut(filter);
     let removed = slot.remove(group, target);
-    if !matches!(slot, Subscribers::None) {
-        return removed;
-    }
-    // The deepest level that something else needs stays, the branch below it goes.
-    let branches = branches(filter);
-    let mut keep = 0;
-    let mut level = &*root;
-    let mut is_empty = level.is_empty();
-    for (depth, branch) in branches.iter().enumerate() {
-        if !has_only(level, *branch) {
-            keep = depth;
-        }
-        let child = match *branch {
-            Branch::Single => level.single.as_ref(),
-            Branch::Name(name) => level.children.get(name).and_then(Child::level),
-            Branch::NamedMulti(_) => None,
-        };
-        // Where there is no level, it is the end of the filter, and empty.
-        let Some(child) = child else {
-            is_empty = true;
-            break;
-        };
-        level = child;
-        is_empty = level.is_empty();
-    }
-    if !is_empty {
-        return removed;
-    }
-    let mut level = root;
-    for branch in &branches[..keep] {
-        let child = match *branch {
-            Branch::Single => level.single.as_mut().map(Arc::make_mut),
-            Branch::Name(name) => level.children.get_mut(name).map(Child::level_mut),
-            Branch::NamedMulti(_) => None,
-        };
-        let Some(child) = child else { return removed };
-        level = child;
-    }
-    match branches.get(keep) {
-        None => {}
-        Some(Branch::Single) => level.single = None,
-        Some(Branch::Name(name)) => drop(level.children.remove(*name)),
-        Some(Branch::NamedMulti(name)) => drop(level.named_multi.remove(*name)),
+    if matches!(slot, Subscribers::None) {
+        prune(root, &path(filter));
     }
     removed
 }
 
-/// What leads from one level of the tree on.
-#[derive(Clone, Copy)]
-enum Branch<'a> {
-    /// `+`
-    Single,
-    /// A name.
-    Name(&'a str),
-    /// A name and `#`, with which a filter ends.
-    NamedMulti(&'a str),
-}
-
-/// The way to the end of a filter. A `#` behind nothing or `+` belongs to the last level.
-fn branches(filter: &str) -> Vec<Branch<'_>> {
-    let mut branches = Vec::new();
+/// The branches to the end of a filter. A `#` belongs to what is in front of it.
+fn path(filter: &str) -> Vec<&str> {
+    let mut path = Vec::new();
     let mut rest = Some(filter);
-    while let Some((part, below)) = rest.map(split_level) {
-        match (part, below) {
-            ("#", _) => break,
-            ("+", _) => branches.push(Branch::Single),
-            (name, Some("#")) => {
-                branches.push(Branch::NamedMulti(name));
-                break;
-            }
-            (name, _) => branches.push(Branch::Name(name)),
-        }
+    while let Some((part, below)) = rest.map(split_level)
+        && part != "#"
+    {
+        path.push(part);
         rest = below;
     }
-    branches
+    path
+}
+
+/// Takes away what is empty at the end of a path. Walks down once to find how much of the path nothing else needs, then cuts
+/// there.
+fn prune<T>(root: &mut Level<T>, path: &[&str]) {
+    let mut level = &*root;
+    let mut keep = 0;
+    let mut is_empty = path.is_empty() || level.is_empty();
+    for (depth, name) in path.iter().enumerate() {
+        if !has_only(level, name) {
+            keep = depth;
+        }
+        match level.branch(name) {
+            Some(Branch::More(next)) => {
+                level = next;
+                is_empty = level.is_empty();
+            }
+            // What is left of the path lies in the branch.
+            Some(Branch::Only(_, slot)) => {
+                is_empty = matches!(slot, Subscribers::None);
+                break;
+            }
+            None => break,
+        }
+    }
+    let stays = if is_empty { keep } else { path.len() };
+    if let Some(cut) = path.get(stays)
+        && let Some(level) = descend(root, &path[..stays])
+    {
+        match *cut {
+            "+" => level.single = None,
+            name => drop(level.named.remove(name)),
+        }
+    }
+    shrink(root, &path[..stays]);
+    // Where that was a `+` and is the end of a filter now, it may be all that is left in its level.
+    shrink(root, &path[..stays.saturating_sub(1)]);
+}
+
+/// Lets the branch at the end of a path do without a level if it can.
+fn shrink<T>(root: &mut Level<T>, path: &[&str]) {
+    if let Some((last, before)) = path.split_last()
+        && let Some(level) = descend(root, before)
+        && let Some(branch) = level.branch_mut(last)
+    {
+        branch.shrink();
+    }
+}
+
+fn descend<'a, T>(root: &'a mut Level<T>, path: &[&str]) -> Option<&'a mut Level<T>> {
+    let mut level = root;
+    for name in path {
+        level = match level.branch_mut(name)? {
+            Branch::More(level) => level,
+            Branch::Only(..) => return None,
+        };
+    }
+    Some(level)
 }
 
 /// True when nothing but this branch keeps the level alive.
-fn has_only<T: Target>(level: &Level<T>, branch: Branch<'_>) -> bool {
-    if !matches!(level.here, Subscribers::None) || !matches!(level.multi, Subscribers::None) {
-        return false;
-    }
-    let (children, named_multi) = (&level.children, &level.named_multi);
-    match branch {
-        Branch::Single => children.is_empty() && named_multi.is_empty(),
-        Branch::Name(_) => level.single.is_none() && named_multi.is_empty() && children.is_single(),
-        Branch::NamedMulti(_) => {
-            level.single.is_none() && children.is_empty() && named_multi.is_single()
-        }
-    }
+fn has_only<T>(level: &Level<T>, name: &str) -> bool {
+    let branches = level.named.len() + usize::from(level.single.is_some());
+    matches!(level.here, Subscribers::None)
+        && matches!(level.multi, Subscribers::None)
+        && level.branch(name).is_some()
+        && branches == 1
 }
