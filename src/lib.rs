@@ -13,7 +13,7 @@
 //!
 //! The path of a PUBLISH: [`actors::ClientConnection`] reads a chunk and decodes the packets in it
 //! ([`mqtt::decode_publish`]); each goes through the client's [`session::Channel`]; the [`actors::Router`] finds the
-//! subscribers in the newest [`routing::Snapshot`] and groups consecutive messages with the same subscribers into one
+//! subscribers in the [`routing::RouteTable`] and groups consecutive messages with the same subscribers into one
 //! [`mqtt::Batch`], which goes into the [`messages::Inbox`] of each subscriber's session; the actor that owns the
 //! session drains it, and its `Channel` writes what the client gets into the connection's output.
 #![forbid(unsafe_code)]

@@ -1,9 +1,9 @@
 //! The subscription tree as all threads share it: the registry alone changes it, publishers look topics up in it.
 //!
-//! Changing it in place takes a lock, which is held for one filter or for a few topics. The other way, a snapshot for each
-//! change that publishers read without a lock, has every change copy and free a path of the tree: among a million
-//! subscriptions, where nothing of that is in a cache, this took longer than the rest of a SUBSCRIBE.
-//! What publishers remember of a topic needs the version only.
+//! It is changed in place, under a lock that is held for one filter or for a few topics. Snapshots that publishers could
+//! read without a lock would have every change copy and free a path of the tree: among a million subscriptions, where
+//! nothing of that is in a cache, that takes longer than the rest of a SUBSCRIBE. What publishers remember of a topic holds
+//! as long as the version does, and needs no lock.
 
 use std::sync::{
     PoisonError, RwLock, RwLockReadGuard,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Filters of SUBSCRIBE packets behind one another that the registry is asked about at once: who comes back with many
-/// subscriptions costs it one question, and one snapshot of the routes, for all of them.
+/// subscriptions costs it one question for all of them, and publishers look up once more what they remember.
 const JOINED_FILTERS: usize = 64;
 /// Bodies asked for at once.
 const BODIES_PAGE: usize = 512;
