@@ -51,6 +51,8 @@ pub fn count_lost(items: &[InboxItem], counters: &Counters) {
 pub struct Patience {
     /// QoS 1 and 2 messages.
     pub queue: usize,
+    /// Bytes that wait for an output with room again.
+    pub output: usize,
     /// The time.
     pub now: Instant,
 }
@@ -65,6 +67,7 @@ impl Patience {
     pub fn new(limits: &Mqtt, now: Instant) -> Self {
         Self {
             queue: (limits.max_mqueue_len as f64 * Self::CONGESTED) as usize,
+            output: limits.max_output_buffer,
             now,
         }
     }
@@ -121,6 +124,8 @@ static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 struct State {
     items: Vec<InboxItem>,
     bytes: usize,
+    /// The bytes are no load of the owner's worker: they wait for the client.
+    aside: bool,
     /// Of the messages that wait, those that will be queued if they cannot be sent.
     acknowledged: usize,
     owner: Owner,
@@ -132,11 +137,18 @@ struct State {
     doubtful: Box<[(Arc<Outcome>, PacketId)]>,
 }
 
-impl Drop for State {
-    fn drop(&mut self) {
-        if let Some(load) = self.owner.load() {
+impl State {
+    /// What waits is no longer among what the owner's worker has to do.
+    fn unload(&mut self) {
+        if let Some(load) = self.owner.load().filter(|_| !self.aside) {
             load.remove(self.bytes);
         }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.unload();
     }
 }
 
@@ -189,6 +201,7 @@ impl Inbox {
             state: Mutex::new(State {
                 items: Vec::new(),
                 bytes: 0,
+                aside: false,
                 acknowledged: 0,
                 owner,
                 generation,
@@ -241,6 +254,7 @@ impl Inbox {
         let State {
             items,
             bytes: waiting,
+            aside,
             acknowledged,
             owner,
             ..
@@ -258,8 +272,10 @@ impl Inbox {
         }
         items.push(item);
         *waiting += bytes;
-        load.add(bytes);
-        if first {
+        if !*aside {
+            load.add(bytes);
+        }
+        if first || (*aside && *waiting > patience.output) {
             self.send(owner, SessionCommand::Drain);
         }
         match load.is_over() {
@@ -300,6 +316,14 @@ impl Inbox {
         }
     }
 
+    /// When the session has had nearly as much waiting as it may for so long, if it has.
+    pub fn congested_until(&self, max: Duration) -> Option<Instant> {
+        match self.congested_since.load(Ordering::SeqCst) {
+            0 => None,
+            since => EPOCH.checked_add(Duration::from_millis(since).saturating_add(max)),
+        }
+    }
+
     /// Wakes `waker` when the session is congested no longer; false when it is not.
     pub fn wait_uncongested(&self, waker: &Waker, now: Instant) -> bool {
         if let Some(load) = self.lock().owner.load() {
@@ -318,14 +342,27 @@ impl Inbox {
     pub fn take(&self) -> Vec<InboxItem> {
         let mut state = self.lock();
         let bytes = std::mem::take(&mut state.bytes);
+        let aside = std::mem::take(&mut state.aside);
         state.acknowledged = 0;
         let items = std::mem::take(&mut state.items);
-        let load = state.owner.load().cloned();
+        let load = state.owner.load().filter(|_| !aside).cloned();
         drop(state);
         if let Some(load) = load {
             load.remove(bytes);
         }
         items
+    }
+
+    /// What waits, now and from here on, waits for the client to read, until it is taken: nobody else is to wait for that.
+    /// False when it is more than `most` bytes.
+    pub fn set_aside(&self, most: usize) -> bool {
+        let mut state = self.lock();
+        if state.bytes > most {
+            return false;
+        }
+        state.unload();
+        state.aside = true;
+        true
     }
 
     /// Sends a command to the owner; one for a session that has ended is dropped.
@@ -366,9 +403,7 @@ impl Inbox {
             return false;
         }
         let items = std::mem::take(&mut state.items);
-        if let Some(load) = state.owner.load() {
-            load.remove(state.bytes);
-        }
+        state.unload();
         state.bytes = 0;
         end(items);
         self.change_owner(&mut state, Owner::Nobody);
@@ -381,9 +416,8 @@ impl Inbox {
     }
 
     fn change_owner(&self, state: &mut State, owner: Owner) {
-        if let Some(load) = state.owner.load() {
-            load.remove(state.bytes);
-        }
+        state.unload();
+        state.aside = false;
         match owner.load() {
             Some(load) => load.add(state.bytes),
             None => state.bytes = 0,

@@ -2,7 +2,7 @@
 
 use std::{task, time::Instant};
 
-use super::{ClientConnection, Phase, hold::Hold};
+use super::{ClientConnection, Connected, Phase, hold::Hold};
 use crate::{actors::clock, session::CloseReason, stats::Metric};
 
 impl ClientConnection {
@@ -16,12 +16,29 @@ impl ClientConnection {
                 let pause = self.hold.as_deref().and_then(Hold::until);
                 let login = connected.login_ends();
                 let silence = connected.channel.silent_until();
-                [connected.channel.deadline(), silence, pause, login]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                let backed_up = self.backed_up_until(connected);
+                [
+                    connected.channel.deadline(),
+                    silence,
+                    pause,
+                    login,
+                    backed_up,
+                ]
+                .into_iter()
+                .flatten()
+                .min()
             }
         }
+    }
+
+    /// Until when messages wait for room in the output, if they do.
+    fn backed_up_until(&self, connected: &Connected) -> Option<Instant> {
+        if !connected.backed_up {
+            return None;
+        }
+        let config = self.worker.shared.config.load();
+        let inbox = &connected.inbox;
+        inbox.congested_until(config.mqtt.max_publisher_pause)
     }
 
     /// Arms the timer for the deadline; true when the deadline has passed and the connection is closing for it.
@@ -54,7 +71,7 @@ impl ClientConnection {
 
     /// False when the deadline was moved.
     fn on_deadline(&mut self, now: Instant) -> bool {
-        if self.end_silence(now) {
+        if self.end_silence(now) || self.end_backlog(now) {
             return false;
         }
         let listens = self.may_handle() && self.hold.is_none();
@@ -80,6 +97,22 @@ impl ClientConnection {
             Phase::Closing(_) | Phase::Opening(_) | Phase::Arriving(..) | Phase::Moved(_) => {}
         }
         true
+    }
+
+    /// What waits for room in the output waits no longer; true when it did.
+    fn end_backlog(&mut self, now: Instant) -> bool {
+        let until = match &self.phase {
+            Phase::Connected(connected) => self.backed_up_until(connected),
+            _ => None,
+        };
+        if let Phase::Connected(connected) = &mut self.phase
+            && until.is_some_and(|until| until <= now)
+        {
+            connected.backed_up = false;
+            self.wake();
+            return true;
+        }
+        false
     }
 
     /// A bridge with MQTT 3 has had its time to say which broker it is of, and gets what waits for it; true when it had not

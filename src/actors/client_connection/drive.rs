@@ -12,8 +12,8 @@ use bytes::BytesMut;
 
 use super::{ClientConnection, Connected, Phase, reading::reason_of};
 use crate::{
-    actors::clock, actors::session_store::state_counters, messages::Patience, session::CloseReason,
-    stats::Metric,
+    actors::clock, actors::session_store::state_counters, config::Mqtt, messages::Patience,
+    session::CloseReason, stats::Metric,
 };
 
 /// Bytes to be written that make it worth a system call while there is more to deliver.
@@ -117,16 +117,23 @@ impl ClientConnection {
             let Phase::Connected(connected) = &mut self.phase else {
                 return;
             };
+            if connected.items.is_empty() && !connected.drain {
+                return;
+            }
+            let config = self.worker.shared.config.load();
+            if self.is_backed_up(&config.mqtt, now, cx) {
+                return;
+            }
+            let Phase::Connected(connected) = &mut self.phase else {
+                return;
+            };
             if connected.items.is_empty() {
-                if !std::mem::take(&mut connected.drain) {
-                    return;
-                }
+                connected.drain = false;
                 connected.items = connected.inbox.take().into();
             }
             let Some(item) = connected.items.pop_front() else {
                 return;
             };
-            let config = self.worker.shared.config.load();
             connected.channel.deliver(
                 &item.batch,
                 item.range,
@@ -141,6 +148,28 @@ impl ClientConnection {
             }
         }
         cx.waker().wake_by_ref();
+    }
+
+    /// True while messages are to wait where they are: the output is nearly full, and that its publishers wait for the client
+    /// has just begun or is about to. What they had on the way is not dropped for that.
+    fn is_backed_up(&mut self, limits: &Mqtt, now: Instant, cx: &mut task::Context<'_>) -> bool {
+        let mut is_backed_up = false;
+        if is_nearly_full(&self.wire, limits) {
+            self.write(cx);
+            if let Phase::Connected(connected) = &self.phase
+                && is_nearly_full(&self.wire, limits)
+            {
+                let inbox = &connected.inbox;
+                inbox.set_congested(true, now);
+                let since = inbox.congested_for(now);
+                is_backed_up = since.is_some_and(|since| since < limits.max_publisher_pause)
+                    && inbox.set_aside(limits.max_output_buffer);
+            }
+        }
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.backed_up = is_backed_up;
+        }
+        is_backed_up
     }
 
     /// Writes what there is; what waits behind a full output or window moves up when there is room.
@@ -206,6 +235,9 @@ impl ClientConnection {
         if !(Patience::RELAXED..=Patience::CONGESTED).contains(&fullness) {
             inbox.set_congested(fullness > Patience::CONGESTED, clock::now());
         }
+        if connected.backed_up && !is_nearly_full(&self.wire, &config.mqtt) {
+            self.wake();
+        }
     }
 
     /// Writes the rest, ends the stream, and waits for the peer to end its own unless it has said that it is done:
@@ -235,6 +267,11 @@ impl ClientConnection {
             self.finish(ctx);
         }
     }
+}
+
+/// True for an output that makes publishers wait.
+fn is_nearly_full(wire: &BytesMut, limits: &Mqtt) -> bool {
+    wire.len() as f64 > limits.max_output_buffer as f64 * Patience::CONGESTED
 }
 
 /// Counts for a client; nobody but its connection does.

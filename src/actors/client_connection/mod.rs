@@ -138,6 +138,8 @@ struct Connected {
     asking: bool,
     /// Messages wait in the inbox.
     drain: bool,
+    /// Messages are not delivered until the output has room again, or publishers have waited for that as long as they do.
+    backed_up: bool,
     /// Messages taken from the inbox and not yet delivered.
     items: LazyDeque<InboxItem>,
     /// Set while retained messages are to be sent for new subscriptions.

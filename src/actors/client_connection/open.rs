@@ -215,6 +215,7 @@ impl ClientConnection {
                 login,
                 asking: false,
                 drain: true,
+                backed_up: false,
                 items: Default::default(),
                 retained: None,
                 held: Default::default(),

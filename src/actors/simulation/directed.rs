@@ -31,17 +31,20 @@ fn connect_for(world: &mut World, peer: &mut Peer, expiry: u32) -> Vec<Received>
 }
 
 fn connect_with(world: &mut World, peer: &mut Peer, expiry: u32, clean: bool) -> Vec<Received> {
-    let hello = Hello {
+    let stream = world.accept(0, usize::MAX);
+    peer.connect(stream, &hello(expiry, clean), u16::MAX);
+    read(world, peer)
+}
+
+fn hello(expiry: u32, clean: bool) -> Hello {
+    Hello {
         clean,
         expiry,
         receive_maximum: u16::MAX,
         alias_maximum: 0,
         keep_alive: 0,
         will: None,
-    };
-    let stream = world.accept(0, usize::MAX);
-    peer.connect(stream, &hello, u16::MAX);
-    read(world, peer)
+    }
 }
 
 /// All that comes when the broker has come to rest.
@@ -94,6 +97,73 @@ fn what_is_not_stored_waits_for_nothing() {
             assert_eq!(numbers(QoS::AtLeastOnce), [Some(0)], "seed {seed}");
         }
     });
+}
+
+/// A subscriber that does not read for a moment loses nothing of what was on its way when its publishers began to wait; one that
+/// does not read for longer than they wait loses what there is no room for, and nobody has to publish for that.
+#[test]
+fn what_is_on_its_way_to_a_full_output_is_dropped_only_when_publishers_wait_no_longer() {
+    const PAUSE: u32 = 5;
+    // As long as possible.
+    const FIRST: usize = 1_000_000_000_000_000;
+    const TO_FILL: usize = 68;
+    const OTHERS: usize = 30;
+    for (pause, passes, is_lost) in [
+        (0, 0, true),
+        (PAUSE, 0, false),
+        (PAUSE, PAUSE - 1, false),
+        (PAUSE, PAUSE + 1, true),
+    ] {
+        with_timers(|| {
+            let mut world = World::new(Mqtt {
+                max_output_buffer: 2000,
+                max_publisher_pause: Duration::from_secs(pause.into()),
+                ..quiet()
+            });
+            let mut subscriber = peer("bob");
+            let stream = world.accept(0, 64);
+            subscriber.connect(stream, &hello(0, false), u16::MAX);
+            let _ = read(&mut world, &mut subscriber);
+            subscriber.subscribe("t", QoS::AtMostOnce, false);
+            let _ = read(&mut world, &mut subscriber);
+            let message =
+                |number| Outgoing::new(FIRST + number, "t", QoS::AtMostOnce, false, false);
+            let mut publisher = peer("ann");
+            connect_for(&mut world, &mut publisher, 0);
+            for number in 0..TO_FILL {
+                publisher.publish(message(number));
+                world.settle();
+            }
+            let mut publishers = vec![publisher];
+            for number in TO_FILL..TO_FILL + OTHERS {
+                let mut other = peer(format!("other {number}").leak());
+                connect_for(&mut world, &mut other, 0);
+                other.publish(message(number));
+                world.settle();
+                publishers.push(other);
+            }
+            world.pass(passes);
+            world.settle();
+            let dropped = world.count(Metric::DroppedOutputFull);
+            assert_eq!(dropped > 0, is_lost, "{dropped}, {passes} of {pause} s");
+            let mut got = Vec::new();
+            loop {
+                let some = numbers(&read(&mut world, &mut subscriber));
+                if some.is_empty() {
+                    break;
+                }
+                got.extend(some);
+            }
+            let dropped = world.count(Metric::DroppedOutputFull);
+            assert_eq!(dropped > 0, is_lost, "{dropped}, {passes} of {pause} s");
+            assert_eq!(got.len() + dropped as usize, TO_FILL + OTHERS);
+            for mut peer in publishers.into_iter().chain([subscriber]) {
+                peer.lose().unwrap().end();
+            }
+            world.settle();
+            world.check_nothing_left();
+        });
+    }
 }
 
 /// A retained message with QoS 2 whose identifier outlives the broker's end does so too: sent again it is not taken again
@@ -213,16 +283,8 @@ fn begin_end(world: &mut World, absent: &mut Peer, ending: Ending) {
     match ending {
         Ending::Expires => world.pass(2 * AGE),
         Ending::BeginsAnew => {
-            let hello = Hello {
-                clean: true,
-                expiry: LONG,
-                receive_maximum: u16::MAX,
-                alias_maximum: 0,
-                keep_alive: 0,
-                will: None,
-            };
             let stream = world.accept(0, usize::MAX);
-            absent.connect(stream, &hello, u16::MAX);
+            absent.connect(stream, &hello(LONG, true), u16::MAX);
         }
         Ending::IsRemoved => world.kick(absent.name, true),
     }
