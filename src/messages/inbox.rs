@@ -271,11 +271,14 @@ impl Inbox {
             }
         }
         items.push(item);
+        let before = *waiting;
         *waiting += bytes;
         if !*aside {
             load.add(bytes);
         }
-        if first || (*aside && *waiting > patience.output) {
+        // What was set aside is looked at again once, when it becomes too much.
+        let is_too_much = *aside && before <= patience.output && *waiting > patience.output;
+        if first || is_too_much {
             self.send(owner, SessionCommand::Drain);
         }
         match load.is_over() {

@@ -108,11 +108,13 @@ fn what_is_on_its_way_to_a_full_output_is_dropped_only_when_publishers_wait_no_l
     const FIRST: usize = 1_000_000_000_000_000;
     const TO_FILL: usize = 68;
     const OTHERS: usize = 30;
-    for (pause, passes, is_lost) in [
-        (0, 0, true),
-        (PAUSE, 0, false),
-        (PAUSE, PAUSE - 1, false),
-        (PAUSE, PAUSE + 1, true),
+    for (pause, passes, others, is_lost) in [
+        (0, 0, OTHERS, true),
+        (PAUSE, 0, OTHERS, false),
+        (PAUSE, PAUSE - 1, OTHERS, false),
+        (PAUSE, PAUSE + 1, OTHERS, true),
+        // More than may wait.
+        (PAUSE, 0, 4 * OTHERS, true),
     ] {
         with_timers(|| {
             let mut world = World::new(Mqtt {
@@ -135,7 +137,7 @@ fn what_is_on_its_way_to_a_full_output_is_dropped_only_when_publishers_wait_no_l
                 world.settle();
             }
             let mut publishers = vec![publisher];
-            for number in TO_FILL..TO_FILL + OTHERS {
+            for number in TO_FILL..TO_FILL + others {
                 let mut other = peer(format!("other {number}").leak());
                 connect_for(&mut world, &mut other, 0);
                 other.publish(message(number));
@@ -145,7 +147,11 @@ fn what_is_on_its_way_to_a_full_output_is_dropped_only_when_publishers_wait_no_l
             world.pass(passes);
             world.settle();
             let dropped = world.count(Metric::DroppedOutputFull);
-            assert_eq!(dropped > 0, is_lost, "{dropped}, {passes} of {pause} s");
+            assert_eq!(
+                dropped > 0,
+                is_lost,
+                "{dropped}, {passes} of {pause} s, {others}"
+            );
             let mut got = Vec::new();
             loop {
                 let some = numbers(&read(&mut world, &mut subscriber));
@@ -155,8 +161,12 @@ fn what_is_on_its_way_to_a_full_output_is_dropped_only_when_publishers_wait_no_l
                 got.extend(some);
             }
             let dropped = world.count(Metric::DroppedOutputFull);
-            assert_eq!(dropped > 0, is_lost, "{dropped}, {passes} of {pause} s");
-            assert_eq!(got.len() + dropped as usize, TO_FILL + OTHERS);
+            assert_eq!(
+                dropped > 0,
+                is_lost,
+                "{dropped}, {passes} of {pause} s, {others}"
+            );
+            assert_eq!(got.len() + dropped as usize, TO_FILL + others);
             for mut peer in publishers.into_iter().chain([subscriber]) {
                 peer.lose().unwrap().end();
             }
