@@ -60,7 +60,10 @@ fn publish(
     body: impl Fn() -> serde_json::Value,
     now: Instant,
 ) {
-    if !worker.shared.config.load().mqtt.sys_events {
+    // Events that nobody wants cost no more than this.
+    if !worker.router.borrow().has_system_subscribers()
+        || !worker.shared.config.load().mqtt.sys_events
+    {
         return;
     }
     // A topic cannot hold a wildcard, so a client id that has one is found in the event's body only.

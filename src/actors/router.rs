@@ -127,6 +127,11 @@ impl Router {
         self.take_outcome()
     }
 
+    /// True when somebody is subscribed to topics that start with `$`.
+    pub fn has_system_subscribers(&self) -> bool {
+        self.routes.tree().has_system_filters()
+    }
+
     /// True when somebody is subscribed to `topic`.
     pub fn has_subscribers(&mut self, topic: &str) -> bool {
         self.routes.refresh();

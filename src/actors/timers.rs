@@ -18,7 +18,8 @@ use tokio::time::{Sleep, sleep_until};
 use super::clock;
 
 /// Nothing is woken more exactly than this.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(1000 / TICKS_PER_SECOND);
+const TICKS_PER_SECOND: u64 = 50;
 
 /// An entry of [`Timers`].
 #[derive(Debug, PartialEq, Eq)]
@@ -150,12 +151,11 @@ impl Timers {
 
     /// The first tick not before a deadline.
     fn tick_after(&self, deadline: Instant) -> NonZeroU64 {
-        let since = deadline.saturating_duration_since(self.start).as_nanos();
-        let ticks = since.div_ceil(TICK.as_nanos()).max(1);
-        u64::try_from(ticks)
-            .ok()
-            .and_then(NonZeroU64::new)
-            .unwrap_or(NonZeroU64::MAX)
+        let since = deadline.saturating_duration_since(self.start);
+        // Division of 64 bits is an instruction, of 128 a loop.
+        let whole = since.as_secs().saturating_mul(TICKS_PER_SECOND);
+        let rest = u64::from(since.subsec_nanos().div_ceil(TICK.subsec_nanos()));
+        NonZeroU64::new(whole.saturating_add(rest)).unwrap_or(NonZeroU64::MIN)
     }
 }
 

@@ -146,6 +146,11 @@ impl<'a> TopicFilter<'a> {
         has_wildcard(self.filter)
     }
 
+    /// Whether the pattern starts with `$`: only such a one matches topics that do `[MQTT-4.7.2-1]`.
+    pub fn is_system(&self) -> bool {
+        self.filter.starts_with('$')
+    }
+
     /// Whether the pattern matches a topic.
     pub fn matches(&self, topic: TopicName<'_>) -> bool {
         matches(self.filter, topic.as_str())
@@ -199,6 +204,9 @@ fn check_text(text: &str) -> Result<(), TopicError> {
 }
 
 fn check_wildcards(filter: &str) -> Result<(), TopicError> {
+    if !has_wildcard(filter) {
+        return Ok(());
+    }
     let mut levels = filter.split('/').peekable();
     while let Some(level) = levels.next() {
         if level.contains('#') && (level != "#" || levels.peek().is_some()) {

@@ -26,8 +26,27 @@ pub struct SubscriptionTree<T> {
     /// A short filter lies in the map itself: finding it takes one look at memory less.
     exact: LinearHashMap<SmolStr, Subscribers<T>>,
     wildcards: Level<T>,
-    /// Filters with subscribers.
-    filters: usize,
+    filters: FilterCount,
+}
+
+/// Numbers of different filters, not counting by whom and in which groups they are subscribed to.
+#[derive(Debug, Default)]
+struct FilterCount {
+    all: usize,
+    /// Of topics that start with `$`.
+    system: usize,
+}
+
+impl FilterCount {
+    fn add(&mut self, filter: &TopicFilter<'_>) {
+        self.all += 1;
+        self.system += usize::from(filter.is_system());
+    }
+
+    fn remove(&mut self, filter: &TopicFilter<'_>) {
+        self.all -= 1;
+        self.system -= usize::from(filter.is_system());
+    }
 }
 
 impl<T> Default for SubscriptionTree<T> {
@@ -35,7 +54,7 @@ impl<T> Default for SubscriptionTree<T> {
         Self {
             exact: LinearHashMap::default(),
             wildcards: Level::default(),
-            filters: 0,
+            filters: FilterCount::default(),
         }
     }
 }
@@ -61,7 +80,9 @@ impl<T: Target> SubscriptionTree<T> {
                 self.exact.get_or_insert_with(key, || Subscribers::None)
             }
         };
-        self.filters += usize::from(matches!(slot, Subscribers::None));
+        if matches!(slot, Subscribers::None) {
+            self.filters.add(filter);
+        }
         match filter.share() {
             None => slot.insert(route, is_new),
             Some(_) => slot.insert_shared(full_filter, route, is_new),
@@ -85,7 +106,13 @@ impl<T: Target> SubscriptionTree<T> {
 
     /// Number of different filters, not counting by whom and in which groups they are subscribed to.
     pub fn filters(&self) -> usize {
-        self.filters
+        self.filters.all
+    }
+
+    /// True when somebody subscribes to topics that start with `$`. Filters that start with a wildcard are none of these
+    /// `[MQTT-4.7.2-1]`.
+    pub fn has_system_filters(&self) -> bool {
+        self.filters.system > 0
     }
 
     /// Takes a session's subscription out; false when it had none on this filter.
@@ -95,7 +122,7 @@ impl<T: Target> SubscriptionTree<T> {
             let removed = remove_below(&mut self.wildcards, filter.filter(), group, target);
             let left = self.wildcards.slot(filter.filter());
             if removed && matches!(left, None | Some(Subscribers::None)) {
-                self.filters -= 1;
+                self.filters.remove(filter);
             }
             return removed;
         }
@@ -105,7 +132,7 @@ impl<T: Target> SubscriptionTree<T> {
         let removed = slot.remove(group, target);
         if matches!(slot, Subscribers::None) {
             self.exact.remove(filter.filter());
-            self.filters -= 1;
+            self.filters.remove(filter);
         }
         removed
     }

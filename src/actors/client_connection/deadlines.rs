@@ -3,7 +3,7 @@
 use std::{task, time::Instant};
 
 use super::{ClientConnection, Connected, Phase, hold::Hold};
-use crate::{actors::clock, session::CloseReason, stats::Metric};
+use crate::{session::CloseReason, stats::Metric};
 
 impl ClientConnection {
     fn deadline(&self) -> Option<Instant> {
@@ -42,13 +42,12 @@ impl ClientConnection {
     }
 
     /// Arms the timer for the deadline; true when the deadline has passed and the connection is closing for it.
-    pub(super) fn watch_time(&mut self, cx: &mut task::Context<'_>) -> bool {
+    pub(super) fn watch_time(&mut self, now: Instant, cx: &mut task::Context<'_>) -> bool {
         loop {
             let Some(deadline) = self.deadline() else {
                 self.stop_timer();
                 return false;
             };
-            let now = clock::now();
             if deadline <= now {
                 if self.on_deadline(now) {
                     return true;

@@ -43,6 +43,9 @@ impl ActorFuture<ClientConnection> for Drive {
 impl ClientConnection {
     fn drive(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
         let now = clock::now();
+        let worker = self.worker.clone();
+        let config = worker.shared.config.load();
+        let limits = &config.mqtt;
         if !self
             .waker
             .as_ref()
@@ -52,16 +55,16 @@ impl ClientConnection {
         }
         for _ in 0..CHUNKS_PER_TURN {
             self.release_held(cx);
-            self.deliver(now, cx);
-            self.write(cx);
+            self.deliver(limits, now, cx);
+            self.write(limits, now, cx);
             if let Phase::Closing(_) = self.phase {
-                return self.drive_closing(ctx, cx);
+                return self.drive_closing(now, ctx, cx);
             }
             self.fetch_bodies(ctx);
             self.fetch_retained(ctx);
             // Asked in any case: others may stand in line behind it.
             if self.is_held(cx, now) || !self.may_handle() {
-                return self.rest(ctx, cx);
+                return self.rest(limits, now, ctx, cx);
             }
             if let Some(data) = self.unread.take_waiting() {
                 self.handle_bytes(data, now, ctx);
@@ -70,11 +73,11 @@ impl ClientConnection {
                 }
                 continue;
             }
-            if !self.may_read() {
-                return self.rest(ctx, cx);
+            if !self.may_read(limits) {
+                return self.rest(limits, now, ctx, cx);
             }
             match self.read(cx) {
-                Poll::Pending => return self.rest(ctx, cx),
+                Poll::Pending => return self.rest(limits, now, ctx, cx),
                 Poll::Ready(Ok(data)) if data.is_empty() => {
                     self.close(&CloseReason::PeerClosed);
                 }
@@ -83,28 +86,47 @@ impl ClientConnection {
                     if self.unread.is_waiting() {
                         break;
                     }
+                    if self.owes_acknowledgements() {
+                        // Subscribers on this thread are woken by now and get their messages first.
+                        self.state(limits, now);
+                        return cx.waker().wake_by_ref();
+                    }
                 }
                 Poll::Ready(Err(error)) => self.close(&reason_of(&error)),
             }
         }
         self.release_held(cx);
-        self.deliver(now, cx);
-        self.write(cx);
-        self.state();
+        self.deliver(limits, now, cx);
+        self.write(limits, now, cx);
+        self.state(limits, now);
         if !self.move_if_asked(ctx) {
             cx.waker().wake_by_ref();
         }
     }
 
+    /// True, once, when acknowledgements of what was just read are to be written.
+    fn owes_acknowledgements(&mut self) -> bool {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return false;
+        };
+        std::mem::take(&mut connected.acknowledges) && !self.wire.is_empty()
+    }
+
     /// Nothing more can be done now.
-    fn rest(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
+    fn rest(
+        &mut self,
+        limits: &Mqtt,
+        now: Instant,
+        ctx: &mut Context<Self>,
+        cx: &mut task::Context<'_>,
+    ) {
         if self.wire.is_empty() {
             self.wire = BytesMut::new();
         }
-        self.state();
-        if self.watch_time(cx) {
-            self.write(cx);
-            self.drive_closing(ctx, cx);
+        self.state(limits, now);
+        if self.watch_time(now, cx) {
+            self.write(limits, now, cx);
+            self.drive_closing(now, ctx, cx);
         } else {
             self.move_if_asked(ctx);
         }
@@ -112,7 +134,7 @@ impl ClientConnection {
 
     /// Delivers what waits in the inbox, writing whenever enough has come together: only what the socket does not
     /// take counts against the output limit.
-    fn deliver(&mut self, now: Instant, cx: &mut task::Context<'_>) {
+    fn deliver(&mut self, limits: &Mqtt, now: Instant, cx: &mut task::Context<'_>) {
         for _ in 0..BATCHES_PER_TURN {
             let Phase::Connected(connected) = &mut self.phase else {
                 return;
@@ -120,8 +142,7 @@ impl ClientConnection {
             if connected.items.is_empty() && !connected.drain {
                 return;
             }
-            let config = self.worker.shared.config.load();
-            if self.is_backed_up(&config.mqtt, now, cx) {
+            if self.is_backed_up(limits, now, cx) {
                 return;
             }
             let Phase::Connected(connected) = &mut self.phase else {
@@ -138,13 +159,13 @@ impl ClientConnection {
                 &item.batch,
                 item.range,
                 &item.delivery,
-                &config.mqtt,
+                limits,
                 now,
                 &mut self.wire,
                 &self.worker.counters,
             );
             if self.wire.len() >= WRITE_EARLY {
-                self.write(cx);
+                self.write(limits, now, cx);
             }
         }
         cx.waker().wake_by_ref();
@@ -155,7 +176,7 @@ impl ClientConnection {
     fn is_backed_up(&mut self, limits: &Mqtt, now: Instant, cx: &mut task::Context<'_>) -> bool {
         let mut is_backed_up = false;
         if is_nearly_full(&self.wire, limits) {
-            self.write(cx);
+            self.write(limits, now, cx);
             if let Phase::Connected(connected) = &self.phase
                 && is_nearly_full(&self.wire, limits)
             {
@@ -173,7 +194,7 @@ impl ClientConnection {
     }
 
     /// Writes what there is; what waits behind a full output or window moves up when there is room.
-    fn write(&mut self, cx: &mut task::Context<'_>) {
+    fn write(&mut self, limits: &Mqtt, now: Instant, cx: &mut task::Context<'_>) {
         while !self.wire.is_empty() {
             match self.transport.poll_write(cx, &mut self.wire) {
                 Poll::Ready(Ok(written)) => {
@@ -183,11 +204,10 @@ impl ClientConnection {
                     };
                     count(&connected.inbox.counters.sent_bytes, written as u64);
                     if connected.channel.session().outbound().is_waiting() {
-                        let config = self.worker.shared.config.load();
                         connected.channel.pump(
                             &mut self.wire,
-                            &config.mqtt,
-                            clock::now(),
+                            limits,
+                            now,
                             &self.worker.counters,
                         );
                     }
@@ -219,7 +239,7 @@ impl ClientConnection {
     }
 
     /// Writes the client's figures where lists find them, and has the durable store know what it needs no longer.
-    fn state(&mut self) {
+    fn state(&mut self, limits: &Mqtt, now: Instant) {
         let Phase::Connected(connected) = &mut self.phase else {
             return;
         };
@@ -230,12 +250,11 @@ impl ClientConnection {
         let Connected { inbox, channel, .. } = &**connected;
         let outbound = channel.session().outbound();
         state_counters(inbox, outbound);
-        let config = self.worker.shared.config.load();
-        let fullness = outbound.fullness(self.wire.len(), &config.mqtt);
+        let fullness = outbound.fullness(self.wire.len(), limits);
         if !(Patience::RELAXED..=Patience::CONGESTED).contains(&fullness) {
-            inbox.set_congested(fullness > Patience::CONGESTED, clock::now());
+            inbox.set_congested(fullness > Patience::CONGESTED, now);
         }
-        if connected.backed_up && !is_nearly_full(&self.wire, &config.mqtt) {
+        if connected.backed_up && !is_nearly_full(&self.wire, limits) {
             self.wake();
         }
     }
@@ -243,12 +262,17 @@ impl ClientConnection {
     /// Writes the rest, ends the stream, and waits for the peer to end its own unless it has said that it is done:
     /// closing a socket with unread bytes would take away from the peer what it has not read yet, its DISCONNECT among
     /// it.
-    fn drive_closing(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
+    fn drive_closing(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context<Self>,
+        cx: &mut task::Context<'_>,
+    ) {
         let peer_is_done = match &self.phase {
             Phase::Closing(closing) if !closing.finished => closing.peer_is_done,
             _ => return,
         };
-        let late = self.watch_time(cx);
+        let late = self.watch_time(now, cx);
         let ended = late
             || (self.wire.is_empty()
                 && (peer_is_done

@@ -138,6 +138,8 @@ struct Connected {
     asking: bool,
     /// Messages wait in the inbox.
     drain: bool,
+    /// What was read last had QoS 1 or 2 messages in it, whose acknowledgements are not written yet.
+    acknowledges: bool,
     /// Messages are not delivered until the output has room again, or publishers have waited for that as long as they do.
     backed_up: bool,
     /// Messages taken from the inbox and not yet delivered.

@@ -215,6 +215,7 @@ impl ClientConnection {
                 login,
                 asking: false,
                 drain: true,
+                acknowledges: false,
                 backed_up: false,
                 items: Default::default(),
                 retained: None,
@@ -245,7 +246,8 @@ pub(in crate::actors) async fn open_session(
     counters: Arc<Counters>,
 ) -> Result<Opened, Refusal> {
     let is_stored = store.is_some();
-    let mut again = OpenSession {
+    // Nobody hands a session over to a client that starts anew.
+    let again = (!ask.start_anew).then(|| OpenSession {
         client_id: ask.client_id.clone(),
         info: ask.info.clone(),
         will: ask.will.clone(),
@@ -253,13 +255,13 @@ pub(in crate::actors) async fn open_session(
         owner: ask.owner.clone(),
         load: ask.load.clone(),
         part: None,
-    };
+    });
     ask.part = is_stored.then(Outcome::begin);
     let outcome = ask.part.as_ref().map(Part::outcome);
     let mut opened = answer(registry.send(ask).await)?;
-    let session = match opened.resumed.take() {
+    let session = match opened.resumed.take().zip(again) {
         None => None,
-        Some(resumed) => match timeout(HAND_OVER_TIMEOUT, resumed).await {
+        Some((resumed, mut again)) => match timeout(HAND_OVER_TIMEOUT, resumed).await {
             Ok(Ok(session)) => Some(session),
             Ok(Err(_)) | Err(_) => {
                 // So that the end of the lost session is not taken for the end of this connection.

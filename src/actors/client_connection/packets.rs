@@ -57,6 +57,7 @@ impl ClientConnection {
             permissions,
             held,
             drain,
+            acknowledges,
             ..
         } = &mut **connected;
         let worker = &*self.worker;
@@ -180,6 +181,7 @@ impl ClientConnection {
         count(&inbox.counters.received_messages, received);
         // A client that gets what it publishes gets it with the acknowledgements, in one write.
         *drain |= received > 0 && inbox.holds_items();
+        *acknowledges = published[1] + published[2] > 0;
         let rest = data.slice(data.len() - rest.len()..);
         if !jobs.is_empty() {
             self.unread.wait(rest);

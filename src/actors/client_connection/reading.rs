@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{ClientConnection, Phase, unread::Unread};
-use crate::{mqtt::peek_header, session::CloseReason, stats::Metric, transport::Fault};
+use crate::{config::Mqtt, mqtt::peek_header, session::CloseReason, stats::Metric, transport::Fault};
 
 use super::drive::{CHUNKS_PER_TURN, count};
 
@@ -18,10 +18,9 @@ const READ_SIZE: usize = 64 * 1024;
 const READ_ROOM_MIN: usize = 16 * 1024;
 
 impl ClientConnection {
-    pub(super) fn may_read(&self) -> bool {
+    pub(super) fn may_read(&self, limits: &Mqtt) -> bool {
         // A client that does not read its acknowledgements is not read from either.
-        let most = self.worker.shared.config.load().mqtt.max_output_buffer;
-        self.wire.len() <= most.saturating_mul(2)
+        self.wire.len() <= limits.max_output_buffer.saturating_mul(2)
     }
 
     /// Reads a chunk: the unfinished packet of the last one, if any, with what has come since. Empty at the end of

@@ -128,6 +128,8 @@ proptest! {
                 .filter_map(|(filter, _)| Some(TopicFilter::parse(filter).ok()?.filter()))
                 .collect();
             prop_assert_eq!(tree.filters(), filters.len());
+            let is_system = |filter: &&str| filter.starts_with('$');
+            prop_assert_eq!(tree.has_system_filters(), filters.iter().any(is_system));
             prop_assert!(is_tight(&tree.wildcards), "{:?}", tree.wildcards);
             let each: Vec<&str> = topics.iter().map(String::as_str).collect();
             let names = |routes: Routes<Client>| -> Vec<usize> {
@@ -152,6 +154,7 @@ proptest! {
         }
         prop_assert!(tree.wildcards.is_empty() && tree.exact.is_empty(), "nothing is left behind");
         prop_assert_eq!(tree.filters(), 0);
+        prop_assert!(!tree.has_system_filters());
     }
 }
 
