@@ -68,6 +68,29 @@ fn peer(name: &'static str) -> Peer {
     Peer::new(name, ProtocolVersion::V5, TOPICS)
 }
 
+/// The publisher's actor has one turn, and another behind those that it has woken: they write before it acknowledges.
+#[test]
+fn subscribers_have_their_turn_before_a_message_is_acknowledged() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        with_timers(|| {
+            let mut world = World::new(quiet());
+            let (mut publisher, mut subscriber) = (peer("ann"), peer("bob"));
+            connect(&mut world, &mut publisher);
+            connect(&mut world, &mut subscriber);
+            subscriber.subscribe("t", QoS::AtMostOnce, false);
+            let _ = read(&mut world, &mut subscriber);
+            world.settle();
+            publisher.publish(Outgoing::new(0, "t", qos, false, false));
+            assert!(world.turn(&mut Rng::with_seed(0)));
+            publisher.read(usize::MAX);
+            assert!(!publisher.owes() && !publisher.is_done(), "{qos:?}");
+            assert_eq!(numbers(&read(&mut world, &mut subscriber)), [0]);
+            publisher.read(usize::MAX);
+            assert!(publisher.owes() || publisher.is_done(), "{qos:?}");
+        });
+    }
+}
+
 /// A message with QoS 0 that lies between others, which are stored, is not overtaken by the next one `[MQTT-4.6.0-5]`.
 #[test]
 fn what_is_not_stored_waits_for_nothing() {
