@@ -11,7 +11,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{self, Poll, Waker, ready},
     time::{Duration, Instant},
@@ -19,9 +19,8 @@ use std::{
 
 use actix::Recipient;
 
-use super::{AddressedCommand, SessionCommand, WorkerLoad};
+use super::{AddressedCommand, ClientCounters, Patience, SessionCommand, WorkerLoad};
 use crate::{
-    config::Mqtt,
     mqtt::{Batch, PacketId, QoS},
     routing::Target,
     session::Delivery,
@@ -44,33 +43,6 @@ pub struct InboxItem {
 pub fn count_lost(items: &[InboxItem], counters: &Counters) {
     let lost: usize = items.iter().map(|item| item.range.len()).sum();
     counters.add(Metric::DroppedSessionEnded, lost as u64);
-}
-
-/// How much may wait for a session before its publishers are to wait themselves.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// QoS 1 and 2 messages.
-    pub queue: usize,
-    /// Bytes that wait for an output with room again.
-    pub output: usize,
-    /// The time.
-    pub now: Instant,
-}
-
-impl Patience {
-    /// Part of a session's queue, or of a connection's output, that makes publishers wait, ...
-    pub const CONGESTED: f64 = 0.75;
-    /// ... until it is below this one.
-    pub const RELAXED: f64 = 0.5;
-
-    /// As the limits of sessions have it.
-    pub fn new(limits: &Mqtt, now: Instant) -> Self {
-        Self {
-            queue: (limits.max_mqueue_len as f64 * Self::CONGESTED) as usize,
-            output: limits.max_output_buffer,
-            now,
-        }
-    }
 }
 
 /// Who drains an inbox.
@@ -149,40 +121,6 @@ impl State {
 impl Drop for State {
     fn drop(&mut self) {
         self.unload();
-    }
-}
-
-/// Figures of one client, written by the owner of its session and read for lists.
-#[derive(Debug, Default)]
-pub struct ClientCounters {
-    /// PUBLISH packets received.
-    pub received_messages: AtomicU64,
-    /// PUBLISH packets sent.
-    pub sent_messages: AtomicU64,
-    /// Bytes received.
-    pub received_bytes: AtomicU64,
-    /// Bytes sent.
-    pub sent_bytes: AtomicU64,
-    /// Messages in the queue.
-    pub queued: AtomicU32,
-    /// Bytes of the messages in the queue.
-    pub queued_bytes: AtomicU64,
-    /// Messages sent and not acknowledged.
-    pub inflight: AtomicU32,
-    /// Messages dropped.
-    pub dropped: AtomicU64,
-}
-
-impl ClientCounters {
-    /// What a connection counts itself begins anew.
-    pub fn begin_connection(&self) {
-        for counter in [
-            &self.received_messages,
-            &self.received_bytes,
-            &self.sent_bytes,
-        ] {
-            counter.store(0, Ordering::Relaxed);
-        }
     }
 }
 

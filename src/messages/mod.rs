@@ -4,10 +4,12 @@
 mod api_users;
 mod bridges;
 mod client_auth;
+mod client_counters;
 mod config;
 mod config_change;
 mod inbox;
 mod life;
+mod patience;
 mod publish;
 mod registry;
 mod restart;
@@ -29,13 +31,15 @@ pub use client_auth::{
     AskAgain, AskPermissions, AskSuperuser, ChangeClientUsers, CountClientFailure, GetPolicy,
     HttpAnswer, LogIn, LoginAnswer, ScramRefused, ScramStarted, StartScram,
 };
+pub use client_counters::ClientCounters;
 pub use config::{GetConfig, ReloadConfig, ReloadReport, StopAccepting};
 pub use config_change::{
     CertificateTexts, ChangeConfig, ChangeRefused, ChangeReport, GetCertificates, GetPending,
     Lasting, PemText, PemTexts, ReplaceConfig,
 };
-pub use inbox::{ClientCounters, Inbox, InboxItem, Owner, Patience, Pushed, count_lost};
+pub use inbox::{Inbox, InboxItem, Owner, Pushed, count_lost};
 pub use life::{EndLife, Fate, Wanted};
+pub use patience::Patience;
 pub use publish::{NotStored, PublishMessages};
 pub use registry::{
     AdminSubscribe, AdminUnsubscribe, ClientRow, CloseClients, EndSession, GetClient,

@@ -204,12 +204,9 @@ impl ClientConnection {
                     };
                     count(&connected.inbox.counters.sent_bytes, written as u64);
                     if connected.channel.session().outbound().is_waiting() {
-                        connected.channel.pump(
-                            &mut self.wire,
-                            limits,
-                            now,
-                            &self.worker.counters,
-                        );
+                        connected
+                            .channel
+                            .pump(&mut self.wire, limits, now, &self.worker.counters);
                     }
                 }
                 Poll::Ready(Err(error)) => {
@@ -262,12 +259,7 @@ impl ClientConnection {
     /// Writes the rest, ends the stream, and waits for the peer to end its own unless it has said that it is done:
     /// closing a socket with unread bytes would take away from the peer what it has not read yet, its DISCONNECT among
     /// it.
-    fn drive_closing(
-        &mut self,
-        now: Instant,
-        ctx: &mut Context<Self>,
-        cx: &mut task::Context<'_>,
-    ) {
+    fn drive_closing(&mut self, now: Instant, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
         let peer_is_done = match &self.phase {
             Phase::Closing(closing) if !closing.finished => closing.peer_is_done,
             _ => return,

@@ -8,7 +8,9 @@ use std::{
 use bytes::Bytes;
 
 use super::{ClientConnection, Phase, unread::Unread};
-use crate::{config::Mqtt, mqtt::peek_header, session::CloseReason, stats::Metric, transport::Fault};
+use crate::{
+    config::Mqtt, mqtt::peek_header, session::CloseReason, stats::Metric, transport::Fault,
+};
 
 use super::drive::{CHUNKS_PER_TURN, count};
 
