@@ -88,8 +88,7 @@ impl ClientConnection {
                     }
                     if self.owes_acknowledgements() {
                         // Subscribers on this thread are woken by now and get their messages first.
-                        self.state(limits, now);
-                        return cx.waker().wake_by_ref();
+                        return self.pause(limits, now, ctx, cx);
                     }
                 }
                 Poll::Ready(Err(error)) => self.close(&reason_of(&error)),
@@ -98,10 +97,7 @@ impl ClientConnection {
         self.release_held(cx);
         self.deliver(limits, now, cx);
         self.write(limits, now, cx);
-        self.state(limits, now);
-        if !self.move_if_asked(ctx) {
-            cx.waker().wake_by_ref();
-        }
+        self.pause(limits, now, ctx, cx);
     }
 
     /// True, once, when acknowledgements of what was just read are to be written.
@@ -110,6 +106,20 @@ impl ClientConnection {
             return false;
         };
         std::mem::take(&mut connected.acknowledges) && !self.wire.is_empty()
+    }
+
+    /// The rest is done when others have had their turn.
+    fn pause(
+        &mut self,
+        limits: &Mqtt,
+        now: Instant,
+        ctx: &mut Context<Self>,
+        cx: &mut task::Context<'_>,
+    ) {
+        self.state(limits, now);
+        if !self.move_if_asked(ctx) {
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// Nothing more can be done now.
