@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::{
-    peer::{Event, Hello, Outgoing, Peer, Received},
+    peer::{Event, Hello, Outgoing, Peer, Received, UNDER_WAY_MAX},
     run::quiet,
     with_timers,
     world::{AGE, World},
@@ -87,6 +87,25 @@ fn subscribers_have_their_turn_before_a_message_is_acknowledged() {
             assert_eq!(numbers(&read(&mut world, &mut subscriber)), [0]);
             publisher.read(usize::MAX);
             assert!(publisher.owes() || publisher.is_done(), "{qos:?}");
+        });
+    }
+}
+
+/// A client that has something to read from whenever the broker looks.
+#[test]
+fn who_publishes_without_a_pause_moves_to_another_worker() {
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        with_timers(|| {
+            let mut world = World::new(quiet());
+            let mut publisher = peer("ann");
+            connect(&mut world, &mut publisher);
+            world.settle();
+            world.relieve(0);
+            for number in 0..UNDER_WAY_MAX.into() {
+                publisher.publish(Outgoing::new(number, "t", qos, false, false));
+                assert!(world.turn(&mut Rng::with_seed(0)));
+            }
+            assert!(world.is_relieved(0), "{qos:?}");
         });
     }
 }

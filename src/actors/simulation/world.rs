@@ -248,6 +248,11 @@ impl World {
         *self.workers[from].moving.borrow_mut() = Some(request);
     }
 
+    /// True when no connection of a worker has been asked to move that has not.
+    pub fn is_relieved(&self, worker: usize) -> bool {
+        self.workers[worker % WORKERS].moving.borrow().is_none()
+    }
+
     /// An administrator ends a client's connection, and perhaps its session.
     pub fn kick(&mut self, client_id: &str, end_session: bool) {
         self.registry.do_send(KickClient {
