@@ -167,9 +167,13 @@ fn reach<'a, K: Borrow<Q>, V, Q: Hash + ?Sized>(
     keys: &[(&'a LinearHashMap<K, V>, &Q)],
 ) -> [(&'a [Entry<K, V>], u32); TOGETHER] {
     let mut reached: [(&[Entry<K, V>], u32); TOGETHER] = [(&[], 0); TOGETHER];
-    for (reached, (map, key)) in reached.iter_mut().zip(keys) {
-        let hash = hash_of(*key);
-        *reached = (map.buckets.bucket(hash), hash);
+    // By itself: between two buckets there are to be so few instructions that the processor looks for the next ones
+    // while it waits for the first.
+    for ((_, hash), (_, key)) in reached.iter_mut().zip(keys) {
+        *hash = hash_of(*key);
+    }
+    for ((bucket, hash), (map, _)) in reached.iter_mut().zip(keys) {
+        *bucket = map.buckets.bucket(*hash);
     }
     let mut read = 0;
     for (bucket, hash) in &reached[..keys.len()] {

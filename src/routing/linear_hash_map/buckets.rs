@@ -62,6 +62,7 @@ impl<E> Buckets<E> {
     }
 
     /// The bucket of a hash.
+    #[inline]
     pub(super) fn bucket(&self, hash: u32) -> &[E] {
         match self {
             Self::One(bucket) => bucket,
