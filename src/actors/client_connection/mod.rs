@@ -138,7 +138,7 @@ struct Connected {
     asking: bool,
     /// Messages wait in the inbox.
     drain: bool,
-    /// What was read last had QoS 1 or 2 messages in it, whose acknowledgements are not written yet.
+    /// What was read last had a few QoS 1 or 2 messages in it, whose acknowledgements are not written yet.
     acknowledges: bool,
     /// Messages are not delivered until the output has room again, or publishers have waited for that as long as they do.
     backed_up: bool,

@@ -25,6 +25,10 @@ const BODIES_PAGE: usize = 512;
 /// must not overflow it only because it came in one read.
 const ACKNOWLEDGED_PER_TURN: u64 = 256;
 
+/// QoS 1 and 2 messages in one read that are acknowledged when their subscribers have had their turn. Of more than these none
+/// is waited for by itself, and one turn for all that they are about costs less.
+const ACKNOWLEDGED_LATER: u64 = 4;
+
 /// How the packets of a chunk ended.
 enum End {
     /// All handled; what is left is the beginning of a packet.
@@ -181,7 +185,7 @@ impl ClientConnection {
         count(&inbox.counters.received_messages, received);
         // A client that gets what it publishes gets it with the acknowledgements, in one write.
         *drain |= received > 0 && inbox.holds_items();
-        *acknowledges = published[1] + published[2] > 0;
+        *acknowledges = (1..=ACKNOWLEDGED_LATER).contains(&(published[1] + published[2]));
         let rest = data.slice(data.len() - rest.len()..);
         if !jobs.is_empty() {
             self.unread.wait(rest);
