@@ -1,7 +1,6 @@
 //! What matches a topic: the wildcard filters of the tree, a level at a time, and all of it put together.
 
 use smallvec::SmallVec;
-use smol_str::SmolStr;
 
 use super::levels::{Branch, Level, split_level};
 use crate::routing::{
@@ -12,9 +11,6 @@ use crate::routing::{
 
 /// Levels and topics that are looked at without an allocation.
 const FEW: usize = 16;
-
-/// The branches of a level, and the one of them that is looked up.
-type Lookup<'a, 'b, T> = (&'a LinearHashMap<SmolStr, Branch<T>>, &'b str);
 
 /// What matches one topic.
 pub struct Matches<'a, T> {
@@ -74,11 +70,7 @@ impl<T: Target> Level<T> {
         let mut reached: SmallVec<[(usize, &'a Self); FEW]> =
             (0..topics.len()).map(|n| (n, self)).collect();
         let mut next: SmallVec<[(usize, &'a Self); FEW]> = SmallVec::new();
-        // What is looked up, what was found, and the number of the look-up for each that goes on: topics of a chunk often
-        // begin alike.
-        let mut lookups: SmallVec<[Lookup<'_, '_, T>; FEW]> = SmallVec::new();
-        let mut branches: SmallVec<[Option<&'a Branch<T>>; FEW]> = SmallVec::new();
-        let mut numbers: SmallVec<[usize; FEW]> = SmallVec::new();
+        let mut lookups: SmallVec<[_; FEW]> = SmallVec::new();
         let mut is_first = true;
         while !reached.is_empty() {
             for (part, rest) in &mut parts {
@@ -111,25 +103,17 @@ impl<T: Target> Level<T> {
                 }
                 let goes_on = !level.named.is_empty();
                 if goes_on {
-                    let is_the_last = |(map, name): &Lookup<'_, '_, T>| {
-                        std::ptr::eq(*map, &level.named) && *name == part
-                    };
-                    if !lookups.last().is_some_and(is_the_last) {
-                        lookups.push((&level.named, part));
-                    }
-                    numbers.push(lookups.len() - 1);
+                    lookups.push((&level.named, part));
                 }
                 goes_on
             });
-            LinearHashMap::get_each(&lookups, |_, branch| branches.push(branch));
-            for ((topic, _), number) in reached.iter().zip(&numbers) {
-                if let Some(branch) = branches[*number] {
-                    follow(*topic, branch, &mut found[*topic]);
+            LinearHashMap::get_each(&lookups, |index, branch| {
+                if let Some(branch) = branch {
+                    let topic = reached[index].0;
+                    follow(topic, branch, &mut found[topic]);
                 }
-            }
+            });
             lookups.clear();
-            branches.clear();
-            numbers.clear();
             reached.clear();
             std::mem::swap(&mut reached, &mut next);
             is_first = false;
