@@ -306,6 +306,16 @@ impl Inbox {
         true
     }
 
+    /// What waits is the owner's work again, and counts as that.
+    pub fn set_to_work(&self) {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.aside)
+            && let Some(load) = state.owner.load()
+        {
+            load.add(state.bytes);
+        }
+    }
+
     /// Sends a command to the owner; one for a session that has ended is dropped.
     pub fn command(&self, command: SessionCommand) {
         self.send(&self.lock().owner, command);

@@ -108,6 +108,7 @@ impl ClientConnection {
             && until.is_some_and(|until| until <= now)
         {
             connected.backed_up = false;
+            connected.inbox.set_to_work();
             self.wake();
             return true;
         }

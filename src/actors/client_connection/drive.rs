@@ -198,6 +198,10 @@ impl ClientConnection {
             }
         }
         if let Phase::Connected(connected) = &mut self.phase {
+            // While what was taken before is worked off, publishers are to wait for what comes behind it.
+            if connected.backed_up && !is_backed_up {
+                connected.inbox.set_to_work();
+            }
             connected.backed_up = is_backed_up;
         }
         is_backed_up
