@@ -5,7 +5,7 @@ use std::{future::poll_fn, rc::Rc, task::Poll};
 use actix::{Actor, AtomicResponse, Context, Handler, WrapFuture};
 
 use super::{Worker, clock};
-use crate::messages::{NotStored, PublishMessages, Turn};
+use crate::messages::{NotStored, PublishMessages};
 
 /// See the module's description. Like a connection it goes on only when the workers have caught up; until then
 /// askers wait.
@@ -30,7 +30,7 @@ impl Handler<PublishMessages> for Publisher {
     fn handle(&mut self, told: PublishMessages, _: &mut Self::Context) -> Self::Result {
         let mut router = self.worker.router.borrow_mut();
         let outcome = router.publish_all(&told.0, clock::now());
-        let mut turn = router.take_overloaded().map(Turn::new);
+        let mut turn = router.take_turn();
         drop(router);
         // Workers never block, so this ends; asker and mailbox wait meanwhile.
         let caught_up = poll_fn(move |cx| {

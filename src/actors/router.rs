@@ -19,7 +19,7 @@ use super::{Shared, durable_routing::DurableRouting};
 use crate::{
     bridge::Marks,
     config::Config,
-    messages::{Inbox, StoreRetained, WorkerLoad},
+    messages::{Inbox, Overloaded, StoreRetained, Turn, WorkerLoad},
     mqtt::{Batch, BatchBuilder, Message},
     routing::{Routes, TopicRoutes},
     session::Publishing,
@@ -39,8 +39,8 @@ pub struct Router {
     /// Batches that are complete, each with whom it is for.
     complete: Vec<(Arc<Batch>, Arc<Routes<Inbox>>)>,
     unmatched: u64,
-    /// The last worker found over its limit.
-    overloaded: Option<Arc<WorkerLoad>>,
+    /// The workers found over their limits.
+    overloaded: Overloaded,
     /// The last subscriber found with nearly as much waiting as it may have, unless it has been so for longer than
     /// publishers wait.
     congested: Option<Arc<Inbox>>,
@@ -61,7 +61,7 @@ impl Router {
             batch_routes: Arc::default(),
             complete: Vec::new(),
             unmatched: 0,
-            overloaded: None,
+            overloaded: Overloaded::default(),
             congested: None,
             config: shared.config.clone(),
             durable: shared.store.clone().map(DurableRouting::new),
@@ -139,9 +139,9 @@ impl Router {
         !self.routes.tree().routes(topic).is_empty()
     }
 
-    /// The worker that publishers are to wait for, if one was found over its limit since the last call.
-    pub fn take_overloaded(&mut self) -> Option<Arc<WorkerLoad>> {
-        self.overloaded.take()
+    /// What publishers are to wait for, if workers were found over their limits since the last call.
+    pub fn take_turn(&mut self) -> Option<Turn> {
+        Turn::new(std::mem::take(&mut self.overloaded))
     }
 
     /// The subscriber that a publisher is to wait for, and for how long at most, if one was found nearly full

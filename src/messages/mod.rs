@@ -59,4 +59,4 @@ pub use stats::{
 pub use store::{
     CloseStore, DurableTarget, MoveShared, Origin, Persist, ReadBodies, Refused, WriteRecord,
 };
-pub use worker_load::{Turn, WorkerLoad};
+pub use worker_load::{Overloaded, Turn, WorkerLoad};

@@ -7,6 +7,9 @@
 //! Publishers go on in the order in which they came to wait, and while any waits, each that publishes gets in line
 //! after one chunk: those that run would keep the load just high enough for the others to wait for ever. The first few
 //! may go on in any order, for the first of all may be on another thread and busy.
+//!
+//! A publisher waits for all workers that it is to wait for: if it waited for one of them only, those in line for that one would
+//! go round without ever waiting for another.
 
 use std::{
     collections::VecDeque,
@@ -94,8 +97,43 @@ impl WorkerLoad {
         parked.into_iter().for_each(Waker::wake);
     }
 
-    /// One has left the line that had so many before it.
-    fn left(&self, waiting: &Waiting, before: usize) {
+    /// [`Turn::wait`] for one worker, by a publisher that has this number in the line.
+    fn wait(&self, own: &mut Option<u64>, waker: &Waker) -> bool {
+        let mut waiting = self.lock();
+        // Looked at under the lock: `remove` wakes the front after it has lowered the sum.
+        let over = self.pending.load(Ordering::Acquire) > self.limit / 2;
+        let Some(number) = *own else {
+            let before = waiting.line.len();
+            if before == 0 && !over {
+                return false;
+            }
+            *own = Some(waiting.next);
+            let place = (waiting.next, waker.clone());
+            waiting.next += 1;
+            waiting.line.push_back(place);
+            self.has_line.store(true, Ordering::Release);
+            if before < FRONT && !over {
+                // Nobody else will: it goes on after those who were woken before.
+                waker.wake_by_ref();
+            }
+            return true;
+        };
+        let before = waiting.before(number);
+        if before < FRONT && !over {
+            *own = None;
+            self.leave(&mut waiting, number);
+            return false;
+        }
+        if let Some((_, own)) = waiting.line.get_mut(before) {
+            own.clone_from(waker);
+        }
+        true
+    }
+
+    /// The publisher with this number leaves the line.
+    fn leave(&self, waiting: &mut Waiting, number: u64) {
+        let before = waiting.before(number);
+        waiting.line.remove(before);
         self.has_line
             .store(!waiting.line.is_empty(), Ordering::Release);
         // Another has come to the front by that.
@@ -121,64 +159,57 @@ impl Waiting {
     }
 }
 
-/// A publisher's place in the line before a worker that has too much to do. Dropped, it is given up.
+/// The workers for which a publisher has found that it is to wait.
+#[derive(Debug, Default)]
+pub struct Overloaded(Vec<Arc<WorkerLoad>>);
+
+impl Overloaded {
+    /// One more, unless it is among them.
+    pub fn note(&mut self, load: Arc<WorkerLoad>) {
+        if !self.0.iter().any(|other| Arc::ptr_eq(other, &load)) {
+            self.0.push(load);
+        }
+    }
+}
+
+/// A publisher's place in the lines before workers that have too much to do. Dropped, it is given up.
+///
+/// It stands in one after the other, never in two: who waited in a second one at the front of the first could wait for somebody
+/// who stands behind it.
 #[derive(Debug)]
 pub struct Turn {
-    load: Arc<WorkerLoad>,
+    /// It stands before the last.
+    loads: Vec<Arc<WorkerLoad>>,
     number: Option<u64>,
 }
 
 impl Turn {
-    /// Of a publisher that waits for this worker from the next call of [`Turn::wait`] on.
-    pub fn new(load: Arc<WorkerLoad>) -> Self {
-        Self { load, number: None }
+    /// Of a publisher that waits for these workers from the next call of [`Turn::wait`] on; none if there are none.
+    pub fn new(overloaded: Overloaded) -> Option<Self> {
+        let Overloaded(loads) = overloaded;
+        let number = None;
+        (!loads.is_empty()).then_some(Self { loads, number })
     }
 
-    /// False when the worker has caught up and it is this publisher's turn. Else `waker` is woken when that may have
+    /// False when the workers have caught up and it is this publisher's turn. Else `waker` is woken when that may have
     /// changed; whoever is woken must call this again or give its place up, for others stand behind it.
     pub fn wait(&mut self, waker: &Waker) -> bool {
-        let mut waiting = self.load.lock();
-        // Looked at under the lock: `remove` wakes the front after it has lowered the sum.
-        let over = self.load.pending.load(Ordering::Acquire) > self.load.limit / 2;
-        let Some(number) = self.number else {
-            let before = waiting.line.len();
-            if before == 0 && !over {
-                return false;
+        while let Some(load) = self.loads.last() {
+            if load.wait(&mut self.number, waker) {
+                return true;
             }
-            self.number = Some(waiting.next);
-            let place = (waiting.next, waker.clone());
-            waiting.next += 1;
-            waiting.line.push_back(place);
-            self.load.has_line.store(true, Ordering::Release);
-            if before < FRONT && !over {
-                // Nobody else will: it goes on after those who were woken before.
-                waker.wake_by_ref();
-            }
-            return true;
-        };
-        let before = waiting.before(number);
-        if before < FRONT && !over {
-            self.number = None;
-            waiting.line.remove(before);
-            self.load.left(&waiting, before);
-            return false;
+            self.loads.pop();
         }
-        if let Some((_, own)) = waiting.line.get_mut(before) {
-            own.clone_from(waker);
-        }
-        true
+        false
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let Some(number) = self.number else {
-            return;
-        };
-        let mut waiting = self.load.lock();
-        let before = waiting.before(number);
-        waiting.line.remove(before);
-        self.load.left(&waiting, before);
+        if let (Some(load), Some(number)) = (self.loads.last(), self.number) {
+            let mut waiting = load.lock();
+            load.leave(&mut waiting, number);
+        }
     }
 }
 
@@ -204,7 +235,16 @@ mod tests {
 
     impl Publisher {
         fn new(load: &Arc<WorkerLoad>) -> Self {
-            Self(Turn::new(load.clone()), Arc::default())
+            Self::of(&[load])
+        }
+
+        /// One that has found all of these, in this order.
+        fn of(loads: &[&Arc<WorkerLoad>]) -> Self {
+            let mut overloaded = Overloaded::default();
+            loads
+                .iter()
+                .for_each(|load| overloaded.note((*load).clone()));
+            Self(Turn::new(overloaded).unwrap(), Arc::default())
         }
 
         fn waits(&mut self) -> bool {
@@ -299,5 +339,52 @@ mod tests {
             }
             assert!(!load.is_over());
         }
+    }
+
+    #[test]
+    fn a_publisher_waits_for_all_workers_it_has_found() {
+        let loads = [(); 2].map(|()| Arc::new(WorkerLoad::new(100)));
+        let [first, second] = &loads;
+        for (found, one, other) in [
+            ([first, second], first, second),
+            ([second, first], first, second),
+            ([first, second], second, first),
+        ] {
+            one.add(101);
+            other.add(101);
+            let mut publisher = Publisher::of(&found);
+            assert!(publisher.waits());
+            one.remove(101);
+            assert!(publisher.waits());
+            let woken = publisher.woken();
+            other.remove(101);
+            assert!(publisher.woken() > woken);
+            assert!(!publisher.waits());
+            assert!(!first.is_over() && !second.is_over());
+        }
+        assert!(Turn::new(Overloaded::default()).is_none());
+    }
+
+    #[test]
+    fn publishers_that_wait_for_two_workers_do_not_wait_for_one_another() {
+        let loads = [(); 2].map(|()| Arc::new(WorkerLoad::new(100)));
+        let [first, second] = &loads;
+        first.add(101);
+        second.add(101);
+        let found = |turn: usize| [[first, second], [second, first]][turn % 2];
+        let mut line: Vec<_> = (0..2 * FRONT + 2)
+            .map(|turn| Publisher::of(&found(turn)))
+            .collect();
+        assert!(line.iter_mut().all(Publisher::waits));
+        first.remove(101);
+        second.remove(101);
+        let mut seen = vec![0; line.len()];
+        // Only those that are woken ask again.
+        while let Some(place) = (0..line.len()).find(|place| line[*place].woken() > seen[*place]) {
+            seen[place] = line[place].woken();
+            line[place].waits();
+        }
+        assert!(!line.iter_mut().any(Publisher::waits));
+        assert!(!first.is_over() && !second.is_over());
     }
 }

@@ -8,45 +8,45 @@ use crate::{
     messages::{Inbox, Turn},
 };
 
-/// Why a connection is not read from.
+/// Why a connection is not read from: first the one, then the other.
 #[derive(Debug)]
-pub(in crate::actors) enum Hold {
-    /// Too many bytes wait for a worker. It works them off, so this always ends.
-    Worker(Turn),
+pub(in crate::actors) struct Hold {
+    /// Too many bytes wait for workers. They work them off, so this always ends.
+    turn: Option<Turn>,
     /// A connected subscriber has nearly as much waiting as it may. This ends at the latest at the given time, and
     /// is not done again for a subscriber that has not caught up by then: a slow one holds nobody up for long.
-    Subscriber(Arc<Inbox>, Instant),
+    subscriber: Option<(Arc<Inbox>, Instant)>,
 }
 
 impl Hold {
     /// What the router found while it delivered the last messages.
     pub(in crate::actors) fn new(router: &mut Router, now: Instant) -> Option<Self> {
-        if let Some(load) = router.take_overloaded() {
-            return Some(Self::Worker(Turn::new(load)));
-        }
-        let (inbox, left) = router.take_congested(now)?;
-        Some(Self::Subscriber(inbox, now.checked_add(left)?))
+        let turn = router.take_turn();
+        let congested = router.take_congested(now);
+        let subscriber = congested.and_then(|(inbox, left)| Some((inbox, now.checked_add(left)?)));
+        (turn.is_some() || subscriber.is_some()).then_some(Self { turn, subscriber })
     }
 
     /// When it ends at the latest.
     pub(in crate::actors) fn until(&self) -> Option<Instant> {
-        match self {
-            Self::Worker(_) => None,
-            Self::Subscriber(_, until) => Some(*until),
+        match (&self.turn, &self.subscriber) {
+            (None, Some((_, until))) => Some(*until),
+            _ => None,
         }
     }
-}
 
-impl Hold {
     /// True while the publisher is not to be read from; the task is woken when that may have changed.
     /// For as long as there is one it has to be asked whenever the task is woken.
     pub(in crate::actors) fn holds(&mut self, cx: &mut task::Context<'_>, now: Instant) -> bool {
-        match self {
-            Self::Worker(turn) => turn.wait(cx.waker()),
-            Self::Subscriber(inbox, until) => {
-                now < *until && inbox.wait_uncongested(cx.waker(), now)
+        if let Some(turn) = &mut self.turn {
+            if turn.wait(cx.waker()) {
+                return true;
             }
+            self.turn = None;
         }
+        let subscriber = self.subscriber.as_ref();
+        subscriber
+            .is_some_and(|(inbox, until)| now < *until && inbox.wait_uncongested(cx.waker(), now))
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use super::Router;
 use crate::{
     actors::durable_routing::DurableRouting,
-    messages::{DurableTarget, Inbox, InboxItem, Patience, Pushed, WorkerLoad},
+    messages::{DurableTarget, Inbox, InboxItem, Overloaded, Patience, Pushed},
     mqtt::Batch,
     routing::{Group, Route, Routes},
     session::Delivery,
@@ -47,7 +47,7 @@ pub(super) fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: 
         publisher,
         patience: Patience::new(&config.mqtt, now),
         max_pause: config.mqtt.max_publisher_pause,
-        overloaded: None,
+        overloaded: &mut router.overloaded,
         congested: None,
         deliveries: 0,
         ended: 0,
@@ -61,7 +61,6 @@ pub(super) fn deliver(router: &mut Router, publisher: Option<&Arc<Inbox>>, now: 
     counters.add(Metric::MessagesRouted, routed);
     counters.add(Metric::MessagesDeliveries, delivering.deliveries);
     counters.add(Metric::DroppedSessionEnded, delivering.ended);
-    router.overloaded = delivering.overloaded.or(router.overloaded.take());
     router.congested = delivering.congested.or(router.congested.take());
 }
 
@@ -73,8 +72,8 @@ struct Delivering<'a> {
     publisher: Option<&'a Arc<Inbox>>,
     patience: Patience,
     max_pause: Duration,
-    /// The last worker found over its limit.
-    overloaded: Option<Arc<WorkerLoad>>,
+    /// The workers found over their limits.
+    overloaded: &'a mut Overloaded,
     /// The last subscriber found with nearly as much waiting as it may have.
     congested: Option<Arc<Inbox>>,
     deliveries: u64,
@@ -126,7 +125,9 @@ impl Delivering<'_> {
         if let Some(durable) = &mut self.durable
             && batch.is_acknowledged()
         {
-            self.overloaded = durable.overloaded().or(self.overloaded.take());
+            if let Some(load) = durable.overloaded() {
+                self.overloaded.note(load);
+            }
             match std::mem::take(&mut self.stored) {
                 none if none.is_empty() => durable.only_ids(),
                 some => durable.persist(batch, some, self.publisher, self.patience.now, true),
@@ -140,11 +141,13 @@ impl Delivering<'_> {
         match durable.and_then(|durable| durable.wants(target, &item)) {
             Some(to) => {
                 self.stored.push(to);
-                self.overloaded = target.overloaded().or(self.overloaded.take());
+                if let Some(load) = target.overloaded() {
+                    self.overloaded.note(load);
+                }
             }
             None => match target.push(item, self.patience) {
                 Pushed::Taken => {}
-                Pushed::Overloaded(load) => self.overloaded = Some(load),
+                Pushed::Overloaded(load) => self.overloaded.note(load),
                 Pushed::Ended => return false,
             },
         }

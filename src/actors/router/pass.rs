@@ -188,7 +188,7 @@ impl<'a> Pass<'a> {
         let load = &self.router.retained_load;
         load.add(message.size());
         if load.is_over() {
-            self.router.overloaded = Some(load.clone());
+            self.router.overloaded.note(load.clone());
         }
         let view = message.view();
         let has_id = self.is_noted(view.qos, packet_id) && !view.topic.starts_with('$');

@@ -11,7 +11,7 @@ use super::{
     world::{AGE, World},
 };
 use crate::{
-    config::{Durability, Mqtt},
+    config::{Config, Durability, Mqtt, System},
     mqtt::{ProtocolVersion, QoS},
     stats::Metric,
 };
@@ -108,6 +108,69 @@ fn who_publishes_without_a_pause_moves_to_another_worker() {
             assert!(world.is_relieved(0), "{qos:?}");
         });
     }
+}
+
+/// Publishers wait for each worker that has more to do than it may, also while others of them stand in line for another one:
+/// what waits for any is bounded.
+#[test]
+fn publishers_wait_for_all_workers_that_have_too_much_to_do() {
+    const PUBLISHERS: usize = 3;
+    const LIMIT: usize = 100;
+    with_timers(|| {
+        let (mut most, mut waited) = (0, 0);
+        for seed in 0..ORDERS {
+            let mut rng = Rng::with_seed(seed);
+            let mut world = World::of(Config {
+                system: System {
+                    max_worker_backlog: LIMIT,
+                    ..System::default()
+                },
+                mqtt: quiet(),
+                ..Config::default()
+            });
+            let mut subscribers = [peer("ann"), peer("bob")];
+            for (worker, subscriber) in subscribers.iter_mut().enumerate() {
+                let stream = world.accept(worker, usize::MAX);
+                subscriber.connect(stream, &hello(0, true), u16::MAX);
+                let _ = read(&mut world, subscriber);
+                subscriber.subscribe("t", QoS::AtMostOnce, false);
+                let _ = read(&mut world, subscriber);
+            }
+            let mut publishers = ["cid", "dot", "eve"].map(peer);
+            assert_eq!(publishers.len(), PUBLISHERS);
+            for publisher in &mut publishers {
+                connect_with(&mut world, publisher, 0, true);
+            }
+            let message = Outgoing::new(0, "t", QoS::AtMostOnce, false, false);
+            publishers[0].publish(message);
+            while world.backlog(0) == 0 {
+                assert!(world.turn(&mut rng));
+            }
+            let size = world.backlog(0);
+            for _ in 0..200 {
+                for publisher in &mut publishers {
+                    match publisher.unread() {
+                        0 => publisher.publish(message),
+                        _ => waited += 1,
+                    }
+                }
+                world.turn(&mut rng);
+                for worker in 0..subscribers.len() {
+                    let backlog = world.backlog(worker);
+                    most = most.max(backlog);
+                    assert!(
+                        backlog <= LIMIT + PUBLISHERS * size,
+                        "seed {seed}: {backlog} bytes wait for worker {worker}"
+                    );
+                }
+            }
+            for mut peer in publishers.into_iter().chain(subscribers) {
+                peer.lose().unwrap().end();
+            }
+            world.check_nothing_left();
+        }
+        assert!(most > LIMIT && waited > 0, "nobody had to wait");
+    });
 }
 
 /// A message with QoS 0 that lies between others, which are stored, is not overtaken by the next one `[MQTT-4.6.0-5]`.

@@ -266,6 +266,11 @@ impl Peer {
         self.lose()
     }
 
+    /// Bytes of it that the broker has not read.
+    pub fn unread(&self) -> usize {
+        self.link.as_ref().map_or(0, |link| link.stream.unread())
+    }
+
     pub fn may_publish(&self) -> bool {
         self.outgoing.len() < usize::from(UNDER_WAY_MAX)
     }

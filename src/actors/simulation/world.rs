@@ -100,10 +100,13 @@ pub struct World {
 
 impl World {
     pub fn new(limits: Mqtt) -> Self {
-        let config = Config {
+        Self::of(Config {
             mqtt: limits,
             ..Config::default()
-        };
+        })
+    }
+
+    pub fn of(config: Config) -> Self {
         Self::start(config, None, Instant::now(), 0)
     }
 
@@ -118,7 +121,7 @@ impl World {
         let store = Context::<SessionStore>::new();
         let gauges = Arc::new(Gauges::default());
         let counters = Arc::new(Counters::default());
-        let load = || Arc::new(WorkerLoad::new(usize::MAX / 2));
+        let load = || Arc::new(WorkerLoad::new(config.system.max_worker_backlog));
         let running = Arc::new(ArcSwap::from_pointee(config.clone()));
         let mut writer = disk
             .as_ref()
@@ -251,6 +254,11 @@ impl World {
     /// True when no connection of a worker has been asked to move that has not.
     pub fn is_relieved(&self, worker: usize) -> bool {
         self.workers[worker % WORKERS].moving.borrow().is_none()
+    }
+
+    /// Bytes that wait for a worker.
+    pub fn backlog(&self, worker: usize) -> usize {
+        self.workers[worker % WORKERS].load.pending()
     }
 
     /// An administrator ends a client's connection, and perhaps its session.
