@@ -129,6 +129,8 @@ pub struct Worker {
     pub router: RefCell<Router>,
     /// Bytes are read into this buffer, one for all connections.
     pub scratch: RefCell<BytesMut>,
+    /// An output buffer that no connection has: hardly any needs one for longer than a turn.
+    pub output: RefCell<BytesMut>,
     /// Number of the current count of busy connections.
     pub census: Cell<u32>,
     /// Connections that did something since the current count began.
@@ -150,6 +152,7 @@ impl Worker {
             counters,
             load,
             scratch: RefCell::default(),
+            output: RefCell::default(),
             census: Cell::new(0),
             busy_connections: Cell::new(0),
             awaiting: RefCell::default(),

@@ -39,6 +39,8 @@ pub struct Batch {
     verbatim: Option<Verbatim>,
     /// Some message has QoS 1 or 2.
     acknowledged: bool,
+    /// It goes to one subscriber, who has no copies to share.
+    for_one: bool,
     kept: OnceLock<Box<[OnceLock<Message>]>>,
 }
 
@@ -54,6 +56,15 @@ impl Batch {
         let mut builder = BatchBuilder::default();
         builder.push_detached(&message.view(), now);
         builder.finish(now)
+    }
+
+    /// The same for so many subscribers, of which a single one has no copies to share.
+    #[must_use]
+    pub fn for_subscribers(self, number: usize) -> Self {
+        Self {
+            for_one: number == 1,
+            ..self
+        }
     }
 
     /// Number of messages.
@@ -85,6 +96,12 @@ impl Batch {
         }
     }
 
+    /// QoS and RETAIN flag of the message at `index`, as it was published.
+    pub fn flags(&self, index: usize) -> Option<(QoS, bool)> {
+        let entry = self.entries.get(index)?;
+        Some((entry.qos, entry.retain))
+    }
+
     /// The message at `index`.
     pub fn get(&self, index: usize) -> Option<MessageRef<'_>> {
         let entry = self.entries.get(index)?;
@@ -103,6 +120,9 @@ impl Batch {
     /// The message at `index` with bytes of its own; every subscriber that keeps it shares one copy.
     pub fn keep(&self, index: usize) -> Option<Message> {
         let entry = self.entries.get(index)?;
+        if self.for_one {
+            return Some(self.copy_out(entry));
+        }
         let slots = self
             .kept
             .get_or_init(|| self.entries.iter().map(|_| OnceLock::new()).collect());
@@ -296,6 +316,7 @@ impl BatchBuilder {
             received_at,
             verbatim,
             acknowledged: std::mem::take(&mut self.acknowledged),
+            for_one: false,
             kept: OnceLock::new(),
         }
     }

@@ -44,8 +44,10 @@ mod topic_map;
 mod types;
 
 pub use batch::{Batch, BatchBuilder};
-pub use decode::{connect_is_bridge, connect_version, decode, decode_as, decode_publish};
-pub use encode::{encode, encode_publish, packet_len, publish_len, set_bridge_bit};
+pub use decode::{
+    connect_is_bridge, connect_version, decode, decode_ack, decode_as, decode_publish,
+};
+pub use encode::{encode, encode_ack, encode_publish, packet_len, publish_len, set_bridge_bit};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, Field};
 pub use filters::{
     SubscribeFilters, SubscribeFiltersBuf, UnsubscribeFilters, UnsubscribeFiltersBuf,
@@ -63,5 +65,5 @@ pub use reason::ReasonCode;
 pub use topic::{TopicError, TopicFilter, TopicName, matches};
 pub use topic_map::{TopicMap, TopicMapError};
 pub use types::{
-    PacketId, PacketType, ProtocolVersion, QoS, RetainHandling, Sender, SubscribeOptions,
+    AckType, PacketId, PacketType, ProtocolVersion, QoS, RetainHandling, Sender, SubscribeOptions,
 };

@@ -141,6 +141,41 @@ impl PacketType {
     }
 }
 
+/// An acknowledgement: the four kinds of packets that have one format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the standard's packet names")]
+pub enum AckType {
+    PubAck,
+    PubRec,
+    PubRel,
+    PubComp,
+}
+
+impl AckType {
+    /// The one a first byte announces, if it announces any.
+    #[inline]
+    pub const fn from_first_byte(first_byte: u8) -> Option<Self> {
+        Some(match first_byte >> 4 {
+            4 => Self::PubAck,
+            5 => Self::PubRec,
+            6 => Self::PubRel,
+            7 => Self::PubComp,
+            _ => return None,
+        })
+    }
+
+    /// Among all kinds.
+    #[inline]
+    pub const fn packet_type(self) -> PacketType {
+        match self {
+            Self::PubAck => PacketType::PubAck,
+            Self::PubRec => PacketType::PubRec,
+            Self::PubRel => PacketType::PubRel,
+            Self::PubComp => PacketType::PubComp,
+        }
+    }
+}
+
 /// Who sent the bytes being decoded: the two sides may send different packets and properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sender {

@@ -32,6 +32,11 @@ impl<T> LazyDeque<T> {
         self.0.as_ref()?.0.front()
     }
 
+    /// The last.
+    pub fn back(&self) -> Option<&T> {
+        self.0.as_ref()?.0.back()
+    }
+
     /// The one at `index`.
     pub fn get(&self, index: usize) -> Option<&T> {
         self.0.as_ref()?.0.get(index)
@@ -189,6 +194,7 @@ mod tests {
                 prop_assert_eq!(own.len(), model.len());
                 prop_assert_eq!(own.is_empty(), own.0.is_none());
                 prop_assert_eq!(own.front(), model.front());
+                prop_assert_eq!(own.back(), model.back());
                 prop_assert_eq!(own.get(index), model.get(index));
                 prop_assert_eq!(own.get_mut(index), model.get_mut(index));
                 prop_assert!(own.iter().eq(&model));

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     mqtt::{
-        Ack, MessageRef, Packet, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion,
-        Publish, QoS, ReasonCode, encode, encode_publish, hops, publish_len,
+        AckType, MessageRef, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion,
+        Publish, QoS, ReasonCode, encode_ack, encode_publish, hops, publish_len,
     },
     stats::DropReason,
 };
@@ -54,6 +54,11 @@ pub(super) struct Head {
 }
 
 impl Writer<'_> {
+    /// Writes an acknowledgement; one without properties is never too large.
+    pub(super) fn acknowledge(&mut self, kind: AckType, id: PacketId, reason: ReasonCode) {
+        encode_ack(kind, id, reason, self.version, self.wire);
+    }
+
     /// The highest QoS that the peer takes.
     pub(super) fn max_qos(&self) -> QoS {
         match &self.broker {
@@ -125,15 +130,4 @@ impl Writer<'_> {
         }
         encode_publish(&publish, self.version, self.wire).map_err(|_| DropReason::TooLarge)
     }
-}
-
-/// Writes an acknowledgement; nothing about it can be too large.
-pub(super) fn write_ack(
-    kind: fn(Ack<'static>) -> Packet<'static>,
-    id: PacketId,
-    reason: ReasonCode,
-    writer: &mut Writer<'_>,
-) {
-    // An acknowledgement without properties always fits.
-    let _ = encode(&kind(Ack::new(id, reason)), writer.version, writer.wire);
 }

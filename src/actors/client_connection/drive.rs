@@ -18,6 +18,9 @@ use crate::{
 
 /// Bytes to be written that make it worth a system call while there is more to deliver.
 const WRITE_EARLY: usize = 64 * 1024;
+/// An output buffer with more room than this is not kept for the next connection: one whose client does not read has it for
+/// long, and perhaps with a few bytes in it.
+const OUTPUT_KEPT: usize = 8 * 1024;
 /// Batches that a connection delivers before others get their turn.
 const BATCHES_PER_TURN: usize = 128;
 /// Chunks that a connection handles before others get their turn.
@@ -52,6 +55,9 @@ impl ClientConnection {
             .is_some_and(|own| own.will_wake(cx.waker()))
         {
             self.waker = Some(cx.waker().clone());
+        }
+        if self.wire.capacity() == 0 {
+            self.wire = worker.output.take();
         }
         for _ in 0..CHUNKS_PER_TURN {
             self.release_held(cx);
@@ -131,7 +137,10 @@ impl ClientConnection {
         cx: &mut task::Context<'_>,
     ) {
         if self.wire.is_empty() {
-            self.wire = BytesMut::new();
+            let output = std::mem::take(&mut self.wire);
+            if output.capacity() <= OUTPUT_KEPT {
+                self.worker.output.replace(output);
+            }
         }
         self.state(limits, now);
         if self.watch_time(now, cx) {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     actors::clock,
-    mqtt::{PacketType, QoS, decode, decode_publish, frame_header},
+    mqtt::{AckType, PacketType, QoS, decode, decode_ack, decode_publish, frame_header},
     session::{CloseReason, Published, Step, SubscribeJob, Violation},
     stats::{Counters, Metric},
 };
@@ -99,6 +99,18 @@ impl ClientConnection {
             };
             let body = packet.get(header.header_len..).unwrap_or_default();
             packets += 1;
+            if let Some(kind) = AckType::from_first_byte(header.first_byte) {
+                let handled = decode_ack(kind, version, header.first_byte, body)
+                    .map_err(Violation::from)
+                    .and_then(|ack| {
+                        channel.on_ack(kind, &ack, limits, now, &mut self.wire, counters)
+                    });
+                match handled {
+                    Ok(()) => rest = behind,
+                    Err(violation) => break End::Violation(violation),
+                }
+                continue;
+            }
             let step = if header.first_byte >> 4 == PacketType::Publish as u8 {
                 decode_publish(version, header.first_byte, body)
                     .map_err(Violation::from)

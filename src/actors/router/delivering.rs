@@ -26,10 +26,12 @@ pub(super) fn complete(router: &mut Router, publisher: Option<&Arc<Inbox>>, now:
     if router.batch.is_empty() {
         return;
     }
-    let batch = Arc::new(router.batch.finish(now));
+    let routes = router.batch_routes.clone();
+    let subscribers = routes.deliveries.len() + routes.groups.len();
+    let batch = Arc::new(router.batch.finish(now).for_subscribers(subscribers));
     // What is stored goes with the identifiers that were noted for it.
     let may_be_stored = router.durable.is_some() && batch.is_acknowledged();
-    router.complete.push((batch, router.batch_routes.clone()));
+    router.complete.push((batch, routes));
     if may_be_stored || router.complete.len() >= COMPLETE {
         deliver(router, publisher, now);
     }

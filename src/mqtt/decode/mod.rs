@@ -10,11 +10,11 @@ mod subscribe;
 
 use super::error::{DecodeError, DecodeErrorKind, Field};
 use super::frame::check_first_byte;
-use super::packet::{Packet, Publish};
+use super::packet::{Ack, Packet, Publish};
 use super::property::{Properties, PropertyLocation};
 use super::reader::Reader;
 use super::reason::ReasonCode;
-use super::types::{PacketType, ProtocolVersion, Sender};
+use super::types::{AckType, PacketType, ProtocolVersion, Sender};
 
 /// Decodes one packet a client sent. `body` is exactly what follows the fixed header. CONNECT names its own
 /// version and ignores the argument.
@@ -51,6 +51,43 @@ pub fn decode_publish<'a>(
     )
 }
 
+/// Decodes an acknowledgement of this kind, which both sides send alike: the hot path, which [`decode`] takes too.
+///
+/// # Errors
+/// As [`decode`]. [`frame_header`](super::frame_header) has let `first_byte` through.
+#[inline]
+pub fn decode_ack<'a>(
+    kind: AckType,
+    version: ProtocolVersion,
+    first_byte: u8,
+    body: &'a [u8],
+) -> Result<Ack<'a>, DecodeError> {
+    let reader = Reader::new(body, kind.packet_type());
+    check_flags(&reader, kind.packet_type(), first_byte, version)?;
+    let location = match kind {
+        AckType::PubAck => PropertyLocation::PubAck,
+        AckType::PubRec => PropertyLocation::PubRec,
+        AckType::PubRel => PropertyLocation::PubRel,
+        AckType::PubComp => PropertyLocation::PubComp,
+    };
+    ack::decode(reader, location, version)
+}
+
+/// DUP on PUBREL, SUBSCRIBE and UNSUBSCRIBE exists in MQTT 3.1 only.
+#[inline]
+fn check_flags(
+    reader: &Reader<'_>,
+    packet: PacketType,
+    first_byte: u8,
+    version: ProtocolVersion,
+) -> Result<(), DecodeError> {
+    let fixed = packet == PacketType::Publish || first_byte == packet.first_byte();
+    match fixed || version == ProtocolVersion::V31 {
+        true => Ok(()),
+        false => Err(reader.error(DecodeErrorKind::ReservedFlags, Field::FixedHeader)),
+    }
+}
+
 /// Decodes one packet `sender` sent; bridges and client tools decode what a server sends.
 ///
 /// # Errors
@@ -65,21 +102,18 @@ pub fn decode_as<'a>(
     let packet = check_first_byte(first_byte)?;
     let client = sender == Sender::Client;
     let reader = Reader::new(body, packet);
-    // DUP on PUBREL, SUBSCRIBE and UNSUBSCRIBE exists in MQTT 3.1 only.
-    let fixed_flags = packet == T::Publish || first_byte == packet.first_byte();
-    if !fixed_flags && version != ProtocolVersion::V31 {
-        return Err(reader.error(DecodeErrorKind::ReservedFlags, Field::FixedHeader));
-    }
+    check_flags(&reader, packet, first_byte, version)?;
+    let ack = |kind| decode_ack(kind, version, first_byte, body);
     Ok(match packet {
         T::Publish if client => Packet::Publish(decode_publish(version, first_byte, body)?),
         T::Publish => {
             let location = PropertyLocation::PublishFromServer;
             Packet::Publish(publish::decode(location, version, first_byte, body)?)
         }
-        T::PubAck => Packet::PubAck(ack::decode(reader, PropertyLocation::PubAck, version)?),
-        T::PubRec => Packet::PubRec(ack::decode(reader, PropertyLocation::PubRec, version)?),
-        T::PubRel => Packet::PubRel(ack::decode(reader, PropertyLocation::PubRel, version)?),
-        T::PubComp => Packet::PubComp(ack::decode(reader, PropertyLocation::PubComp, version)?),
+        T::PubAck => Packet::PubAck(ack(AckType::PubAck)?),
+        T::PubRec => Packet::PubRec(ack(AckType::PubRec)?),
+        T::PubRel => Packet::PubRel(ack(AckType::PubRel)?),
+        T::PubComp => Packet::PubComp(ack(AckType::PubComp)?),
         T::Connect if client => Packet::Connect(connect::decode(reader)?),
         T::Subscribe if client => Packet::Subscribe(subscribe::decode(reader, version)?),
         T::Unsubscribe if client => {

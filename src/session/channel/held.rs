@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::Channel;
-use crate::mqtt::{Ack, Packet, PacketId, ReasonCode};
+use crate::mqtt::{AckType, PacketId, ReasonCode};
 
 /// An acknowledgement that waits until the store has what it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +60,11 @@ impl Channel {
     pub fn write_held(&mut self, acks: &[HeldAck], kept: bool, wire: &mut BytesMut) {
         let v5 = self.version.is_v5();
         for ack in acks {
-            let (kind, id, reason): (fn(Ack<'static>) -> Packet<'static>, _, _) = match *ack {
-                HeldAck::PubAck(id, reason) => (Packet::PubAck, id, reason),
-                HeldAck::PubRec(id, reason) => (Packet::PubRec, id, reason),
-                HeldAck::PubRel(id) => (Packet::PubRel, id, ReasonCode::Success),
-                HeldAck::PubComp(id, reason) => (Packet::PubComp, id, reason),
+            let (kind, id, reason) = match *ack {
+                HeldAck::PubAck(id, reason) => (AckType::PubAck, id, reason),
+                HeldAck::PubRec(id, reason) => (AckType::PubRec, id, reason),
+                HeldAck::PubRel(id) => (AckType::PubRel, id, ReasonCode::Success),
+                HeldAck::PubComp(id, reason) => (AckType::PubComp, id, reason),
             };
             match ack {
                 HeldAck::PubAck(..) | HeldAck::PubRec(..) if !kept => {

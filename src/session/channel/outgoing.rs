@@ -7,11 +7,8 @@ use bytes::BytesMut;
 use super::Channel;
 use crate::{
     config::Mqtt,
-    mqtt::{Ack, Batch, Message, Packet, PacketId, ReasonCode},
-    session::{
-        Delivery, Outbound, Writer,
-        writer::{Broker, write_ack},
-    },
+    mqtt::{AckType, Batch, Message, PacketId, ReasonCode, encode_ack},
+    session::{Delivery, Outbound, Writer, writer::Broker},
     stats::Counters,
 };
 
@@ -101,13 +98,12 @@ impl Channel {
     }
 
     pub(super) fn answer(
-        &mut self,
-        kind: fn(Ack<'static>) -> Packet<'static>,
+        &self,
+        kind: AckType,
         id: PacketId,
         reason: ReasonCode,
         wire: &mut BytesMut,
     ) {
-        let (_, mut writer) = self.outbound(wire);
-        write_ack(kind, id, reason, &mut writer);
+        encode_ack(kind, id, reason, self.version, wire);
     }
 }

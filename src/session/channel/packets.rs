@@ -8,7 +8,8 @@ use super::{Channel, HeldAck, Step};
 use crate::{
     config::Mqtt,
     mqtt::{
-        Ack, Auth, Disconnect, Packet, PacketId, Properties, ReasonCode, SubAck, encode, packet_len,
+        Ack, AckType, Auth, Disconnect, Packet, PacketId, Properties, ReasonCode, SubAck, encode,
+        packet_len,
     },
     session::{
         CloseReason, SubscribeJob, UnsubscribeJob, Violation,
@@ -18,7 +19,7 @@ use crate::{
 };
 
 impl Channel {
-    /// Any packet but PUBLISH.
+    /// Any packet but PUBLISH; acknowledgements go to [`Channel::on_ack`].
     ///
     /// # Errors
     /// The breach for which the connection is to be closed.
@@ -35,23 +36,16 @@ impl Channel {
         }
         match packet {
             Packet::PubAck(ack) => {
-                self.session.outbound.on_puback(ack.packet_id, counters);
+                self.on_ack(AckType::PubAck, ack, limits, now, wire, counters)?
             }
-            Packet::PubRec(ack) => self.on_pubrec(ack, wire, counters),
-            Packet::PubComp(ack) => {
-                self.session.outbound.on_pubcomp(ack.packet_id, counters);
+            Packet::PubRec(ack) => {
+                self.on_ack(AckType::PubRec, ack, limits, now, wire, counters)?
             }
             Packet::PubRel(ack) => {
-                let known = self.session.awaiting_release.remove(ack.packet_id);
-                let reason = match known {
-                    true => ReasonCode::Success,
-                    false => ReasonCode::PacketIdentifierNotFound,
-                };
-                match self.held.as_mut().and_then(|held| held.released.as_mut()) {
-                    None => self.answer(Packet::PubComp, ack.packet_id, reason, wire),
-                    Some(released) => released.push(HeldAck::PubComp(ack.packet_id, reason)),
-                }
-                return Ok(Step::Done);
+                self.on_ack(AckType::PubRel, ack, limits, now, wire, counters)?
+            }
+            Packet::PubComp(ack) => {
+                self.on_ack(AckType::PubComp, ack, limits, now, wire, counters)?
             }
             Packet::Subscribe(subscribe) => {
                 self.check_answer(subscribe.filters().count())?;
@@ -71,7 +65,6 @@ impl Channel {
             Packet::PingReq => {
                 // Two bytes.
                 let _ = encode(&Packet::PingResp, self.version, wire);
-                return Ok(Step::Done);
             }
             Packet::Disconnect(disconnect) => return self.on_disconnect(disconnect, limits),
             Packet::Connect(_) => return Err(Violation::SecondConnect),
@@ -82,8 +75,54 @@ impl Channel {
             | Packet::UnsubAck(_)
             | Packet::PingResp => return Err(Violation::ServerPacket),
         }
-        self.pump(wire, limits, now, counters);
         Ok(Step::Done)
+    }
+
+    /// An acknowledgement, apart from the other packets since there is one for each message.
+    ///
+    /// # Errors
+    /// As [`Channel::on_packet`].
+    #[inline]
+    pub fn on_ack(
+        &mut self,
+        kind: AckType,
+        ack: &Ack<'_>,
+        limits: &Mqtt,
+        now: Instant,
+        wire: &mut BytesMut,
+        counters: &Counters,
+    ) -> Result<(), Violation> {
+        if ack.properties.iter().count() > limits.max_properties {
+            return Err(Violation::TooManyProperties);
+        }
+        let id = ack.packet_id;
+        let outbound = &mut self.session.outbound;
+        match kind {
+            AckType::PubAck => {
+                outbound.on_puback(id, counters);
+            }
+            AckType::PubRec => {
+                let (outbound, mut writer) = self.outbound(wire);
+                outbound.on_pubrec(id, ack.reason, &mut writer, counters);
+            }
+            AckType::PubComp => {
+                outbound.on_pubcomp(id, counters);
+            }
+            AckType::PubRel => {
+                let reason = match self.session.awaiting_release.remove(id) {
+                    true => ReasonCode::Success,
+                    false => ReasonCode::PacketIdentifierNotFound,
+                };
+                match self.held.as_mut().and_then(|held| held.released.as_mut()) {
+                    None => self.answer(AckType::PubComp, id, reason, wire),
+                    Some(released) => released.push(HeldAck::PubComp(id, reason)),
+                }
+            }
+        }
+        if self.session.outbound.is_waiting() {
+            self.pump(wire, limits, now, counters);
+        }
+        Ok(())
     }
 
     fn on_auth(&self, auth: &Auth<'_>) -> Result<Step, Violation> {
@@ -103,11 +142,6 @@ impl Channel {
             anew,
             data: data.to_vec(),
         })
-    }
-
-    fn on_pubrec(&mut self, ack: &Ack<'_>, wire: &mut BytesMut, counters: &Counters) {
-        let (outbound, mut writer) = self.outbound(wire);
-        outbound.on_pubrec(ack.packet_id, ack.reason, &mut writer, counters);
     }
 
     /// Checks, before anything is changed, that the client takes an answer with `codes` codes `[MQTT-3.1.2-24]`.

@@ -46,12 +46,15 @@ impl Outbound {
         let mut places = delivery.places.iter().flat_map(|places| places.iter());
         let mut sent = 0;
         for index in range {
-            let Some(message) = batch.get(index) else {
+            let Some((published_qos, published_retain)) = batch.flags(index) else {
                 return;
             };
-            let qos = message.qos.min(delivery.qos);
-            let retain = message.retain && delivery.retain_as_published;
+            let qos = published_qos.min(delivery.qos);
+            let retain = published_retain && delivery.retain_as_published;
             if qos == QoS::AtMostOnce {
+                let Some(message) = batch.get(index) else {
+                    return;
+                };
                 match self.send_qos0(&message, retain, ids, writer.as_deref_mut(), limits, now) {
                     Ok(()) => sent += 1,
                     Err(reason) => self.drop_one(reason, counters),

@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::{IDENTIFIERS, Outbound, Queued, Slot};
 use crate::{
     config::Mqtt,
-    mqtt::{Message, Packet, PacketId, QoS, ReasonCode},
-    session::writer::{Head, Writer, write_ack},
+    mqtt::{AckType, Message, PacketId, QoS, ReasonCode},
+    session::writer::{Head, Writer},
     stats::{Counters, DropReason, Metric},
 };
 
@@ -105,7 +105,7 @@ impl Outbound {
                 }
                 Some(Slot::Release) => {
                     if self.releases_due {
-                        write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
+                        writer.acknowledge(AckType::PubRel, id, ReasonCode::Success);
                     }
                     Ok(())
                 }
@@ -116,7 +116,7 @@ impl Outbound {
                 }
                 // Once more where it was due before, which harms nothing.
                 Some(Slot::Withdrawn) => {
-                    write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
+                    writer.acknowledge(AckType::PubRel, id, ReasonCode::Success);
                     Ok(())
                 }
                 Some(Slot::Done) | None => continue,
@@ -130,7 +130,7 @@ impl Outbound {
                 Err(reason) => {
                     self.give_up(index, reason, counters);
                     if let Some(Slot::Withdrawn) = self.window.get(index) {
-                        write_ack(Packet::PubRel, id, ReasonCode::Success, writer);
+                        writer.acknowledge(AckType::PubRel, id, ReasonCode::Success);
                         self.on_wire += 1;
                     }
                 }
@@ -145,12 +145,7 @@ impl Outbound {
                     _ => false,
                 };
                 if is_due {
-                    write_ack(
-                        Packet::PubRel,
-                        self.id_at(index),
-                        ReasonCode::Success,
-                        writer,
-                    );
+                    writer.acknowledge(AckType::PubRel, self.id_at(index), ReasonCode::Success);
                 }
             }
         }
@@ -225,7 +220,7 @@ impl Outbound {
             true => ReasonCode::Success,
             false => ReasonCode::PacketIdentifierNotFound,
         };
-        write_ack(Packet::PubRel, id, answer, writer);
+        writer.acknowledge(AckType::PubRel, id, answer);
     }
 
     /// True when the store has to know of a PUBREC before it is answered: see [`Outbound::take_received`].
