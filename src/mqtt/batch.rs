@@ -180,7 +180,12 @@ pub struct BatchBuilder {
     entries: Vec<Entry>,
     verbatim: Option<Verbatim>,
     acknowledged: bool,
+    /// Number of messages of the last batch: the next one may have as many.
+    last_len: usize,
 }
+
+/// Messages for which room is made at once, if the batch before had so many.
+const ROOM_MAX: usize = 64;
 
 impl BatchBuilder {
     /// Number of messages collected.
@@ -242,6 +247,7 @@ impl BatchBuilder {
         if let Some(last) = self.entries.last() {
             follows = last.packet.end == packet_span.start;
         } else {
+            self.entries.reserve_exact(self.last_len.min(ROOM_MAX));
             self.chunk = chunk.clone();
             self.verbatim = Some(Verbatim {
                 v5: version.is_v5(),
@@ -310,6 +316,7 @@ impl BatchBuilder {
             self.detached.split().freeze()
         };
         let verbatim = self.verbatim.take();
+        self.last_len = self.entries.len();
         Batch {
             data,
             entries: std::mem::take(&mut self.entries),

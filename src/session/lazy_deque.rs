@@ -10,6 +10,16 @@ pub struct LazyDeque<T>(Option<Box<Items<T>>>);
 #[derive(Clone, Debug)]
 struct Items<T>(VecDeque<T>);
 
+impl<T> Items<T> {
+    /// What is allocated for the first has room for some more: those that are small grow less often so.
+    fn of(first: T) -> Box<Self> {
+        let room = (64 / size_of::<T>().max(1)).max(4);
+        let mut items = VecDeque::with_capacity(room);
+        items.push_back(first);
+        Box::new(Self(items))
+    }
+}
+
 impl<T> Default for LazyDeque<T> {
     fn default() -> Self {
         Self(None)
@@ -76,10 +86,10 @@ impl<T> LazyDeque<T> {
 
     /// Appends an element.
     pub fn push_back(&mut self, item: T) {
-        let items = self
-            .0
-            .get_or_insert_with(|| Box::new(Items(VecDeque::new())));
-        items.0.push_back(item);
+        match &mut self.0 {
+            Some(items) => items.0.push_back(item),
+            None => self.0 = Some(Items::of(item)),
+        }
     }
 
     /// Takes the first.
