@@ -6,12 +6,12 @@ use fastrand::Rng;
 
 use super::{
     peer::{Event, Hello, Outgoing, Peer, Received, UNDER_WAY_MAX},
-    run::quiet,
+    run::{quiet, with_backlog},
     with_timers,
     world::{AGE, World},
 };
 use crate::{
-    config::{Config, Durability, Mqtt, System},
+    config::{Durability, Mqtt},
     mqtt::{ProtocolVersion, QoS},
     stats::Metric,
 };
@@ -120,14 +120,7 @@ fn publishers_wait_for_all_workers_that_have_too_much_to_do() {
         let (mut most, mut waited) = (0, 0);
         for seed in 0..ORDERS {
             let mut rng = Rng::with_seed(seed);
-            let mut world = World::of(Config {
-                system: System {
-                    max_worker_backlog: LIMIT,
-                    ..System::default()
-                },
-                mqtt: quiet(),
-                ..Config::default()
-            });
+            let mut world = World::of(with_backlog(quiet(), LIMIT), None);
             let mut subscribers = [peer("ann"), peer("bob")];
             for (worker, subscriber) in subscribers.iter_mut().enumerate() {
                 let stream = world.accept(worker, usize::MAX);

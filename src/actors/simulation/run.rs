@@ -17,7 +17,7 @@ use super::{
     world::{AGE, World},
 };
 use crate::{
-    config::{Durability, Mqtt},
+    config::{Config, Durability, Mqtt, System},
     mqtt::{ProtocolVersion, QoS, ReasonCode},
     stats::Metric,
     transport::Memory,
@@ -45,6 +45,8 @@ const DURABILITIES: [Option<Durability>; 6] = [
     Some(Durability::Async),
     Some(Durability::None),
 ];
+/// Bytes that may wait for a worker: few, so that publishers stand in line, or as many as ever come.
+pub const BACKLOGS: [usize; 2] = [200, 32 << 20];
 const FOR_EVER: u32 = 100 * AGE;
 /// Seconds.
 const KEEP_ALIVES: [u16; 4] = [0, 0, AGE as u16, 2 * AGE as u16];
@@ -116,10 +118,9 @@ impl Run {
         });
         let clients = clients.collect();
         let room = rng.choice([30, 300, 100_000]).unwrap();
-        let world = match rng.choice(DURABILITIES).unwrap() {
-            None => World::new(limits.clone()),
-            Some(durability) => World::durable(limits.clone(), durability),
-        };
+        let durability = rng.choice(DURABILITIES).unwrap();
+        let backlog = rng.choice(BACKLOGS).unwrap();
+        let world = World::of(with_backlog(limits.clone(), backlog), durability);
         Self {
             clients,
             room,
@@ -388,6 +389,18 @@ fn limits(rng: &mut Rng) -> Mqtt {
         max_output_buffer: rng.choice([50, 100_000]).unwrap(),
         max_topic_alias_out: rng.u16(..4),
         ..quiet()
+    }
+}
+
+/// With so many bytes that may wait for a worker.
+pub fn with_backlog(limits: Mqtt, max_worker_backlog: usize) -> Config {
+    Config {
+        system: System {
+            max_worker_backlog,
+            ..System::default()
+        },
+        mqtt: limits,
+        ..Config::default()
     }
 }
 

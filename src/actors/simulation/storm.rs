@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use fastrand::Rng;
 
 use super::{
-    run::check_sums,
+    run::{BACKLOGS, check_sums, with_backlog},
     world::{AGE, World},
 };
 use crate::{
@@ -32,10 +32,9 @@ pub struct Storm {
 impl Storm {
     pub fn new(seed: u64, limits: &Mqtt) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let world = match rng.bool() {
-            false => World::new(limits.clone()),
-            true => World::durable(limits.clone(), Durability::Sync),
-        };
+        let durability = rng.bool().then_some(Durability::Sync);
+        let backlog = rng.choice(BACKLOGS).unwrap();
+        let world = World::of(with_backlog(limits.clone(), backlog), durability);
         Self {
             rng,
             world,

@@ -40,7 +40,7 @@ use crate::{
         RetainedMessages, SessionStore, Shared, SubscriptionRegistry, Worker, clock,
     },
     auth::policy::Policy,
-    config::{AnyListener, Config, Listener, ListenerKind, Mqtt},
+    config::{AnyListener, Config, Durability, Listener, ListenerKind, Mqtt},
     messages::{
         AskAgain, AskPermissions, AskSuperuser, CountClientFailure, GetQueueTotals, GiveUpSessions,
         KickClient, LogIn, StartScram, WorkerLoad,
@@ -100,14 +100,18 @@ pub struct World {
 
 impl World {
     pub fn new(limits: Mqtt) -> Self {
-        Self::of(Config {
+        let config = Config {
             mqtt: limits,
             ..Config::default()
-        })
+        };
+        Self::of(config, None)
     }
 
-    pub fn of(config: Config) -> Self {
-        Self::start(config, None, Instant::now(), 0)
+    pub fn of(config: Config, durability: Option<Durability>) -> Self {
+        match durability {
+            None => Self::start(config, None, Instant::now(), 0),
+            Some(durability) => Self::with_store(config, durability),
+        }
     }
 
     /// The broker is started when so many seconds have passed since `start`.

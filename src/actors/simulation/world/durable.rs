@@ -3,7 +3,6 @@
 use super::*;
 use crate::{
     actors::{StoreHandles, StoreWriter, durable::message, restore, store_limits},
-    config::Durability,
     messages::{Inbox, KeptSession},
     mqtt::Message,
     routing::ClientDirectory,
@@ -45,7 +44,8 @@ impl Writer {
         assert_eq!(unreadable.unwrap(), 0, "retained messages cannot be read");
         let (sessions, next_session) = (store.sessions(), store.next_session());
         let last_generation = store.last_generation();
-        let load = Arc::new(WorkerLoad::new(usize::MAX / 2));
+        let load = WorkerLoad::new(config.load().system.max_worker_backlog);
+        let load = Arc::new(load);
         let routes = Arc::<RouteTable<Inbox>>::default();
         let context = Context::<StoreWriter>::new();
         let actor = StoreWriter::new(
@@ -87,10 +87,14 @@ impl Writer {
 impl World {
     /// A broker with a durable store that is empty.
     pub fn durable(limits: Mqtt, durability: Durability) -> Self {
-        let mut config = Config {
+        let config = Config {
             mqtt: limits,
             ..Config::default()
         };
+        Self::with_store(config, durability)
+    }
+
+    pub(super) fn with_store(mut config: Config, durability: Durability) -> Self {
         config.store.enable = true;
         config.store.durability = durability;
         config.store.segment_size = SEGMENT;
