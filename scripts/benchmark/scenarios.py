@@ -176,7 +176,7 @@ def stored(durability, title, pairs_and_window, **keys):
     arguments = ["flood", *pairs(number, "--qos", "1", "--window", str(window), "--seconds", "3", "--kept")]
     settings = {"store.enable": True, "store.durability": durability} if durability else {}
     return Stored(f"stored_{durability or 'off'}_{number}x{window}", title, arguments, metrics,
-                  brokers=("nanomq", "mosquitto"), keys=settings, **keys)
+                  brokers=("nanomq", "mosquitto"), keys=settings, rounds=2, **keys)
 
 
 def flood(name, title, *options, shares=None, extra=(), **keys):
@@ -298,13 +298,13 @@ ALL = [
          Metric("broker_cpu_us_per_leave", "CPU per disconnect", "us")],
         rounds=1, brokers=WITHOUT_RUMQTTD,
     ),
-    flood("pair", "1:1, QoS 0, 16 B", "--seconds", "3", shares=QOS0, quick=True),
-    flood("pairs", "20 pairs, QoS 0, 16 B", *pairs(20, "--seconds", "3"), shares=QOS0, quick=True),
+    flood("pair", "1:1, QoS 0, 16 B", "--seconds", "2", shares=QOS0, quick=True),
+    flood("pairs", "20 pairs, QoS 0, 16 B", *pairs(20, "--seconds", "2"), shares=QOS0, quick=True),
     flood("fanin", "fan-in 20:1, QoS 0, 16 B", "--pubs", "20", "--topics", "one", "--messages", "50000", shares=QOS0),
     flood("fan50", "fan-out 1:50, QoS 0, 16 B", "--subs", "50", "--topics", "one", "--messages", "20000", shares=FAN, quick=True),
-    flood("fan1000", "fan-out 1:1,000, QoS 0, 16 B", "--subs", "1000", "--topics", "one", "--messages", "1000", shares=FAN),
-    flood("pairs_qos1", "20 pairs, QoS 1, window 20", *pairs(20, "--qos", "1", "--seconds", "3"), shares=ACKNOWLEDGED, quick=True),
-    flood("pairs_qos2", "20 pairs, QoS 2, window 20", *pairs(20, "--qos", "2", "--seconds", "3"), shares=ACKNOWLEDGED),
+    flood("fan1000", "fan-out 1:1,000, QoS 0, 16 B", "--subs", "1000", "--topics", "one", "--messages", "1000", shares=FAN, rounds=2),
+    flood("pairs_qos1", "20 pairs, QoS 1, window 20", *pairs(20, "--qos", "1", "--seconds", "2"), shares=ACKNOWLEDGED, quick=True),
+    flood("pairs_qos2", "20 pairs, QoS 2, window 20", *pairs(20, "--qos", "2", "--seconds", "2"), shares=ACKNOWLEDGED),
     scaling(1),
     scaling(2),
     stored("", "20 pairs, QoS 1, window 20, sessions kept, no store", (20, 20)),
@@ -323,7 +323,7 @@ ALL = [
     ),
     pingpong("pingpong_one_core", "ping-pong, QoS 1, window 1, broker and generator on one core", (0, 0), brokers=WITHOUT_RUMQTTD),
     pingpong("pingpong_two_cores", "the same, broker and generator on a core each", (0, 1), brokers=WITHOUT_RUMQTTD),
-    pingpong("pingpong", "the same, where the kernel puts them", None),
+    pingpong("pingpong", "the same, where the kernel puts them", None, rounds=1),
     churn("connect", "connect, subscribe, disconnect", quick=True, times=3, brokers=WITHOUT_RUMQTTD),
     churn("session", "connect, subscribe, publish, disconnect", "--publish", quick=True, times=3, brokers=WITHOUT_RUMQTTD),
     *behind("tls", "TLS", most_kb=20.0, quick=True, among=WITHOUT_RUMQTTD),
