@@ -173,7 +173,7 @@ def stored(durability, title, pairs_and_window, **keys):
         Metric("broker_cpu_us", "CPU per delivery", "us"), Metric("msgs_per_sec", "rate", "msg/s"),
         Metric("messages_per_sync", "messages per sync", "msg"), Metric("lost", "lost", "msg"),
     ]
-    arguments = ["flood", *pairs(number, "--qos", "1", "--window", str(window), "--seconds", "3", "--kept")]
+    arguments = ["flood", *pairs(number, "--qos", "1", "--window", str(window), "--seconds", "2", "--kept")]
     settings = {"store.enable": True, "store.durability": durability} if durability else {}
     return Stored(f"stored_{durability or 'off'}_{number}x{window}", title, arguments, metrics,
                   brokers=("nanomq", "mosquitto"), keys=settings, rounds=2, **keys)
@@ -263,8 +263,8 @@ def behind(door, name, most_kb, quick, among):
     """The most telling scenarios through a door that is not plain TCP."""
     keys = {"door": door, "rounds": 1, "brokers": among}
     return [
-        flood(f"pairs_{door}", f"20 pairs, QoS 0, 16 B, {name}", *pairs(20, "--seconds", "3"), quick=quick, **keys),
-        flood(f"pairs_qos1_{door}", f"20 pairs, QoS 1, window 20, {name}", *pairs(20, "--qos", "1", "--seconds", "3"), **keys),
+        flood(f"pairs_{door}", f"20 pairs, QoS 0, 16 B, {name}", *pairs(20, "--seconds", "2"), quick=quick, **keys),
+        flood(f"pairs_qos1_{door}", f"20 pairs, QoS 1, window 20, {name}", *pairs(20, "--qos", "1", "--seconds", "2"), **keys),
         churn(f"connect_{door}", f"connect, subscribe, disconnect, {name}", rounds_of_clients=2000, **keys),
         Scenario(
             f"idle_{door}", f"5,000 idle clients, {name}", ["idle", "--clients", "5000"],
