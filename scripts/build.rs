@@ -21,11 +21,16 @@ fn main() {
     if env::var("PROFILE").as_deref() != Ok("release") || env::var("HOST") != env::var("TARGET") {
         return;
     }
-    let Some(order) = path("CARGO_MANIFEST_DIR").map(|root| root.join(order)) else {
+    let (Some(root), Some(out)) = (path("CARGO_MANIFEST_DIR"), path("OUT_DIR")) else {
         return;
     };
+    // Of the arguments that cargo keeps for later builds it mends only paths in its output folder after a move.
+    let copy = out.join("start-order.ld");
+    if let Err(error) = fs::copy(root.join(order), &copy) {
+        panic!("{order} cannot be copied to {}: {error}", copy.display());
+    }
     for argument in [
-        format!("-Wl,-T,{}", order.display()),
+        format!("-Wl,-T,{}", copy.display()),
         "-Wl,-z,pack-relative-relocs".to_owned(),
     ] {
         if works(&argument) {
