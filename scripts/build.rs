@@ -13,22 +13,21 @@ use std::{
     process::{Command, Stdio},
 };
 
-fn main() {
+fn main() -> Result<(), String> {
     let order = "scripts/start-order.ld";
     println!("cargo:rerun-if-changed=scripts/build.rs");
     println!("cargo:rerun-if-changed={order}");
     // Programs for other machines cannot be tried here. Others than release ones are to be linked fast.
     if env::var("PROFILE").as_deref() != Ok("release") || env::var("HOST") != env::var("TARGET") {
-        return;
+        return Ok(());
     }
     let (Some(root), Some(out)) = (path("CARGO_MANIFEST_DIR"), path("OUT_DIR")) else {
-        return;
+        return Ok(());
     };
     // Of the arguments that cargo keeps for later builds it mends only paths in its output folder after a move.
     let copy = out.join("start-order.ld");
-    if let Err(error) = fs::copy(root.join(order), &copy) {
-        panic!("{order} cannot be copied to {}: {error}", copy.display());
-    }
+    fs::copy(root.join(order), &copy)
+        .map_err(|error| format!("{order} cannot be copied to {}: {error}", copy.display()))?;
     for argument in [
         format!("-Wl,-T,{}", copy.display()),
         "-Wl,-z,pack-relative-relocs".to_owned(),
@@ -41,6 +40,7 @@ fn main() {
             );
         }
     }
+    Ok(())
 }
 
 /// Whether a program can be linked with this argument, by the linker that links the broker, and runs.
