@@ -55,7 +55,7 @@ def show(chosen, kinds, results):
                 ", ".join(f"{text} {verdict}" for text, verdict in verdicts),
             ])
     for growth in GROWTH:
-        above, below = median(results, growth.above[0], "nanomq", growth.above[1]), median(results, growth.below[0], "nanomq", growth.below[1])
+        above, below = (1 if place is None else median(results, place[0], "nanomq", place[1]) for place in (growth.above, growth.below))
         if above is None or not below:
             continue
         value = above / below

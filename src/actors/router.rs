@@ -4,10 +4,7 @@ mod delivering;
 mod handing_over;
 mod pass;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use actix::Recipient;
 use arc_swap::ArcSwap;
@@ -41,9 +38,8 @@ pub struct Router {
     unmatched: u64,
     /// The workers found over their limits.
     overloaded: Overloaded,
-    /// The last subscriber found with nearly as much waiting as it may have, unless it has been so for longer than
-    /// publishers wait.
-    congested: Option<Arc<Inbox>>,
+    /// A subscriber found with nearly as much waiting as it may have, and until when publishers wait for it.
+    congested: Option<(Arc<Inbox>, Instant)>,
     config: Arc<ArcSwap<Config>>,
     durable: Option<DurableRouting>,
     marks: Arc<Marks>,
@@ -144,12 +140,9 @@ impl Router {
         Turn::new(std::mem::take(&mut self.overloaded))
     }
 
-    /// The subscriber that a publisher is to wait for, and for how long at most, if one was found nearly full
-    /// since the last call.
-    pub fn take_congested(&mut self, now: Instant) -> Option<(Arc<Inbox>, Duration)> {
-        let inbox = self.congested.take()?;
-        let max_pause = self.config.load().mqtt.max_publisher_pause;
-        let left = max_pause.saturating_sub(inbox.congested_for(now)?);
-        Some((inbox, left))
+    /// The subscriber that a publisher is to wait for, and until when at most, if one was found nearly full since the
+    /// last call.
+    pub fn take_congested(&mut self) -> Option<(Arc<Inbox>, Instant)> {
+        self.congested.take()
     }
 }

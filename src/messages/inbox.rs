@@ -39,6 +39,13 @@ pub struct InboxItem {
     pub delivery: Delivery,
 }
 
+impl InboxItem {
+    /// True when the session has to acknowledge the messages.
+    pub fn is_acknowledged(&self) -> bool {
+        self.batch.is_acknowledged() && self.delivery.qos > QoS::AtMostOnce
+    }
+}
+
 /// Counts messages that are lost because their session has ended.
 pub fn count_lost(items: &[InboxItem], counters: &Counters) {
     let lost: usize = items.iter().map(|item| item.range.len()).sum();
@@ -201,7 +208,7 @@ impl Inbox {
             return Pushed::Ended;
         };
         let first = items.is_empty();
-        if item.batch.is_acknowledged() && item.delivery.qos > QoS::AtMostOnce {
+        if item.is_acknowledged() {
             *acknowledged += item.range.len();
             let queued = self.counters.queued.load(Ordering::Relaxed) as usize;
             if queued + *acknowledged > patience.queue {

@@ -76,7 +76,11 @@ fn a_packet_larger_than_a_read_arrives_whole() {
 #[test]
 fn a_subscriber_that_does_not_read_harms_nobody_else() {
     const MESSAGES: usize = 30_000;
-    let broker = TestBroker::with(|config| config.mqtt.max_output_buffer = 256 * 1024);
+    let broker = TestBroker::with(|config| {
+        config.mqtt.max_output_buffer = 256 * 1024;
+        // Longer than the others wait for a message.
+        config.mqtt.max_publisher_pause = DEADLINE * 2;
+    });
     let mut stuck = Client::v5(broker.address, "stuck");
     stuck.subscribe("t", QoS::AtMostOnce);
     let mut reader = Client::v5(broker.address, "reader");

@@ -277,7 +277,7 @@ impl Bridge {
         );
         pass.finish();
         self.held.answers(up.link.channel(), &inbox, &mut router);
-        self.hold = Hold::new(&mut router, now);
+        self.hold = Hold::new(&mut router);
         drop(router);
         up.more = received.more;
         let may_send = received.answered.iter().any(|answered| answered.introduced);

@@ -14,16 +14,15 @@ pub(in crate::actors) struct Hold {
     /// Too many bytes wait for workers. They work them off, so this always ends.
     turn: Option<Turn>,
     /// A connected subscriber has nearly as much waiting as it may. This ends at the latest at the given time, and
-    /// is not done again for a subscriber that has not caught up by then: a slow one holds nobody up for long.
+    /// is not done again for a subscriber that has not caught up by then: one that does not read holds nobody up for long.
     subscriber: Option<(Arc<Inbox>, Instant)>,
 }
 
 impl Hold {
     /// What the router found while it delivered the last messages.
-    pub(in crate::actors) fn new(router: &mut Router, now: Instant) -> Option<Self> {
+    pub(in crate::actors) fn new(router: &mut Router) -> Option<Self> {
         let turn = router.take_turn();
-        let congested = router.take_congested(now);
-        let subscriber = congested.and_then(|(inbox, left)| Some((inbox, now.checked_add(left)?)));
+        let subscriber = router.take_congested();
         (turn.is_some() || subscriber.is_some()).then_some(Self { turn, subscriber })
     }
 

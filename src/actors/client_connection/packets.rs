@@ -184,7 +184,7 @@ impl ClientConnection {
                 channel.pump(&mut self.wire, limits, now, counters);
             }
         }
-        self.hold = Hold::new(&mut router, now).map(Box::new);
+        self.hold = Hold::new(&mut router).map(Box::new);
         drop(router);
         counters.add(Metric::PacketsReceived, packets);
         for (qos, n) in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce]

@@ -274,6 +274,74 @@ fn what_is_on_its_way_to_a_full_output_is_dropped_only_when_publishers_wait_no_l
     }
 }
 
+/// A publisher waits for its subscribers with QoS 0 as long as it may where most of them are slow, and else only for a twentieth
+/// of that: one that does not read hardly slows down those that do.
+#[test]
+fn a_slow_subscriber_holds_up_a_publisher_only_where_most_are_slow() {
+    const PAUSE: u32 = 10;
+    const MESSAGES: usize = 120;
+    // As long as possible.
+    const FIRST: usize = 1_000_000_000_000_000;
+    for (slow, fast, are_most) in [
+        (1, 0, true),
+        (2, 1, true),
+        (1, 1, false),
+        (1, 2, false),
+        (2, 3, false),
+    ] {
+        with_timers(|| {
+            let mut world = World::new(Mqtt {
+                max_output_buffer: 2000,
+                max_publisher_pause: Duration::from_secs(PAUSE.into()),
+                ..quiet()
+            });
+            let mut subscribers = Vec::new();
+            for number in 0..slow + fast {
+                let mut subscriber = peer(format!("subscriber {number}").leak());
+                let room = if number < slow { 64 } else { usize::MAX };
+                let stream = world.accept(0, room);
+                subscriber.connect(stream, &hello(0, false), u16::MAX);
+                let _ = read(&mut world, &mut subscriber);
+                subscriber.subscribe("t", QoS::AtMostOnce, false);
+                let _ = read(&mut world, &mut subscriber);
+                subscribers.push(subscriber);
+            }
+            let mut publisher = peer("ann");
+            connect_for(&mut world, &mut publisher, 0);
+            let mut is_read = |world: &mut World, number: usize| {
+                // The broker answers to this one when it has read what came before.
+                publisher.publish(Outgoing::new(number, "t", QoS::AtMostOnce, false, false));
+                let asked = MESSAGES + number;
+                publisher.publish(Outgoing::new(asked, "u", QoS::AtLeastOnce, false, false));
+                world.settle();
+                let events = publisher.read(usize::MAX);
+                let is_answer =
+                    |event: &Event| matches!(event, Event::Taken(taken) if *taken == asked);
+                events.iter().any(is_answer)
+            };
+            let mut held = Vec::new();
+            for number in FIRST..FIRST + MESSAGES {
+                if !is_read(&mut world, number) {
+                    held.push(number);
+                    world.pass(if are_most { PAUSE + 1 } else { 1 });
+                }
+            }
+            assert_eq!(held.len(), 1, "{slow} slow, {fast} fast: {held:?}");
+            for subscriber in subscribers.iter_mut().skip(slow) {
+                assert_eq!(
+                    numbers(&read(&mut world, subscriber)),
+                    Vec::from_iter(FIRST..FIRST + MESSAGES)
+                );
+            }
+            for mut peer in subscribers.into_iter().chain([publisher]) {
+                peer.lose().unwrap().end();
+            }
+            world.settle();
+            world.check_nothing_left();
+        });
+    }
+}
+
 /// A retained message with QoS 2 whose identifier outlives the broker's end does so too: sent again it is not taken again
 /// `[MQTT-4.3.3-10]`.
 #[test]
