@@ -135,7 +135,7 @@ class Polled(Crowd):
     def among(self, broker, load):
         alone = super().among(broker, load)
         poll = subprocess.Popen(
-            [load, "poll", "--api", f"127.0.0.1:{broker.http_port}", "--path", self.path, "--seconds", "6"],
+            [load, "poll", "--api", f"127.0.0.1:{broker.http_port}", "--path", self.path, "--seconds", "4"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         try:
@@ -303,7 +303,7 @@ ALL = [
     flood("fan50", "fan-out 1:50, QoS 0, 16 B", "--subs", "50", "--topics", "one", "--messages", "20000", shares=FAN, quick=True),
     flood("fan1000", "fan-out 1:1,000, QoS 0, 16 B", "--subs", "1000", "--topics", "one", "--messages", "1000", shares=FAN, rounds=2),
     flood("pairs_qos1", "20 pairs, QoS 1, window 20", *pairs(20, "--qos", "1", "--seconds", "2"), shares=ACKNOWLEDGED, quick=True),
-    flood("pairs_qos2", "20 pairs, QoS 2, window 20", *pairs(20, "--qos", "2", "--seconds", "2"), shares=ACKNOWLEDGED),
+    flood("pairs_qos2", "20 pairs, QoS 2, window 20", *pairs(20, "--qos", "2", "--seconds", "2"), shares=ACKNOWLEDGED, times=2),
     # The broker alone: the generator has filled the sockets before the time counts, and does next to nothing then.
     Beside(
         "scaling", "20 pairs, QoS 0, 16 B, two workers and no generator beside them, in turns with one worker",
@@ -371,14 +371,14 @@ ALL = [
     ),
     Polled(
         "lists", "10,000 clients with 100,000 subscriptions, 5,000/s over 50 pairs, while GET /clients is read in a loop",
-        ["flood", *pairs(50, "--rate", "5000", "--seconds", "5")],
+        ["flood", *pairs(50, "--rate", "5000", "--seconds", "3")],
         [
             Metric("p50_us_alone", "p50 without", "us"), Metric("p99_us_alone", "p99 without", "us"),
             Metric("p50_us", "p50", "us"), Metric("p99_us", "p99", "us"),
             Metric("answers_per_sec", "lists", "/s"), Metric("bytes_per_answer", "size of a list", "B"),
             Metric("lost", "lost", "msg"),
         ],
-        brokers=("nanomq",), idle=10_000, subscriptions=10, rounds=2,
+        brokers=("nanomq",), idle=10_000, subscriptions=10,
     ),
 ]
 

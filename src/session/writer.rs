@@ -1,16 +1,17 @@
 //! How PUBLISH packets are written to a client: in its version, within its limits, with its topic aliases.
 
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 use bytes::BytesMut;
 
 use super::{
+    Delivery,
     alias::{OutgoingAliases, TopicAs},
     to_remote::ToRemote,
 };
 use crate::{
     mqtt::{
-        AckType, MessageRef, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion,
+        AckType, Batch, MessageRef, PacketId, Properties, PropertiesBuf, Property, ProtocolVersion,
         Publish, QoS, ReasonCode, encode_ack, encode_publish, hops, publish_len,
     },
     stats::DropReason,
@@ -57,6 +58,19 @@ impl Writer<'_> {
     /// Writes an acknowledgement; one without properties is never too large.
     pub(super) fn acknowledge(&mut self, kind: AckType, id: PacketId, reason: ReasonCode) {
         encode_ack(kind, id, reason, self.version, self.wire);
+    }
+
+    /// The packets of `range`, where the client gets them as they came.
+    pub(super) fn verbatim<'b>(
+        &self,
+        batch: &'b Batch,
+        range: &Range<usize>,
+        delivery: &Delivery,
+    ) -> Option<&'b [u8]> {
+        let is_unchanged =
+            delivery.subscription_ids.is_none() && self.aliases.is_none() && self.broker.is_none();
+        let bytes = || batch.verbatim(range, self.version, self.max_packet_size);
+        is_unchanged.then(bytes).flatten()
     }
 
     /// The highest QoS that the peer takes.

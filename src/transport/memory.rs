@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 
 /// The stream; each end holds a copy of the handle.
 #[derive(Clone, Debug)]
@@ -124,19 +124,19 @@ impl Memory {
     pub(super) fn poll_write(
         &self,
         cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
+        buffer: &mut impl Buf,
     ) -> Poll<io::Result<usize>> {
         let mut pipe = self.lock();
         if pipe.reset {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let written = buffer
-            .len()
+            .remaining()
             .min(pipe.room.saturating_sub(pipe.to_client.len()));
         if written == 0 {
             return pipe.wait(cx);
         }
-        let bytes = buffer.split_to(written);
+        let bytes = buffer.copy_to_bytes(written);
         if !pipe.client_ended {
             pipe.to_client.extend_from_slice(&bytes);
         }

@@ -212,6 +212,24 @@ impl Transport {
         }
     }
 
+    /// Writes from the front of `bytes` as [`Transport::poll_write`] does from a buffer, where nothing is between the socket
+    /// and MQTT that would need a copy of them; else it takes nothing.
+    ///
+    /// # Errors
+    /// As the socket reports them.
+    pub fn poll_write_through(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(socket) => poll_write_slice(socket, cx, bytes),
+            #[cfg(test)]
+            Self::Memory(stream) => stream.poll_write(cx, bytes),
+            Self::Layered(_) | Self::Gone => Poll::Ready(Ok(0)),
+        }
+    }
+
     /// Tells the peer that nothing more comes, once all is written.
     ///
     /// # Errors
@@ -340,17 +358,30 @@ fn poll_write_buffer(
     cx: &mut Context<'_>,
     buffer: &mut BytesMut,
 ) -> Poll<io::Result<usize>> {
+    let mut rest = &**buffer;
+    let result = poll_write_slice(socket, cx, &mut rest);
+    let left = rest.len();
+    if left == 0 {
+        buffer.clear();
+    } else {
+        buffer.advance(buffer.len() - left);
+    }
+    result
+}
+
+/// `bytes` is what is left of them.
+fn poll_write_slice(
+    socket: &mut TcpStream,
+    cx: &mut Context<'_>,
+    bytes: &mut &[u8],
+) -> Poll<io::Result<usize>> {
     let mut written = 0;
-    while !buffer.is_empty() {
-        match Pin::new(&mut *socket).poll_write(cx, buffer) {
+    while !bytes.is_empty() {
+        match Pin::new(&mut *socket).poll_write(cx, bytes) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(n)) => {
                 written += n;
-                if n == buffer.len() {
-                    buffer.clear();
-                } else {
-                    buffer.advance(n);
-                }
+                bytes.advance(n);
             }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending if written > 0 => break,

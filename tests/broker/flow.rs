@@ -14,7 +14,9 @@ use nanomq::{
     stats::Metric,
 };
 
-use crate::kit::{Client, DEADLINE, Got, TestBroker, bytes_of, publish_bytes, subscribe_bytes};
+use crate::kit::{
+    Client, DEADLINE, Got, Hello, TestBroker, bytes_of, publish_bytes, subscribe_bytes,
+};
 
 const V5: ProtocolVersion = ProtocolVersion::V5;
 
@@ -71,6 +73,65 @@ fn a_packet_larger_than_a_read_arrives_whole() {
     }
     publisher.send_bytes(&all);
     assert!(reader.join().unwrap() == payloads);
+}
+
+/// Short and long ones, from sockets and into sockets that take only a part at once, with answers to the subscriber between them.
+#[test]
+fn messages_of_all_lengths_arrive_in_order_and_unchanged() {
+    const ROUNDS: usize = 20;
+    const LENGTHS: [usize; 9] = [1, 30_000, 33_000, 5, 40_000, 65_500, 70_000, 100, 200_000];
+    let payload = |n: usize| -> Vec<u8> {
+        let length = LENGTHS[n % LENGTHS.len()];
+        (0..length).map(|at| (at * 7 + n) as u8).collect()
+    };
+    for version in [ProtocolVersion::V311, V5] {
+        let broker = TestBroker::with(|config| config.mqtt.max_output_buffer = 64 * 1024 * 1024);
+        let address = broker.address;
+        let connect = |id: &str| {
+            let hello = Hello {
+                version,
+                ..Hello::v5(id)
+            };
+            Client::connect(address, hello).0
+        };
+        let mut subscriber = connect("s");
+        subscriber.subscribe("t", QoS::AtMostOnce);
+        let mut publisher = connect("p");
+        let number = ROUNDS * LENGTHS.len();
+        let writing = thread::spawn(move || {
+            for n in 0..number {
+                publisher.send_bytes(&publish_bytes(
+                    version,
+                    "t",
+                    &payload(n),
+                    QoS::AtMostOnce,
+                    0,
+                ));
+            }
+            publisher
+        });
+        // By then the socket has had too much for a while.
+        let _publisher = writing.join().unwrap();
+        let mut pongs = 0;
+        for n in 0..number {
+            if n % 3 == 0 {
+                subscriber.send(&Packet::PingReq);
+            }
+            let message = loop {
+                match subscriber.next() {
+                    Got::Publish(message) => break message,
+                    Got::PingResp => pongs += 1,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert!(message.payload == payload(n), "{version:?}, message {n}");
+        }
+        while pongs < number.div_ceil(3) {
+            assert_eq!(subscriber.next(), Got::PingResp);
+            pongs += 1;
+        }
+        assert_eq!(broker.stats().totals.messages_dropped(), 0);
+    }
 }
 
 #[test]

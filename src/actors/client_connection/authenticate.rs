@@ -227,7 +227,7 @@ impl ClientConnection {
         let most = self.worker.shared.config.load().mqtt.max_packet_size;
         let header = match frame_header(&data, most) {
             Ok(Some(header)) if data.len() >= header.packet_len() => header,
-            Ok(_) => return self.unread.keep_partial(data),
+            Ok(_) => return self.keep_partial(&data),
             Err(error) => return self.close(&CloseReason::Violation(error.into())),
         };
         let len = header.packet_len();

@@ -1,6 +1,7 @@
 //! The future that drives the socket: writes, reads, and watches the time.
 
 use std::{
+    io,
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     task::{self, Poll},
@@ -12,12 +13,19 @@ use bytes::BytesMut;
 
 use super::{ClientConnection, Connected, Phase, reading::reason_of};
 use crate::{
-    actors::clock, actors::session_store::state_counters, config::Mqtt, messages::Patience,
-    session::CloseReason, stats::Metric,
+    actors::clock,
+    actors::session_store::state_counters,
+    config::Mqtt,
+    messages::{InboxItem, Patience},
+    session::CloseReason,
+    stats::Metric,
 };
 
 /// Bytes to be written that make it worth a system call while there is more to deliver.
 const WRITE_EARLY: usize = 64 * 1024;
+/// Bytes that are worth a system call of their own, so that they need not be copied into the output. In unit tests, which have
+/// few, all are.
+const FORWARDED_MIN: usize = if cfg!(test) { 1 } else { 32 * 1024 };
 /// An output buffer with more room than this is not kept for the next connection: one whose client does not read has it for
 /// long, and perhaps with a few bytes in it.
 const OUTPUT_KEPT: usize = 8 * 1024;
@@ -174,6 +182,12 @@ impl ClientConnection {
             let Some(item) = connected.items.pop_front() else {
                 return;
             };
+            if self.forward(&item, limits, now, cx) {
+                continue;
+            }
+            let Phase::Connected(connected) = &mut self.phase else {
+                return;
+            };
             connected.channel.deliver(
                 &item.batch,
                 item.range,
@@ -188,6 +202,37 @@ impl ClientConnection {
             }
         }
         cx.waker().wake_by_ref();
+    }
+
+    /// Has the socket take many bytes that are sent as they came from where they lie, if nothing is to be written before
+    /// them; what it does not take is output like any other. False for other messages.
+    fn forward(
+        &mut self,
+        item: &InboxItem,
+        limits: &Mqtt,
+        now: Instant,
+        cx: &mut task::Context<'_>,
+    ) -> bool {
+        let Phase::Connected(connected) = &mut self.phase else {
+            return false;
+        };
+        let InboxItem {
+            batch,
+            range,
+            delivery,
+        } = item;
+        if !self.wire.is_empty() || batch.size(range) < FORWARDED_MIN {
+            return false;
+        }
+        let channel = &mut connected.channel;
+        let Some(mut bytes) = channel.verbatim(batch, range, delivery, &mut self.wire) else {
+            return false;
+        };
+        channel.count_written(range.len(), &self.worker.counters);
+        let written = self.transport.poll_write_through(cx, &mut bytes);
+        self.wire.extend_from_slice(bytes);
+        self.account(written, limits, now);
+        true
     }
 
     /// True while messages are to wait where they are: the output is nearly full, and that its publishers wait for the client
@@ -219,27 +264,37 @@ impl ClientConnection {
     /// Writes what there is; what waits behind a full output or window moves up when there is room.
     fn write(&mut self, limits: &Mqtt, now: Instant, cx: &mut task::Context<'_>) {
         while !self.wire.is_empty() {
-            match self.transport.poll_write(cx, &mut self.wire) {
-                Poll::Ready(Ok(written)) => {
-                    self.worker.counters.add(Metric::BytesSent, written as u64);
-                    let Phase::Connected(connected) = &mut self.phase else {
-                        continue;
-                    };
+            let written = self.transport.poll_write(cx, &mut self.wire);
+            if !self.account(written, limits, now) {
+                return;
+            }
+        }
+    }
+
+    /// Takes account of what the socket has taken. False when it takes no more.
+    fn account(&mut self, written: Poll<io::Result<usize>>, limits: &Mqtt, now: Instant) -> bool {
+        match written {
+            Poll::Ready(Ok(written)) => {
+                self.worker.counters.add(Metric::BytesSent, written as u64);
+                if let Phase::Connected(connected) = &mut self.phase {
                     count(&connected.inbox.counters.sent_bytes, written as u64);
                     if connected.channel.session().outbound().is_waiting() {
+                        let counters = &self.worker.counters;
                         connected
                             .channel
-                            .pump(&mut self.wire, limits, now, &self.worker.counters);
+                            .pump(&mut self.wire, limits, now, counters);
                     }
                 }
-                Poll::Ready(Err(error)) => {
-                    self.wire = BytesMut::new();
-                    self.close(&CloseReason::Socket(error.kind()));
-                    // Nothing can be written any more, not even a farewell.
-                    self.wire = BytesMut::new();
-                }
-                Poll::Pending => return,
+                true
             }
+            Poll::Ready(Err(error)) => {
+                self.wire = BytesMut::new();
+                self.close(&CloseReason::Socket(error.kind()));
+                // Nothing can be written any more, not even a farewell.
+                self.wire = BytesMut::new();
+                true
+            }
+            Poll::Pending => false,
         }
     }
 

@@ -44,7 +44,7 @@ impl ClientConnection {
         let header = match frame_header(&data, config.mqtt.max_packet_size) {
             Ok(Some(header)) => header,
             Ok(None) => {
-                self.unread.keep_partial(data);
+                self.keep_partial(&data);
                 return;
             }
             Err(error) => return self.close(&CloseReason::Violation(error.into())),

@@ -204,7 +204,7 @@ impl ClientConnection {
             return self.check_subscribes(jobs, ctx);
         }
         match end {
-            End::Partial => self.unread.keep_partial(rest),
+            End::Partial => self.keep_partial(&rest),
             End::Pause => self.unread.wait(rest),
             End::Violation(violation) => self.close(&CloseReason::Violation(violation)),
             End::Step(step) => {

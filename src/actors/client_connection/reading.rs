@@ -29,7 +29,7 @@ impl ClientConnection {
     /// the stream.
     pub(super) fn read(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<Bytes>> {
         let partial = self.unread.partial();
-        if partial.len() > READ_SIZE / 2 {
+        if is_large(partial) {
             return self.read_large(cx);
         }
         let worker = self.worker.clone();
@@ -58,24 +58,30 @@ impl ClientConnection {
             let Some(partial) = self.unread.partial_mut() else {
                 return Poll::Ready(Ok(Bytes::new()));
             };
-            let whole = match peek_header(partial, max_packet_size) {
-                Ok(Some(header)) => header.packet_len(),
-                _ => 0,
-            };
-            let missing = whole.saturating_sub(partial.len());
-            if missing == 0 {
+            let step = next_step(partial, max_packet_size);
+            if step == 0 {
                 let packet = std::mem::take(partial).freeze();
                 self.unread = Unread::default();
                 return Poll::Ready(Ok(packet));
             }
-            let step = partial.len().max(READ_SIZE);
-            partial.reserve(missing.min(step));
+            partial.reserve(step);
             match ready!(self.transport.poll_read(cx, partial)) {
                 Ok(0) => return Poll::Ready(Ok(Bytes::new())),
                 Ok(n) => self.count_read(n),
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+    }
+
+    /// Keeps the beginning of a packet; what is large gets room for the next step at once.
+    pub(super) fn keep_partial(&mut self, rest: &[u8]) {
+        let more = if is_large(rest) {
+            let max_packet_size = self.worker.shared.config.load().mqtt.max_packet_size;
+            next_step(rest, max_packet_size)
+        } else {
+            0
+        };
+        self.unread.keep_partial(rest, more);
     }
 
     fn count_read(&mut self, n: usize) {
@@ -101,6 +107,22 @@ impl ClientConnection {
         cx.waker().wake_by_ref();
         false
     }
+}
+
+/// True for the beginning of a packet that is collected in a buffer of its own.
+fn is_large(partial: &[u8]) -> bool {
+    partial.len() > READ_SIZE / 2
+}
+
+/// For how many more bytes of a packet that begins like this there is to be room: all that are missing, but no more than
+/// have come. 0 when it is whole, or never will be.
+fn next_step(partial: &[u8], max_packet_size: u32) -> usize {
+    let whole = match peek_header(partial, max_packet_size) {
+        Ok(Some(header)) => header.packet_len(),
+        _ => 0,
+    };
+    let missing = whole.saturating_sub(partial.len());
+    missing.min(partial.len().max(READ_SIZE))
 }
 
 /// Why a connection ends whose stream has failed.

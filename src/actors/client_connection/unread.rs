@@ -15,12 +15,14 @@ enum Rest {
 }
 
 impl Unread {
-    /// Keeps what is left of a chunk: the beginning of a packet.
-    pub(super) fn keep_partial(&mut self, rest: Bytes) {
-        self.0 = match rest.is_empty() {
-            true => None,
-            false => Some(Box::new(Rest::Partial(BytesMut::from(&*rest)))),
-        };
+    /// Keeps what is left of a chunk, the beginning of a packet, with room for `more` bytes of it.
+    pub(super) fn keep_partial(&mut self, rest: &[u8], more: usize) {
+        self.0 = None;
+        if !rest.is_empty() {
+            let mut partial = BytesMut::with_capacity(rest.len() + more);
+            partial.extend_from_slice(rest);
+            self.0 = Some(Box::new(Rest::Partial(partial)));
+        }
     }
 
     /// Keeps what is left of a chunk until it may be handled.

@@ -40,6 +40,24 @@ impl Channel {
         );
     }
 
+    /// The packets of messages for the client, if it gets them as they came. Whoever has the socket take them without
+    /// [`Channel::deliver`] says so with [`Channel::count_written`].
+    pub fn verbatim<'b>(
+        &mut self,
+        batch: &'b Batch,
+        range: &Range<usize>,
+        delivery: &Delivery,
+        wire: &mut BytesMut,
+    ) -> Option<&'b [u8]> {
+        self.outbound(wire).1.verbatim(batch, range, delivery)
+    }
+
+    /// Counts messages with QoS 0 that were written.
+    pub fn count_written(&mut self, number: usize, counters: &Counters) {
+        let outbound = &mut self.session.outbound;
+        outbound.count_written(number as u64, counters);
+    }
+
     /// A retained message for a new subscription.
     pub fn deliver_retained(
         &mut self,

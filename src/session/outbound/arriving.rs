@@ -31,16 +31,11 @@ impl Outbound {
         counters: &Counters,
     ) {
         if let Some(writer) = writer.as_deref_mut()
-            && delivery.subscription_ids.is_none()
-            && writer.aliases.is_none()
-            && writer.broker.is_none()
             && writer.wire.len() < limits.max_output_buffer
-            && let Some(bytes) = batch.verbatim(&range, writer.version, writer.max_packet_size)
+            && let Some(bytes) = writer.verbatim(batch, &range, delivery)
         {
             writer.wire.extend_from_slice(bytes);
-            self.written += range.len() as u64;
-            counters.add(Metric::MessagesSentQoS0, range.len() as u64);
-            return;
+            return self.count_written(range.len() as u64, counters);
         }
         let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
         let mut places = delivery.places.iter().flat_map(|places| places.iter());
@@ -73,8 +68,13 @@ impl Outbound {
             };
             self.send_or_queue(queued, writer.as_deref_mut(), limits, now, counters);
         }
-        self.written += sent;
-        counters.add(Metric::MessagesSentQoS0, sent);
+        self.count_written(sent, counters);
+    }
+
+    /// Counts messages with QoS 0 that were written.
+    pub fn count_written(&mut self, number: u64, counters: &Counters) {
+        self.written += number;
+        counters.add(Metric::MessagesSentQoS0, number);
     }
 
     /// Delivers a retained message to a new subscription, with RETAIN set `[MQTT-3.3.1-8]`.
@@ -92,10 +92,7 @@ impl Outbound {
         if qos == QoS::AtMostOnce {
             let ids = delivery.subscription_ids.as_deref().unwrap_or_default();
             match self.send_qos0(&message.view(), true, ids, Some(writer), limits, now) {
-                Ok(()) => {
-                    self.written += 1;
-                    counters.add(Metric::MessagesSentQoS0, 1);
-                }
+                Ok(()) => self.count_written(1, counters),
                 Err(reason) => self.drop_one(reason, counters),
             }
             return;
