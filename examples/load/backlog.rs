@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::conn::{Conn, KEEP_ALIVE};
-use crate::cost::per;
+use crate::cost::{Usage, per};
 use crate::tally::{Arrival, Arrivals};
 use crate::wire::{self, Session, Stamp};
 use crate::{Failure, Result, Target, bounded};
@@ -64,12 +64,12 @@ async fn play(options: &Options) -> Result<()> {
         conn.subscribe(target, "load/back/#", 1).await?;
         conn.close().await?;
     }
-    let (rss, before) = (broker.rss_kb(), broker.cpu_us());
+    let (rss, usage) = (broker.rss_kb(), Usage::from_now(broker));
     fill(options).await?;
-    let filled = broker.cpu_us() - before;
+    let filled = usage.broker_us();
     let bytes = (broker.rss_kb().saturating_sub(rss) * 1024) as f64;
 
-    let (before, started) = (broker.cpu_us(), Instant::now());
+    let (usage, started) = (Usage::from_now(broker), Instant::now());
     let mut first = None;
     let taken = match options.kind {
         Kind::Retained => {
@@ -80,8 +80,7 @@ async fn play(options: &Options) -> Result<()> {
                     .extend(wire::subscribe(target.version, "load/back/#", 1));
                 taken += take(options, &mut conn, options.count).await?;
                 conn.close().await?;
-                let cpu = broker.cpu_us() - before;
-                first.get_or_insert(per(cpu as f64, f64::from(options.count)));
+                first.get_or_insert(per(usage.broker_us(), f64::from(options.count)));
             }
             taken
         }
@@ -91,15 +90,17 @@ async fn play(options: &Options) -> Result<()> {
             take(options, &mut conn, options.count).await?
         }
     };
-    let (cpu, seconds) = (broker.cpu_us() - before, started.elapsed().as_secs_f64());
+    let (generator_us, broker_us) = (usage.generator_us(), usage.broker_us());
+    let seconds = started.elapsed().as_secs_f64();
     println!(
         "{}",
         json!({
             "messages": options.count,
             "taken": taken,
-            "broker_cpu_us_per_kept": per(filled as f64, f64::from(options.count)),
+            "broker_cpu_us_per_kept": per(filled, f64::from(options.count)),
             "broker_bytes_per_kept": per(bytes, f64::from(options.count)),
-            "broker_cpu_us": per(cpu as f64, f64::from(taken)),
+            "broker_cpu_us": per(broker_us, f64::from(taken)),
+            "generator_cpu_us": per(generator_us, f64::from(taken)),
             "broker_cpu_us_first_taker": first,
             "msgs_per_sec": per(f64::from(taken), seconds),
         })

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::json;
 
 use crate::conn::{Conn, KEEP_ALIVE};
-use crate::cost::per;
+use crate::cost::{Usage, per};
 use crate::wire::{self, Session};
 use crate::{Failure, Result, Target, bounded};
 
@@ -31,21 +31,22 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
-    let (broker, started) = (options.target.broker(), Instant::now());
-    let before = broker.cpu_us();
+    let (usage, started) = (Usage::from_now(options.target.broker()), Instant::now());
     let done = Cell::new(0_u32);
     let all = stream::iter(0..options.rounds)
         .map(|index| session(options, index, &done))
         .buffer_unordered(options.clients as usize)
         .try_for_each(async |()| Ok(()));
     bounded(options.timeout, all)?;
+    let (generator_us, broker_us) = (usage.generator_us(), usage.broker_us());
     let (seconds, rounds) = (started.elapsed().as_secs_f64(), f64::from(done.get()));
     println!(
         "{}",
         json!({
             "rounds": done.get(),
             "rounds_per_sec": per(rounds, seconds),
-            "broker_cpu_us": per((broker.cpu_us() - before) as f64, rounds),
+            "broker_cpu_us": per(broker_us, rounds),
+            "generator_cpu_us": per(generator_us, rounds),
         })
     );
     Ok(())

@@ -1,4 +1,5 @@
-//! What the broker under test has used so far, read from /proc by its process id; and stopping it for a while.
+//! What the broker under test has used so far, and the generator, read from /proc by process id; and stopping the broker for
+//! a while.
 
 use std::collections::HashMap;
 use std::fs;
@@ -105,6 +106,38 @@ impl Drop for Stopped {
         // Refused only if it is gone, which the connections tell.
         let _ = kill_process(self.0, Signal::CONT);
     }
+}
+
+/// What broker and generator use from a moment on.
+pub struct Usage {
+    broker: Broker,
+    broker_us: u64,
+    generator_us: u64,
+}
+
+impl Usage {
+    pub fn from_now(broker: Broker) -> Self {
+        Self {
+            broker,
+            broker_us: broker.cpu_us(),
+            generator_us: process_cpu_us(),
+        }
+    }
+
+    /// CPU time of the broker up to now, in microseconds.
+    pub fn broker_us(&self) -> f64 {
+        self.broker.cpu_us().saturating_sub(self.broker_us) as f64
+    }
+
+    /// CPU time of this process up to now, in microseconds.
+    pub fn generator_us(&self) -> f64 {
+        process_cpu_us().saturating_sub(self.generator_us) as f64
+    }
+}
+
+/// CPU time of this process in microseconds; 0 where /proc does not tell.
+pub fn process_cpu_us() -> u64 {
+    Broker(Some(std::process::id())).cpu_us()
 }
 
 /// `amount` for each of `count`, to three decimals; nothing for none.

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use tokio::sync::oneshot;
 
+use crate::cost::Usage;
 use crate::publisher::Plan;
-use crate::report::{process_cpu_us, report};
+use crate::report::report;
 use crate::wire::STAMP_LEN;
 use crate::{Failure, Result, Target, event_loop};
 use crate::{receivers, senders};
@@ -174,8 +175,7 @@ pub fn run(options: Options) -> Result<()> {
         Ok(_) => {}
         Err(_) => return Err(Failure::protocol("the subscribers were not ready in time")),
     }
-    let broker = shared.options.target.broker();
-    let (cpu_before, broker_before) = (process_cpu_us(), broker.cpu_us());
+    let usage = Usage::from_now(shared.options.target.broker());
     let (stop_publishers, stop) = oneshot::channel();
     let publishers = spawn(&shared, &events, move |shared, events| {
         let sent = event_loop()?.block_on(senders::publish_all(shared, stop))?;
@@ -184,8 +184,7 @@ pub fn run(options: Options) -> Result<()> {
     });
 
     let outcome = watch(&shared, &inbox, deadline);
-    let cpu_us = process_cpu_us().saturating_sub(cpu_before);
-    let broker_cpu_us = broker.cpu_us().saturating_sub(broker_before);
+    let (generator_us, broker_us) = (usage.generator_us(), usage.broker_us());
     let _ = stop_publishers.send(());
     let _ = stop_subscribers.send(());
     let sent = outcome?;
@@ -195,7 +194,7 @@ pub fn run(options: Options) -> Result<()> {
         .ok()
         .flatten()
         .ok_or_else(|| Failure::protocol("the subscribers ended early"))?;
-    report(&shared, &sent, &tally, cpu_us, broker_cpu_us)
+    report(&shared, &sent, &tally, generator_us, broker_us)
 }
 
 /// Starts a thread of the run; an error in it becomes an event.

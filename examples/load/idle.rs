@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
 
 use crate::conn::{Conn, KEEP_ALIVE};
-use crate::cost::per;
+use crate::cost::{Usage, per};
 use crate::wire::{DISCONNECT_PACKET, PINGREQ_PACKET, PINGRESP, Session};
 use crate::{Failure, Result, Target, event_loop};
 
@@ -61,14 +61,15 @@ async fn play(options: &Options) -> Result<()> {
     drop(first);
     sleep(SETTLE).await;
     let without = broker.rss_kb();
-    let (cpu, started) = (broker.cpu_us(), Instant::now());
+    let (usage, started) = (Usage::from_now(broker), Instant::now());
     let count = f64::from(options.clients);
     let kb_each = || {
         let grown = broker.rss_kb().saturating_sub(without);
         per(grown as f64, count)
     };
     let mut clients = connect_all(options, options.clients).await?;
-    let (cpu, seconds) = (broker.cpu_us() - cpu, started.elapsed().as_secs_f64());
+    let (generator_us, broker_us) = (usage.generator_us(), usage.broker_us());
+    let seconds = started.elapsed().as_secs_f64();
     println!("connected {}", clients.len());
     stdout().flush()?;
     if options.hold_until_stdin_closes {
@@ -76,9 +77,9 @@ async fn play(options: &Options) -> Result<()> {
         return leave_all(&mut clients);
     }
     sleep(SETTLE).await;
-    let (idle_cpu, kb) = (broker.cpu_us(), kb_each());
+    let (usage, kb) = (Usage::from_now(broker), kb_each());
     sleep(Duration::from_secs(options.seconds)).await;
-    let idle_cpu = broker.cpu_us() - idle_cpu;
+    let idle_us = usage.broker_us();
     for _ in 0..options.churn {
         leave_all(&mut clients)?;
         drop(clients);
@@ -87,21 +88,22 @@ async fn play(options: &Options) -> Result<()> {
     }
     sleep(SETTLE).await;
     let kb_after_churn = kb_each();
-    let leaving = broker.cpu_us();
+    let usage = Usage::from_now(broker);
     leave_all(&mut clients)?;
     drop(clients);
     sleep(SETTLE).await;
-    let leaving = broker.cpu_us() - leaving;
+    let leaving_us = usage.broker_us();
     println!(
         "{}",
         json!({
             "clients": options.clients,
             "connects_per_sec": per(count, seconds),
-            "broker_cpu_us_per_connect": per(cpu as f64, count),
-            "broker_cpu_us_per_leave": per(leaving as f64, count),
+            "broker_cpu_us_per_connect": per(broker_us, count),
+            "generator_cpu_us_per_connect": per(generator_us, count),
+            "broker_cpu_us_per_leave": per(leaving_us, count),
             "broker_rss_kb_before": rss,
             "broker_kb_per_client": kb,
-            "broker_idle_cpu_ms_per_s": per(idle_cpu as f64 / 1000.0, options.seconds as f64),
+            "broker_idle_cpu_ms_per_s": per(idle_us / 1000.0, options.seconds as f64),
             "broker_kb_per_client_after_churn": kb_after_churn,
             "broker_rss_kb_after": broker.rss_kb(),
         })

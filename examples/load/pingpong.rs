@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::conn::{Conn, KEEP_ALIVE};
-use crate::cost::per;
+use crate::cost::{Usage, per};
 use crate::tally::Histogram;
 use crate::wire::{
     self, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, PublishTemplate, STAMP_LEN, Session, Stamp,
@@ -59,7 +59,7 @@ async fn play(options: &Options) -> Result<()> {
     let template = PublishTemplate::new(target.version, &topic, options.qos, STAMP_LEN);
 
     let mut latency = Histogram::default();
-    let before = target.broker().cpu_us();
+    let usage = Usage::from_now(target.broker());
     for seq in 0..options.rounds {
         let started = Instant::now();
         template.push(
@@ -86,8 +86,9 @@ async fn play(options: &Options) -> Result<()> {
             ))
         })??;
     }
+    let (generator_us, broker_us) = (usage.generator_us(), usage.broker_us());
     let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| latency.quantile(share));
-    let cpu = (target.broker().cpu_us() - before) as f64;
+    let rounds = f64::from(options.rounds);
     println!(
         "{}",
         json!({
@@ -96,7 +97,8 @@ async fn play(options: &Options) -> Result<()> {
             "p50_us": p50,
             "p99_us": p99,
             "p99.9_us": p999,
-            "broker_cpu_us": per(cpu, f64::from(options.rounds)),
+            "broker_cpu_us": per(broker_us, rounds),
+            "generator_cpu_us": per(generator_us, rounds),
         })
     );
     Ok(())

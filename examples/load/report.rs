@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::json;
 
-use crate::cost::{Broker, per};
+use crate::cost::per;
 use crate::flood::Shared;
 use crate::tally::Tally;
 use crate::{Failure, Result};
@@ -14,8 +14,8 @@ pub fn report(
     shared: &Shared,
     sent: &[u32],
     tally: &Tally,
-    cpu_us: u64,
-    broker_cpu_us: u64,
+    generator_us: f64,
+    broker_us: f64,
 ) -> Result<()> {
     let options = &shared.options;
     let expected = options.expected(sent);
@@ -34,8 +34,8 @@ pub fn report(
         "out_of_order": tally.out_of_order,
         "seconds": per(seconds, 1.0),
         "msgs_per_sec": per(tally.received as f64, seconds),
-        "generator_cpu_us": per(cpu_us as f64, tally.received as f64),
-        "broker_cpu_us": per(broker_cpu_us as f64, tally.received as f64),
+        "generator_cpu_us": per(generator_us, tally.received as f64),
+        "broker_cpu_us": per(broker_us, tally.received as f64),
         "broker_rss_kb": options.target.broker().rss_kb(),
     });
     if let Some(fields) = line.as_object_mut().filter(|_| !tally.latency.is_empty()) {
@@ -63,9 +63,4 @@ pub fn report(
         )));
     }
     Ok(())
-}
-
-/// CPU time of this process in microseconds; 0 where /proc does not tell.
-pub fn process_cpu_us() -> u64 {
-    Broker(Some(std::process::id())).cpu_us()
 }

@@ -17,9 +17,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 
-use crate::cost::{Broker, ThreadTime, per};
+use crate::cost::{Broker, ThreadTime, per, process_cpu_us};
 use crate::pair::{Pair, Sink};
-use crate::report::process_cpu_us;
 use crate::wire::STAMP_LEN;
 use crate::{Failure, Result, Target, event_loop};
 

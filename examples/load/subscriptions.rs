@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::conn::{Conn, KEEP_ALIVE};
-use crate::cost::per;
+use crate::cost::{Usage, per};
 use crate::wire::{self, Session};
 use crate::{Result, Target, bounded};
 
@@ -92,16 +92,17 @@ async fn play(options: &Options) -> Result<()> {
     let (rss, mut costs) = (broker.rss_kb(), Vec::new());
     let part = options.count / PARTS;
     for start in (0..PARTS).map(|n| n * part) {
-        let before = broker.cpu_us();
+        let usage = Usage::from_now(broker);
         subscribe(options, &mut clients, start..start + part).await?;
-        costs.push((broker.cpu_us() - before) as f64 / f64::from(part));
+        costs.push(usage.broker_us() / f64::from(part));
     }
     let entered = part * PARTS;
     let bytes = (broker.rss_kb().saturating_sub(rss) * 1024) as f64 / f64::from(entered);
 
-    let (before, started) = (broker.cpu_us(), Instant::now());
+    let (usage, started) = (Usage::from_now(broker), Instant::now());
     publish(options, &mut publisher, &mut clients, entered).await?;
-    let (cpu, seconds) = (broker.cpu_us() - before, started.elapsed().as_secs_f64());
+    let (generator_us, broker_us) = (usage.generator_us(), usage.broker_us());
+    let seconds = started.elapsed().as_secs_f64();
     println!(
         "{}",
         json!({
@@ -110,7 +111,8 @@ async fn play(options: &Options) -> Result<()> {
             "broker_cpu_us_per_subscribe_last": per(costs.last().copied().unwrap_or(0.0), 1.0),
             "broker_bytes_per_subscription": per(bytes, 1.0),
             "topic_bytes": options.kind.filter(entered / 2).len(),
-            "broker_cpu_us": per(cpu as f64, f64::from(options.messages)),
+            "broker_cpu_us": per(broker_us, f64::from(options.messages)),
+            "generator_cpu_us": per(generator_us, f64::from(options.messages)),
             "msgs_per_sec": per(f64::from(options.messages), seconds),
         })
     );

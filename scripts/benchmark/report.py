@@ -75,11 +75,12 @@ def show(chosen, kinds, results):
 
 
 def generator_share(results, scenario):
-    """How much of the work of all was the generator's, while nanomq was measured."""
-    own, broker = (median(results, scenario, "nanomq", field) for field in ("generator_cpu_us", "broker_cpu_us"))
-    if own is None or not broker:
-        return ""
-    return f" (generator: {own:.2g} us per delivery, {own / (own + broker):.0%} of the CPU)"
+    """How much of the work of all was the generator's, while nanomq was measured, for each message, round or connect."""
+    for what in ("", "_per_connect"):
+        own, broker = (median(results, scenario, "nanomq", f"{who}_cpu_us{what}") for who in ("generator", "broker"))
+        if own is not None and broker:
+            return f" (generator: {own:.2g} us, {own / (own + broker):.0%} of the CPU)"
+    return ""
 
 
 def judge(ours, metric, kind, theirs):
