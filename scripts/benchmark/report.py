@@ -79,7 +79,7 @@ def generator_share(results, scenario):
     for what in ("", "_per_connect"):
         own, broker = (median(results, scenario, "nanomq", f"{who}_cpu_us{what}") for who in ("generator", "broker"))
         if own is not None and broker:
-            return f" (generator: {own:.2g} us, {own / (own + broker):.0%} of the CPU)"
+            return f" (generator: {number(own)} us, {own / (own + broker):.0%} of the CPU)"
     return ""
 
 
