@@ -93,7 +93,8 @@ pub struct Mqtt {
     #[serde(with = "super::units::duration")]
     pub sys_interval: Duration,
     /// Longest time that the publishers to a subscriber whose queue or output is nearly full are not read from, so
-    /// that it can catch up; one that has not by then is not waited for again until it has. Default 1 s, zero: none.
+    /// that it can catch up; one that has not by then is not waited for again until it has. A twentieth of that for one with
+    /// QoS 0 while most subscribers of the publisher keep up. Default 1 s, zero: none.
     #[serde(with = "super::units::duration")]
     pub max_publisher_pause: Duration,
     /// Whether connects and disconnects are published on `$SYS` topics. Default true.
