@@ -182,21 +182,19 @@ impl ClientConnection {
             let Some(item) = connected.items.pop_front() else {
                 return;
             };
-            if self.forward(&item, limits, now, cx) {
-                continue;
+            if !self.forward(&item, limits, now, cx)
+                && let Phase::Connected(connected) = &mut self.phase
+            {
+                connected.channel.deliver(
+                    &item.batch,
+                    item.range,
+                    &item.delivery,
+                    limits,
+                    now,
+                    &mut self.wire,
+                    &self.worker.counters,
+                );
             }
-            let Phase::Connected(connected) = &mut self.phase else {
-                return;
-            };
-            connected.channel.deliver(
-                &item.batch,
-                item.range,
-                &item.delivery,
-                limits,
-                now,
-                &mut self.wire,
-                &self.worker.counters,
-            );
             if self.wire.len() >= WRITE_EARLY {
                 self.write(limits, now, cx);
             }

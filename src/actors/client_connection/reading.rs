@@ -114,8 +114,8 @@ fn is_large(partial: &[u8]) -> bool {
     partial.len() > READ_SIZE / 2
 }
 
-/// For how many more bytes of a packet that begins like this there is to be room: all that are missing, but no more than
-/// have come. 0 when it is whole, or never will be.
+/// For how many more bytes of a packet that begins like this there is to be room: all that are missing, but no more than have
+/// come, or are read at once. 0 when it is whole, or never will be.
 fn next_step(partial: &[u8], max_packet_size: u32) -> usize {
     let whole = match peek_header(partial, max_packet_size) {
         Ok(Some(header)) => header.packet_len(),
