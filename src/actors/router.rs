@@ -120,6 +120,8 @@ impl Router {
             pass.publish_detached(&message.view(), None);
         }
         pass.finish();
+        // Nobody is there to wait for a slow subscriber, and another publisher is not to do it instead.
+        self.congested = None;
         self.take_outcome()
     }
 

@@ -18,6 +18,10 @@ use crate::{
 
 const ORDERS: u64 = 200;
 const TOPICS: &[&str] = &["t"];
+/// Number of the first message, as long as possible.
+const FIRST: usize = 1_000_000_000_000_000;
+/// Such messages that make an output of 2000 bytes congested.
+const TO_FILL: usize = 68;
 /// Longer than a test.
 const LONG: u32 = Duration::from_secs(3600).as_secs() as u32;
 
@@ -202,9 +206,6 @@ fn what_is_not_stored_waits_for_nothing() {
 #[test]
 fn what_is_on_its_way_to_a_full_output_is_dropped_only_when_publishers_wait_no_longer() {
     const PAUSE: u32 = 5;
-    // As long as possible.
-    const FIRST: usize = 1_000_000_000_000_000;
-    const TO_FILL: usize = 68;
     const OTHERS: usize = 30;
     for (pause, passes, others, is_lost) in [
         (0, 0, OTHERS, true),
@@ -280,8 +281,6 @@ fn what_is_on_its_way_to_a_full_output_is_dropped_only_when_publishers_wait_no_l
 fn a_slow_subscriber_holds_up_a_publisher_only_where_most_are_slow() {
     const PAUSE: usize = 4;
     const MESSAGES: usize = 120;
-    // As long as possible.
-    const FIRST: usize = 1_000_000_000_000_000;
     for (slow, fast, are_most) in [
         (1, 0, true),
         (2, 1, true),
@@ -345,6 +344,64 @@ fn a_slow_subscriber_holds_up_a_publisher_only_where_most_are_slow() {
             world.check_nothing_left();
         });
     }
+}
+
+/// Nobody can wait for a slow subscriber in place of a client that is gone, whose will goes to it.
+#[test]
+fn a_will_to_a_slow_subscriber_holds_up_nobody() {
+    with_timers(|| {
+        let mut world = World::new(Mqtt {
+            max_output_buffer: 2000,
+            max_publisher_pause: Duration::from_secs(10),
+            ..quiet()
+        });
+        let (mut slow, mut mortal, mut publisher) = (peer("bob"), peer("eva"), peer("ann"));
+        let stream = world.accept(0, 64);
+        slow.connect(stream, &hello(0, false), u16::MAX);
+        let _ = read(&mut world, &mut slow);
+        slow.subscribe("t", QoS::AtMostOnce, false);
+        let _ = read(&mut world, &mut slow);
+        connect_for(&mut world, &mut publisher, 0);
+        // Each waits for the slow one as soon as that has enough.
+        let mut fillers = Vec::new();
+        for number in 0..2 * TO_FILL {
+            let mut filler = peer(format!("filler {number}").leak());
+            connect_for(&mut world, &mut filler, 0);
+            let message = Outgoing::new(FIRST + number, "t", QoS::AtMostOnce, false, false);
+            filler.publish(message);
+            world.settle();
+            fillers.push(filler);
+        }
+        let stream = world.accept(0, usize::MAX);
+        let will = Some((FIRST + 2 * TO_FILL, "t", QoS::AtMostOnce, 0));
+        let hello = Hello {
+            will,
+            ..hello(0, false)
+        };
+        mortal.connect(stream, &hello, u16::MAX);
+        let _ = read(&mut world, &mut mortal);
+        mortal.lose().unwrap().reset();
+        world.settle();
+        let mut is_read = |world: &mut World, number: usize| {
+            publisher.publish(Outgoing::new(number, "u", QoS::AtLeastOnce, false, false));
+            world.settle();
+            let events = publisher.read(usize::MAX);
+            let is_taken = |event: &Event| matches!(event, Event::Taken(taken) if *taken == number);
+            events.iter().any(is_taken)
+        };
+        assert!(is_read(&mut world, 0));
+        assert!(is_read(&mut world, 1), "held for the will");
+        let mut last = fillers.pop().unwrap();
+        last.publish(Outgoing::new(2, "u", QoS::AtLeastOnce, false, false));
+        world.settle();
+        assert!(last.read(usize::MAX).is_empty(), "nobody has to wait");
+        fillers.push(last);
+        for mut peer in fillers.into_iter().chain([slow, publisher]) {
+            peer.lose().unwrap().end();
+        }
+        world.settle();
+        world.check_nothing_left();
+    });
 }
 
 /// A retained message with QoS 2 whose identifier outlives the broker's end does so too: sent again it is not taken again
